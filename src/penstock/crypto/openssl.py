@@ -1,0 +1,192 @@
+"""The binding to the libcrypto that this Python's own `ssl` has loaded.
+
+Owns finding it, the C prototypes, and turning OpenSSL's error queue into sentences. Never loads another copy, never decides
+which algorithm is used. Works with OpenSSL 1.1.1 and 3.x; the few names that differ are chosen by probing.
+
+`_ssl` is asked for the symbols, not a file name: looking a symbol up in a loaded module also searches what that module was
+linked with, so the answer is by construction the library `ssl` uses, whether shared, bundled under an odd name, or linked in.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+
+class CryptoError(Exception):
+    """A key, a sealed value or the library itself is not usable. `why` is a sentence for the operator."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+# One letter for each C type: a wrong width here works on a desktop and corrupts the stack of a 32-bit controller.
+_TYPES: dict[str, Any] = {
+    "v": None,
+    "p": ctypes.c_void_p,  # any pointer; bytes are passed as a pointer to their content
+    "i": ctypes.c_int,
+    "l": ctypes.c_long,
+    "L": ctypes.c_ulong,
+    "z": ctypes.c_size_t,
+}
+
+# name: result, then arguments. From the OpenSSL 1.1.1 manual, man3; unchanged in 3.x.
+_PROTOTYPES = {
+    "OpenSSL_version": "p i",
+    "OpenSSL_version_num": "L ",
+    "ERR_get_error": "L ",
+    "ERR_clear_error": "v ",
+    "ERR_error_string_n": "v Lpz",
+    "RAND_bytes": "i pi",
+    "RAND_status": "i ",
+    "CRYPTO_memcmp": "i ppz",
+    "HMAC": "p ppipzpp",
+    "EVP_sha256": "p ",
+    "EVP_sha384": "p ",
+    "EVP_aes_256_gcm": "p ",
+    "EVP_PKEY_new": "p ",
+    "EVP_PKEY_free": "v p",
+    "EVP_PKEY_copy_parameters": "i pp",
+    "EVP_PKEY_CTX_new": "p pp",
+    "EVP_PKEY_CTX_new_id": "p ip",
+    "EVP_PKEY_CTX_free": "v p",
+    "EVP_PKEY_CTX_ctrl_str": "i ppp",
+    "EVP_PKEY_paramgen_init": "i p",
+    "EVP_PKEY_paramgen": "i pp",
+    "EVP_PKEY_keygen_init": "i p",
+    "EVP_PKEY_keygen": "i pp",
+    "EVP_PKEY_check": "i p",
+    "EVP_PKEY_derive_init": "i p",
+    "EVP_PKEY_derive_set_peer": "i pp",
+    "EVP_PKEY_derive": "i ppp",
+    "i2d_PUBKEY": "i pp",
+    "EVP_PKEY2PKCS8": "p p",
+    "EVP_PKCS82PKEY": "p p",
+    "PKCS8_PRIV_KEY_INFO_free": "v p",
+    "d2i_PKCS8_PRIV_KEY_INFO": "p ppl",
+    "i2d_PKCS8_PRIV_KEY_INFO": "i pp",
+    "EVP_MD_CTX_new": "p ",
+    "EVP_MD_CTX_free": "v p",
+    "EVP_DigestSignInit": "i ppppp",
+    "EVP_DigestSign": "i ppppz",
+    "EVP_DigestVerifyInit": "i ppppp",
+    "EVP_DigestVerify": "i ppzpz",
+    "EVP_CIPHER_CTX_new": "p ",
+    "EVP_CIPHER_CTX_free": "v p",
+    "EVP_CIPHER_CTX_ctrl": "i piip",
+    "EVP_EncryptInit_ex": "i ppppp",
+    "EVP_EncryptUpdate": "i ppppi",
+    "EVP_EncryptFinal_ex": "i ppp",
+    "EVP_DecryptInit_ex": "i ppppp",
+    "EVP_DecryptUpdate": "i ppppi",
+    "EVP_DecryptFinal_ex": "i ppp",
+}
+
+# The same act under its 3.x name and its 1.1.1 name.
+_EITHER = {"set_point": ("EVP_PKEY_set1_encoded_public_key", "EVP_PKEY_set1_tls_encodedpoint", "i ppz")}
+
+OLDEST = 0x10101000  # 1.1.1
+
+
+class Library:
+    """The functions of `_PROTOTYPES`, each an attribute with its types set, and `set_point`."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def __init__(self, handle: Any) -> None:
+        for name, prototype in _PROTOTYPES.items():
+            setattr(self, name, _bound(handle, name, prototype))
+        for alias, (newer, older, prototype) in _EITHER.items():
+            setattr(self, alias, _bound(handle, newer if hasattr(handle, newer) else older, prototype))
+        if self.OpenSSL_version_num() < OLDEST:
+            raise ImportError(f"{self.version()} is too old: Penstock needs OpenSSL 1.1.1 or later; install a newer Python or OpenSSL")
+
+    def version(self) -> str:
+        """For example "OpenSSL 3.0.19 27 Jan 2026"."""
+        return (ctypes.string_at(self.OpenSSL_version(0)) or b"").decode("ascii", "replace")
+
+
+def _bound(handle: Any, name: str, prototype: str) -> Any:
+    result, _, arguments = prototype.partition(" ")
+    try:
+        function = getattr(handle, name)
+    except AttributeError:
+        raise ImportError(f"the cryptographic library of this Python's ssl module has no {name}: Penstock needs OpenSSL 1.1.1 or later") from None
+    function.restype = _TYPES[result]
+    function.argtypes = [_TYPES[letter] for letter in arguments]
+    return function
+
+
+def candidates(ssl_path: str | None) -> Iterator[Any]:
+    """Handles in which the libcrypto of `_ssl` may be found: the module itself, then the executable it may be built into."""
+    for name in (ssl_path, None):
+        if name is None or ssl_path is not None:
+            try:
+                yield ctypes.CDLL(name)
+            except OSError:
+                continue  # a module that is not a file of its own (frozen, zipped): the executable is asked next
+
+
+def find(ssl_path: str | None) -> Library:
+    """The library behind `_ssl`. Raises ImportError with a sentence where its functions are out of reach."""
+    for handle in candidates(ssl_path):
+        if hasattr(handle, "EVP_DigestVerify"):
+            return Library(handle)
+    raise ImportError(
+        "this Python's ssl module hides its OpenSSL (it is linked in without its symbols), so Penstock cannot use it; "
+        "run Penstock with the Python of the operating system, or use the Penstock container image"
+    )
+
+
+def _load() -> Library:
+    try:
+        import _ssl  # noqa: PLC2701 - `ssl` itself costs a megabyte and only its native half holds the library
+    except ImportError:
+        raise ImportError("this Python was built without ssl, so Penstock can neither connect nor check a signature; install the operating system's python3") from None
+    return find(getattr(_ssl, "__file__", None))
+
+
+lib = _load()
+
+
+def fail(what: str) -> CryptoError:
+    """The error for a call that failed: `what`, and OpenSSL's own words. Empties the thread's error queue, because the
+    `ssl` module would otherwise report our error as that of its next connection."""
+    reason = ""
+    text = ctypes.create_string_buffer(256)
+    while True:
+        code = lib.ERR_get_error()
+        if not code:
+            break
+        if not reason:
+            lib.ERR_error_string_n(code, text, len(text))
+            reason = text.value.decode("ascii", "replace")
+    return CryptoError(f"{what} ({reason})" if reason else what)
+
+
+def need(result: Any, what: str) -> Any:
+    """`result` of a call that answers 1, or a pointer, on success; otherwise raises `fail(what)`."""
+    if result is None or result <= 0:
+        raise fail(what)
+    return result
+
+
+def random_bytes(count: int) -> bytes:
+    """`count` (0 to 65536) bytes from OpenSSL's generator. Raises CryptoError when it has no entropy."""
+    if not 0 <= count <= 65536:
+        raise ValueError(f"{count} random bytes asked for, 0 to 65536 are given")
+    out = ctypes.create_string_buffer(count or 1)
+    need(lib.RAND_bytes(out, count), "OpenSSL's random generator does not work")
+    return out.raw[:count]
+
+
+def constant_time_equal(one: bytes, other: bytes) -> bool:
+    """Whether two secrets are equal, in a time that depends on their length only."""
+    return len(one) == len(other) and lib.CRYPTO_memcmp(one, other, len(one)) == 0
