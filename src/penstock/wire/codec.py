@@ -27,7 +27,7 @@ MAX_INTEGER = 2**53 - 1
 class WireError(ValueError):
     """A document that is not what it should be. `path` names the place, e.g. `apps[0].services[2].image`; `why` is a sentence."""
 
-    def __init__(self, path: str, why: str, oversize: bool = False) -> None:
+    def __init__(self, path: str, why: str, *, oversize: bool = False) -> None:
         super().__init__(f"{path or 'document'}: {why}")
         self.path = path
         self.why = why
@@ -127,9 +127,7 @@ def parse(raw: bytes, limit: int = MAX_DOCUMENT) -> Any:
     if len(raw) > limit:
         raise WireError("", f"{len(raw)} bytes, more than the {limit} allowed", oversize=True)
     try:
-        return json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_pairs, parse_int=_integer, parse_constant=_no_constant
-        )
+        return json.loads(raw.decode("utf-8"), object_pairs_hook=_pairs, parse_int=_integer, parse_constant=_no_constant)
     except WireError:
         raise
     except (ValueError, RecursionError) as fault:
@@ -205,10 +203,7 @@ def _read(shape: Any, value: Any, path: str, limit: int | None) -> Any:
             raise WireError(path, f"must be an object, is {_kind(value)}")
         if len(value) > (limit or MAX_ITEMS):
             raise WireError(path, f"{len(value)} entries, more than the {limit or MAX_ITEMS} allowed", oversize=True)
-        return {
-            _read(("str",), key, f"{path} (a key)", None): _read(shape[1], item, f"{path}.{key[:60]}", None)
-            for key, item in value.items()
-        }
+        return {_read(("str",), key, f"{path} (a key)", None): _read(shape[1], item, f"{path}.{key[:60]}", None) for key, item in value.items()}
     return from_plain(shape[1], value, path)
 
 
@@ -217,6 +212,4 @@ def _kind(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "true or false"
-    return {dict: "an object", list: "a list", str: "text", int: "an integer", float: "a fraction"}.get(
-        type(value), type(value).__name__
-    )
+    return {dict: "an object", list: "a list", str: "text", int: "an integer", float: "a fraction"}.get(type(value), type(value).__name__)

@@ -44,7 +44,7 @@ class Facts:
 
 @record
 class EnrolRequest:
-    """"Let me in." Signed by the very key it brings, which proves possession. `token` is the join token's secret; `replaces` asks to
+    """ "Let me in." Signed by the very key it brings, which proves possession. `token` is the join token's secret; `replaces` asks to
     take the place of the device of that name. `nonce` is 32 hex digits drawn by the device, kept while it asks."""
 
     wire: int
@@ -94,7 +94,7 @@ class Admission:
 
 @record
 class SessionRequest:
-    """"Give me a session." Signed by the device key. `at_ms` is the device's floor time; `nonce` makes it unique."""
+    """ "Give me a session." Signed by the device key. `at_ms` is the device's floor time; `nonce` makes it unique."""
 
     wire: int
     device: str
@@ -204,7 +204,7 @@ class Command:
 
 @record
 class Currency:
-    """"You are current at this generation, at this time." Signed by the director; `nonce` is the device's own, so that it cannot be
+    """ "You are current at this generation, at this time." Signed by the director; `nonce` is the device's own, so that it cannot be
     replayed. It raises the device's time floor."""
 
     wire: int
@@ -270,7 +270,7 @@ class Report:
 
 @record
 class Ack:
-    """"I have your log up to here, durably." Signed by the director. Only this lets a device forget. `head` is the digest of entry
+    """ "I have your log up to here, durably." Signed by the director. Only this lets a device forget. `head` is the digest of entry
     `seq`; a device whose own digest of that entry differs keeps everything and says so."""
 
     wire: int

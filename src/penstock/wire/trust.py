@@ -233,9 +233,7 @@ def accept_root(trusted: Root, raw: bytes, verify: Verify) -> Root | Refusal:
 # --- what a device accepts --------------------------------------------------------------------------------------------
 
 
-def _message(
-    cls: type[T], kind: str, raw: bytes, root: Root, role: str, device: str, verify: Verify, limit: int
-) -> T | Refusal:
+def _message(cls: type[T], kind: str, raw: bytes, root: Root, role: str, device: str, verify: Verify, limit: int) -> T | Refusal:
     payload = _signed(raw, payload_type(kind), root.roles.get(role, Role((), 1)), root, verify, limit)
     if isinstance(payload, Refusal):
         return payload
