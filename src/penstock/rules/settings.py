@@ -1,0 +1,236 @@
+"""A container's settings, asked for and seen, field by field.
+
+Owns the translation of a service into the effective settings an engine should show (`wanted`) and the comparison with what it does show
+(`differences`). Both sides are brought to one normal form, so that an engine's own additions are no drift. Which container is
+ours, and what is done about a difference, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from penstock.rules.naming import network_names, volume_names
+from penstock.rules.observed import LABEL_SECRETS, SECRET_INTACT, ImageDefaults, ObservedContainer, Settings, is_variant
+from penstock.wire.record import fields_of, record, replace
+from penstock.wire.types import AppState, Healthcheck, Image, Mount, NetworkUse, Port, Resources, Service, Variant
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MAX_SHOWN = 200  # characters of a value in a sentence
+NO_CHECK = Healthcheck(test=("NONE",))
+
+# Variables Podman gives a container unasked (and Docker a process, without showing them).
+ENGINE_ENVIRONMENT = frozenset("container HOME HOSTNAME TERM PATH HTTP_PROXY HTTPS_PROXY FTP_PROXY NO_PROXY http_proxy https_proxy ftp_proxy no_proxy".split())
+
+
+@record
+class Difference:
+    """One setting that is not as asked for. `field` as in the service, with the key where it has keys ("environment.MODE")."""
+
+    field: str
+    wanted: str
+    seen: str
+
+
+# --- normal form ------------------------------------------------------------------------------------------------------
+
+
+def signal_name(text: str) -> str:
+    """ "9", "KILL" and "SIGKILL" are one signal; empty is the engine's own, SIGTERM. Numbers of the architectures in use here."""
+    if not text:
+        return "SIGTERM"
+    if text.isdigit():
+        return _SIGNALS.get(int(text), text)
+    upper = text.upper()
+    return upper if upper.startswith("SIG") else "SIG" + upper
+
+
+_SIGNALS = {
+    1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 6: "SIGABRT", 9: "SIGKILL", 10: "SIGUSR1", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM",
+    15: "SIGTERM", 18: "SIGCONT", 19: "SIGSTOP", 28: "SIGWINCH", 37: "SIGRTMIN+3",
+}  # fmt: skip
+
+
+def port_text(text: str) -> str:
+    """ "80" and "80/tcp" are one port."""
+    return text if "/" in text else text + "/tcp"
+
+
+def normal_port(port: Port) -> Port:
+    """Every IPv4 address is the same as every address; engines show both."""
+    return replace(port, host_ip="") if port.host_ip in ("0.0.0.0", "::") else port  # noqa: S104 - compared, not bound
+
+
+def normal_health(check: Healthcheck | None) -> Healthcheck | None:
+    """Zero means the engine's default, and a switched-off check has no times."""
+    if check is None or not check.test:
+        return None
+    if check.test[0] == "NONE":
+        return NO_CHECK
+    return replace(
+        check,
+        interval_ms=check.interval_ms or 30_000,
+        timeout_ms=check.timeout_ms or 30_000,
+        retries=check.retries or 3,
+    )
+
+
+def normal_resources(limits: Resources) -> Resources:
+    """Twice the memory as memory and swap together is what engines make of "no word about swap"."""
+    swap = limits.memory_swap_bytes
+    if swap in (0, -1) or (limits.memory_bytes and swap == 2 * limits.memory_bytes):
+        swap = 0
+    return replace(limits, memory_swap_bytes=swap, pids=max(limits.pids, 0), nano_cpus=max(limits.nano_cpus, 0))
+
+
+def _sorted(items: Any) -> Any:
+    return tuple(sorted(items, key=repr))
+
+
+# --- what should be seen ----------------------------------------------------------------------------------------------
+
+
+def wanted(state: AppState, service: Service, defaults: ImageDefaults, labels: dict[str, str]) -> Settings:
+    """The effective settings a container of `service` should show, given what its image brings and our own `labels`."""
+    volumes = volume_names(state)
+    networks = network_names(state)
+    environment = dict(defaults.environment)
+    environment.update(service.environment)
+    environment.update(dict.fromkeys(service.secret_environment, SECRET_INTACT))
+    all_labels = dict(defaults.labels)
+    all_labels.update(service.labels)
+    all_labels.update(labels)
+    # An overridden entrypoint makes engines drop the image's command (moby daemon/commit.go merge; OCI image-spec config.md).
+    entrypoint = defaults.entrypoint if service.entrypoint is None else service.entrypoint
+    command = service.command
+    if command is None:
+        command = () if service.entrypoint else defaults.command
+    health = service.healthcheck
+    if health is None:
+        health = defaults.healthcheck
+    elif not health.test and defaults.healthcheck is not None:
+        health = replace(health, test=defaults.healthcheck.test)
+    health = normal_health(health)
+    exposed = {port_text(text) for text in defaults.expose + service.expose}
+    exposed.update(f"{port.container}/{port.protocol}" for port in service.ports)
+    return Settings(
+        command=command,
+        entrypoint=entrypoint,
+        environment=environment,
+        ports=_sorted(normal_port(port) for port in service.ports),
+        expose=tuple(sorted(exposed)),
+        mounts=_sorted(_mount(mount, volumes) for mount in service.mounts),
+        networks=_sorted(_network(use, service, networks) for use in service.networks),
+        healthcheck=health,
+        restart=service.restart,
+        restart_max=service.restart_max if service.restart == "on-failure" else 0,
+        resources=normal_resources(service.resources),
+        devices=_sorted(service.devices),
+        user=service.user or defaults.user,
+        working_dir=service.working_dir or defaults.working_dir or "/",
+        labels=all_labels,
+        stop_signal=signal_name(service.stop_signal or defaults.stop_signal),
+        network_mode="",
+    )
+
+
+def _mount(mount: Mount, volumes: dict[str, str]) -> Mount:
+    if mount.kind == "volume":
+        return replace(mount, source=volumes.get(mount.source, mount.source), target=_path(mount.target))
+    if mount.kind == "bind":
+        return replace(mount, source=_path(mount.source), target=_path(mount.target))
+    return replace(mount, target=_path(mount.target), source="")
+
+
+def _path(text: str) -> str:
+    return text.rstrip("/") or "/"
+
+
+def _network(use: NetworkUse, service: Service, networks: dict[str, str]) -> NetworkUse:
+    aliases = set(use.aliases)
+    aliases.add(service.name)
+    return NetworkUse(network=networks.get(use.network, use.network), aliases=tuple(sorted(aliases)), ipv4=use.ipv4)
+
+
+# --- what is seen instead ---------------------------------------------------------------------------------------------
+
+
+def container_differences(
+    state: AppState,
+    service: Service,
+    image: Image,
+    variant: Variant,
+    labels: dict[str, str],
+    seen: ObservedContainer,
+) -> tuple[Difference, ...]:
+    """Everything in which one container is not what `service` asks for: image first, then field by field.
+
+    Whether it runs at all is not compared. Where the image is gone from the engine, settings it may have brought are not compared."""
+    found = []
+    if not is_variant(seen.image, variant, image.index):
+        found.append(Difference("image", variant.config.digest, seen.image))
+    expected = wanted(state, service, seen.defaults, labels)
+    found.extend(differences(expected, seen.settings, image_known=seen.defaults.known, service=service))
+    return tuple(found)
+
+
+def differences(expected: Settings, seen: Settings, *, image_known: bool = True, service: Service | None = None) -> tuple[Difference, ...]:
+    """Field by field. `image_known` False: fields the image may have filled are compared only where `service` sets them."""
+    found: list[Difference] = []
+    for field in fields_of(expected):
+        one = getattr(expected, field)
+        other = getattr(seen, field)
+        if field in ("environment", "labels"):
+            found.extend(_keyed(field, one, other, image_known=image_known))
+            continue
+        if not image_known and field in _FROM_IMAGE and not (service is not None and _set_by(service, field)):
+            continue
+        if field == "healthcheck" and one is not None and other is not None and other.start_interval_ms == 0:
+            one = replace(one, start_interval_ms=0)  # engines before API 1.44 know no start interval and show none
+        if one != other:
+            found.append(Difference(field, _show(one), _show(other)))
+    return tuple(found)
+
+
+_FROM_IMAGE = frozenset(("command", "entrypoint", "expose", "healthcheck", "user", "working_dir", "stop_signal"))
+
+
+def _set_by(service: Service, field: str) -> bool:
+    if field in ("expose", "command"):
+        return field == "command" and service.command is not None
+    value = getattr(service, field)
+    return value is not None and value != ""
+
+
+def _keyed(field: str, one: dict[str, str], other: dict[str, str], *, image_known: bool) -> list[Difference]:
+    found = []
+    for key in sorted((set(one) | set(other)) - {LABEL_SECRETS}):  # what that label guards shows in `environment`
+        if key in one and one[key] != other.get(key):
+            found.append(Difference(f"{field}.{key}", _show(one[key]), _show(other[key]) if key in other else "(absent)"))
+        elif key not in one and image_known and not (field == "environment" and key in ENGINE_ENVIRONMENT):
+            found.append(Difference(f"{field}.{key}", "(absent)", _show(other[key])))
+    return found
+
+
+def _show(value: Any) -> str:
+    """A value as people read it, shortened."""
+    return _text(value)[:MAX_SHOWN]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "(none)"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(_text(item) for item in value) or "(none)"
+    if isinstance(value, (str, int)):
+        return str(value) or "(empty)"
+    if isinstance(value, Port):
+        address = f"{value.host_ip}:" if value.host_ip else ""
+        return f"{address}{value.host or 'any'}->{value.container}/{value.protocol}"
+    if isinstance(value, Mount):
+        return f"{value.kind} {value.source or '-'} at {value.target}{' read-only' if value.read_only else ''}"
+    if isinstance(value, NetworkUse):
+        return f"{value.network} as {', '.join(value.aliases)}{' at ' + value.ipv4 if value.ipv4 else ''}"
+    return ", ".join(f"{name} {_text(getattr(value, name))}" for name in fields_of(value))
