@@ -20,7 +20,23 @@ MAX_SHOWN = 200  # characters of a value in a sentence
 NO_CHECK = Healthcheck(test=("NONE",))
 
 # Variables Podman gives a container unasked (and Docker a process, without showing them).
-ENGINE_ENVIRONMENT = frozenset("container HOME HOSTNAME TERM PATH HTTP_PROXY HTTPS_PROXY FTP_PROXY NO_PROXY http_proxy https_proxy ftp_proxy no_proxy".split())
+ENGINE_ENVIRONMENT = frozenset(
+    [
+        "container",
+        "HOME",
+        "HOSTNAME",
+        "TERM",
+        "PATH",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "FTP_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "ftp_proxy",
+        "no_proxy",
+    ]
+)
 
 
 @record
