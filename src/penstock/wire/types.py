@@ -269,6 +269,11 @@ class Sealed:
     alg: str = "ECDH-P256+HKDF-SHA256+A256GCM"
 
 
+def secret_bound_to(device: str, app: str, name: str, version: str) -> bytes:
+    """What a sealed value is bound to (the additional data of its AES-GCM): it opens only on this device, for this app, under this name."""
+    return b"penstock secret v1\n" + "\n".join((device, app, name, version)).encode("utf-8")
+
+
 @record
 class Secret:
     """A named, versioned value sealed for this device."""
