@@ -13,12 +13,13 @@ import ctypes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 
-class CryptoError(Exception):
-    """A key, a sealed value or the library itself is not usable. `why` is a sentence for the operator."""
+class CryptoError(ValueError):
+    """A key, a sealed value or the library itself is not usable. `why` is a sentence for the operator.
+
+    A ValueError, so that the pure rules of `wire.trust`, which know no crypto, can tell a bad key from a bad program."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
@@ -45,6 +46,7 @@ _PROTOTYPES = {
     "RAND_bytes": "i pi",
     "RAND_status": "i ",
     "CRYPTO_memcmp": "i ppz",
+    "CRYPTO_free": "v ppi",
     "HMAC": "p ppipzpp",
     "EVP_sha256": "p ",
     "EVP_sha384": "p ",
@@ -88,13 +90,16 @@ _PROTOTYPES = {
 }
 
 # The same act under its 3.x name and its 1.1.1 name.
-_EITHER = {"set_point": ("EVP_PKEY_set1_encoded_public_key", "EVP_PKEY_set1_tls_encodedpoint", "i ppz")}
+_EITHER = {
+    "set_point": ("EVP_PKEY_set1_encoded_public_key", "EVP_PKEY_set1_tls_encodedpoint", "i ppz"),
+    "get_point": ("EVP_PKEY_get1_encoded_public_key", "EVP_PKEY_get1_tls_encodedpoint", "z pp"),
+}
 
 OLDEST = 0x10101000  # 1.1.1
 
 
 class Library:
-    """The functions of `_PROTOTYPES`, each an attribute with its types set, and `set_point`."""
+    """The functions of `_PROTOTYPES`, and of `_EITHER` under their first names, each an attribute with its types set."""
 
     if TYPE_CHECKING:
 
@@ -124,19 +129,18 @@ def _bound(handle: Any, name: str, prototype: str) -> Any:
     return function
 
 
-def candidates(ssl_path: str | None) -> Iterator[Any]:
-    """Handles in which the libcrypto of `_ssl` may be found: the module itself, then the executable it may be built into."""
-    for name in (ssl_path, None):
-        if name is None or ssl_path is not None:
-            try:
-                yield ctypes.CDLL(name)
-            except OSError:
-                continue  # a module that is not a file of its own (frozen, zipped): the executable is asked next
-
-
 def find(ssl_path: str | None) -> Library:
-    """The library behind `_ssl`. Raises ImportError with a sentence where its functions are out of reach."""
-    for handle in candidates(ssl_path):
+    """The library behind the `_ssl` at `ssl_path` (None: built into the executable). Raises ImportError with a sentence
+    where its functions are out of reach."""
+    handles = [ctypes.CDLL(None)]  # the executable and all it was linked with
+    if ssl_path is not None:
+        try:
+            handles.insert(0, ctypes.CDLL(ssl_path))
+        except OSError as error:
+            raise ImportError(
+                f"this Python's ssl module cannot be opened as a library ({error}); run Penstock with the Python of the operating system"
+            ) from None
+    for handle in handles:
         if hasattr(handle, "EVP_DigestVerify"):
             return Library(handle)
     raise ImportError(
@@ -147,9 +151,11 @@ def find(ssl_path: str | None) -> Library:
 
 def _load() -> Library:
     try:
-        import _ssl  # noqa: PLC2701 - `ssl` itself costs a megabyte and only its native half holds the library
+        import _ssl  # `ssl` itself costs a megabyte, and only its native half holds the library
     except ImportError:
-        raise ImportError("this Python was built without ssl, so Penstock can neither connect nor check a signature; install the operating system's python3") from None
+        raise ImportError(
+            "this Python was built without ssl, so Penstock can neither connect nor check a signature; install the operating system's python3"
+        ) from None
     return find(getattr(_ssl, "__file__", None))
 
 
@@ -176,17 +182,3 @@ def need(result: Any, what: str) -> Any:
     if result is None or result <= 0:
         raise fail(what)
     return result
-
-
-def random_bytes(count: int) -> bytes:
-    """`count` (0 to 65536) bytes from OpenSSL's generator. Raises CryptoError when it has no entropy."""
-    if not 0 <= count <= 65536:
-        raise ValueError(f"{count} random bytes asked for, 0 to 65536 are given")
-    out = ctypes.create_string_buffer(count or 1)
-    need(lib.RAND_bytes(out, count), "OpenSSL's random generator does not work")
-    return out.raw[:count]
-
-
-def constant_time_equal(one: bytes, other: bytes) -> bool:
-    """Whether two secrets are equal, in a time that depends on their length only."""
-    return len(one) == len(other) and lib.CRYPTO_memcmp(one, other, len(one)) == 0

@@ -1,0 +1,103 @@
+"""ECDSA signatures: P-256 with SHA-256, and P-384 with SHA-384 where a caller names it (FIPS 186-5).
+
+Owns signing and strict verification. Never decides whose signature is needed. A signature has exactly one accepted form
+for its two numbers, shortest DER (X.690, section 10), because a second form would be a second name for the same evidence.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+from penstock.crypto.keys import P256, Curve, Key, private_key, public_key
+from penstock.crypto.openssl import lib, need
+
+_ROOM = 160  # bytes; the longest signature, on P-384, has 104
+
+
+class Signer:
+    """A private key ready for many signatures, also from several threads."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, private_pem: bytes, curves: tuple[Curve, ...] = (P256,)) -> None:
+        """Raises CryptoError when `private_pem` is no private key on one of `curves`."""
+        self._key = private_key(private_pem, curves)
+
+    def sign(self, message: bytes) -> bytes:
+        """A DER signature over `message`."""
+        return _sign(self._key, message)
+
+
+class Verifier:
+    """A public key ready for many verifications, also from several threads. Takes about 2 kB."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, public_pem: bytes, curves: tuple[Curve, ...] = (P256,)) -> None:
+        """Raises CryptoError when `public_pem` is no public key on one of `curves`."""
+        self._key = public_key(public_pem, curves)
+
+    def verify(self, message: bytes, signature: bytes) -> bool:
+        """Whether `signature` is this key's over `message`. Never raises for a bad signature, whatever its bytes."""
+        return _verify(self._key, message, signature)
+
+
+def sign(private_pem: bytes, message: bytes, curves: tuple[Curve, ...] = (P256,)) -> bytes:
+    """A DER signature over `message`. Raises CryptoError for a bad key."""
+    return _sign(private_key(private_pem, curves), message)
+
+
+def verify(public_pem: bytes, message: bytes, signature: bytes, curves: tuple[Curve, ...] = (P256,)) -> bool:
+    """Whether `signature` is that of `public_pem` over `message`. Raises CryptoError for a bad key, never for a bad signature."""
+    return _verify(public_key(public_pem, curves), message, signature)
+
+
+def well_formed(signature: bytes, curve: Curve = P256) -> bool:
+    """Whether `signature` is the shortest DER of two integers from 1 to the curve's order less one, and nothing else."""
+    end = len(signature)
+    # Both lengths stay below 128 on these curves, so the long form of a length is never the shortest.
+    if not 8 <= end <= 2 * curve.coordinate + 8 or signature[0] != 0x30 or signature[1] != end - 2:
+        return False
+    at = 2
+    for _ in range(2):
+        if at + 2 > end or signature[at] != 0x02:
+            return False
+        size = signature[at + 1]
+        number = signature[at + 2 : at + 2 + size]
+        if not 1 <= size <= curve.coordinate + 1 or len(number) != size:
+            return False
+        if number[0] & 0x80:  # negative
+            return False
+        if number[0] == 0 and (size == 1 or not number[1] & 0x80):  # zero, or longer than needed
+            return False
+        if int.from_bytes(number, "big") >= curve.order:
+            return False
+        at += 2 + size
+    return at == end
+
+
+def _sign(key: Key, message: bytes) -> bytes:
+    context = need(lib.EVP_MD_CTX_new(), "OpenSSL has no memory to sign")
+    out = ctypes.create_string_buffer(_ROOM)
+    size = ctypes.c_size_t(_ROOM)
+    try:
+        need(lib.EVP_DigestSignInit(context, None, key.curve.digest, None, key.handle), "the key cannot sign")
+        need(lib.EVP_DigestSign(context, out, ctypes.byref(size), message, len(message)), "OpenSSL could not sign")
+    finally:
+        lib.EVP_MD_CTX_free(context)
+    return out.raw[: size.value]
+
+
+def _verify(key: Key, message: bytes, signature: bytes) -> bool:
+    if not well_formed(signature, key.curve):
+        return False
+    context = need(lib.EVP_MD_CTX_new(), "OpenSSL has no memory to verify")
+    try:
+        need(lib.EVP_DigestVerifyInit(context, None, key.curve.digest, None, key.handle), "the key cannot verify")
+        good = bool(lib.EVP_DigestVerify(context, signature, len(signature), message, len(message)) == 1)
+    finally:
+        lib.EVP_MD_CTX_free(context)
+    if not good:
+        # A crafted key and signature can bring OpenSSL's arithmetic to an error instead of a "no": both are a "no" here.
+        lib.ERR_clear_error()
+    return good
