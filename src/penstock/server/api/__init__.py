@@ -1,0 +1,1 @@
+"""The control plane's HTTP surfaces: decode, call one action, render. Never decides and never speaks SQL."""
