@@ -29,7 +29,8 @@ class CryptoError(ValueError):
 # One letter for each C type: a wrong width here works on a desktop and corrupts the stack of a 32-bit controller.
 _TYPES: dict[str, Any] = {
     "v": None,
-    "p": ctypes.c_void_p,  # any pointer; bytes are passed as a pointer to their content
+    "p": ctypes.c_void_p,  # a pointer to something of OpenSSL's, or to where a pointer shall be written
+    "b": ctypes.c_char_p,  # octets, their length given beside them; unlike the other it refuses a str
     "i": ctypes.c_int,
     "l": ctypes.c_long,
     "L": ctypes.c_ulong,
@@ -42,12 +43,12 @@ _PROTOTYPES = {
     "OpenSSL_version_num": "L ",
     "ERR_get_error": "L ",
     "ERR_clear_error": "v ",
-    "ERR_error_string_n": "v Lpz",
-    "RAND_bytes": "i pi",
+    "ERR_error_string_n": "v Lbz",
+    "RAND_bytes": "i bi",
     "RAND_status": "i ",
-    "CRYPTO_memcmp": "i ppz",
-    "CRYPTO_free": "v ppi",
-    "HMAC": "p ppipzpp",
+    "CRYPTO_memcmp": "i bbz",
+    "CRYPTO_free": "v pbi",
+    "HMAC": "p pbibzbp",
     "EVP_sha256": "p ",
     "EVP_sha384": "p ",
     "EVP_aes_256_gcm": "p ",
@@ -57,7 +58,7 @@ _PROTOTYPES = {
     "EVP_PKEY_CTX_new": "p pp",
     "EVP_PKEY_CTX_new_id": "p ip",
     "EVP_PKEY_CTX_free": "v p",
-    "EVP_PKEY_CTX_ctrl_str": "i ppp",
+    "EVP_PKEY_CTX_ctrl_str": "i pbb",
     "EVP_PKEY_paramgen_init": "i p",
     "EVP_PKEY_paramgen": "i pp",
     "EVP_PKEY_keygen_init": "i p",
@@ -65,7 +66,7 @@ _PROTOTYPES = {
     "EVP_PKEY_check": "i p",
     "EVP_PKEY_derive_init": "i p",
     "EVP_PKEY_derive_set_peer": "i pp",
-    "EVP_PKEY_derive": "i ppp",
+    "EVP_PKEY_derive": "i pbp",
     "i2d_PUBKEY": "i pp",
     "EVP_PKEY2PKCS8": "p p",
     "EVP_PKCS82PKEY": "p p",
@@ -75,23 +76,23 @@ _PROTOTYPES = {
     "EVP_MD_CTX_new": "p ",
     "EVP_MD_CTX_free": "v p",
     "EVP_DigestSignInit": "i ppppp",
-    "EVP_DigestSign": "i ppppz",
+    "EVP_DigestSign": "i pbpbz",
     "EVP_DigestVerifyInit": "i ppppp",
-    "EVP_DigestVerify": "i ppzpz",
+    "EVP_DigestVerify": "i pbzbz",
     "EVP_CIPHER_CTX_new": "p ",
     "EVP_CIPHER_CTX_free": "v p",
-    "EVP_CIPHER_CTX_ctrl": "i piip",
-    "EVP_EncryptInit_ex": "i ppppp",
-    "EVP_EncryptUpdate": "i ppppi",
-    "EVP_EncryptFinal_ex": "i ppp",
-    "EVP_DecryptInit_ex": "i ppppp",
-    "EVP_DecryptUpdate": "i ppppi",
-    "EVP_DecryptFinal_ex": "i ppp",
+    "EVP_CIPHER_CTX_ctrl": "i piib",
+    "EVP_EncryptInit_ex": "i pppbb",
+    "EVP_EncryptUpdate": "i pbpbi",
+    "EVP_EncryptFinal_ex": "i pbp",
+    "EVP_DecryptInit_ex": "i pppbb",
+    "EVP_DecryptUpdate": "i pbpbi",
+    "EVP_DecryptFinal_ex": "i pbp",
 }
 
 # The same act under its 3.x name and its 1.1.1 name.
 _EITHER = {
-    "set_point": ("EVP_PKEY_set1_encoded_public_key", "EVP_PKEY_set1_tls_encodedpoint", "i ppz"),
+    "set_point": ("EVP_PKEY_set1_encoded_public_key", "EVP_PKEY_set1_tls_encodedpoint", "i pbz"),
     "get_point": ("EVP_PKEY_get1_encoded_public_key", "EVP_PKEY_get1_tls_encodedpoint", "z pp"),
 }
 
