@@ -1,0 +1,278 @@
+"""Shapes for devices: how they join, how they stand, what happened on them, what may be asked of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from penstock.apiv1.common import Labels, Name, Text, Title
+
+Phase = Literal["none", "pending", "fetching", "waiting", "applying", "claimed", "confirmed", "soaked", "reverting", "failed", "removing", "removed"]
+Liveness = Literal["never", "current", "late", "silent"]
+Tone = Literal["good", "busy", "wait", "bad", "away", "none"]
+Standing = Literal["active", "quarantined", "retired"]
+
+
+class JoinTokenCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A token devices join a site with. `auto_approve` skips the waiting room."""
+
+    uses: Annotated[int, Meta(ge=1, le=10_000)] = 1
+    valid_s: Annotated[int, Meta(ge=60, le=366 * 86400)] = 86400
+    auto_approve: bool = False
+    labels: Labels = {}
+    title: Title = ""
+
+
+class JoinTokenMade(Struct, frozen=True, kw_only=True):
+    """A new join token. `line` is the one command to run on the device; it is shown this once."""
+
+    id: str
+    site: str
+    join: str
+    line: str
+    uses: int
+    expires_ms: int
+    auto_approve: bool
+
+
+class JoinToken(Struct, frozen=True, kw_only=True):
+    """A join token without its secret."""
+
+    id: str
+    site: str
+    uses: int
+    used: int
+    created_ms: int
+    expires_ms: int
+    auto_approve: bool
+    revoked: bool = False
+    title: str = ""
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What a device says of itself."""
+
+    hostname: str = ""
+    platforms: tuple[str, ...] = ()
+    agent: str = ""
+    python: str = ""
+    kernel: str = ""
+    cpus: int = 0
+    memory_bytes: int = 0
+    disk_bytes: int = 0
+    engine: str = ""
+    engine_version: str = ""
+
+
+class Enrolment(Struct, frozen=True, kw_only=True):
+    """A device that asks to be let in. `fingerprint` is shown on the device too: compare before approving."""
+
+    id: str
+    name: str
+    site: str
+    fingerprint: str
+    status: Literal["waiting", "approved", "rejected"]
+    asked_ms: int
+    facts: Facts
+    replaces: bool = False
+    why: str = ""
+    device: str = ""
+
+
+class Decision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A yes or no with its reason."""
+
+    reason: Text = ""
+
+
+class AppBrief(Struct, frozen=True, kw_only=True):
+    """An app on a device in one line."""
+
+    app: str
+    version: str
+    phase: Phase
+    target_version: str = ""
+
+
+class DeviceSummary(Struct, frozen=True, kw_only=True):
+    """A device in a list. `status` is the one word for how it stands (worst first: Quarantined, Failed, Unhealthy, Silent, ...), `tone` its
+    colour and shape, `why` the sentence that belongs to it; `phase` is the worst of its apps."""
+
+    id: str
+    name: str
+    site: str
+    state: Standing
+    liveness: Liveness
+    status: str
+    tone: Tone
+    phase: Phase
+    why: str
+    last_seen_ms: int
+    drift: int
+    way_back: Literal["ok", "missing", "none"]
+    apps: tuple[AppBrief, ...]
+    labels: dict[str, str]
+    alarms: tuple[str, ...] = ()
+    pinned: int = 0
+
+
+class ServiceStatus(Struct, frozen=True, kw_only=True):
+    """One service as the device last saw it."""
+
+    service: str
+    state: str
+    health: str
+    image: str = ""
+    container: str = ""
+    restarts: int = 0
+    exit_code: int = 0
+    why: str = ""
+
+
+class DriftItem(Struct, frozen=True, kw_only=True):
+    """One field that is not as desired."""
+
+    service: str
+    field: str
+    wanted: str
+    seen: str
+    action: str = ""
+
+
+class WayBack(Struct, frozen=True, kw_only=True):
+    """What a revert would bring back; `why` says what is missing when there is no way back."""
+
+    ok: bool
+    version: str = ""
+    why: str = ""
+
+
+class AppOnDevice(Struct, frozen=True, kw_only=True):
+    """How one app stands on one device."""
+
+    app: str
+    deployment: str
+    phase: Phase
+    why: str
+    version: str
+    content: str
+    target_version: str
+    target: str
+    services: tuple[ServiceStatus, ...]
+    drift: tuple[DriftItem, ...]
+    way_back: WayBack
+    pinned: bool
+    health_rule: bool
+    fetched_bytes: int
+    total_bytes: int
+    at_ms: int
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    """A device in full."""
+
+    summary: DeviceSummary
+    fingerprint: str
+    facts: Facts
+    epoch: int
+    generation: int
+    adopted_epoch: int
+    adopted_generation: int
+    acked: int
+    enrolled_ms: int
+    disk_free_bytes: int
+    engine_ok: bool
+    strangers: tuple[str, ...]
+    apps: tuple[AppOnDevice, ...]
+    review: str
+    lost: int
+    revision: int
+
+
+class DeviceChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may change about a device. `labels` replaces all of them."""
+
+    labels: Labels
+
+
+class TimelineItem(Struct, frozen=True, kw_only=True):
+    """One entry of a device's own log, readable. `title` says what happened, `why` the reason; `clock` tells whether its time can be trusted."""
+
+    seq: int
+    boot: int
+    at_ms: int
+    clock: Literal["trusted", "untrusted"]
+    kind: str
+    title: str
+    why: str
+    app: str = ""
+    verdict: str = ""
+    by: str = ""
+    from_version: str = ""
+    to_version: str = ""
+    tone: Literal["good", "bad", "busy", "plain"] = "plain"
+
+
+class CommandCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something to ask of a device. `app`, `service` and `lines` where the verb needs them; it lapses after `valid_s`."""
+
+    verb: Literal["restart", "revert", "logs", "inspect", "prune", "refresh", "accept-pin"]
+    app: Annotated[str, Meta(max_length=63)] = ""
+    service: Annotated[str, Meta(max_length=63)] = ""
+    lines: Annotated[int, Meta(ge=1, le=5000)] = 200
+    valid_s: Annotated[int, Meta(ge=60, le=30 * 86400)] = 3600
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """A command and how it ended. `open` until the device has told its outcome; `expired` when its time ran out unheard."""
+
+    id: str
+    device: str
+    verb: str
+    arguments: dict[str, str]
+    by: str
+    issued_ms: int
+    not_after_ms: int
+    outcome: Literal["open", "done", "failed", "refused", "unknown", "expired"]
+    why: str = ""
+    output: str = ""
+    ended_ms: int = 0
+
+
+class Retire(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Take a device out of the fleet for good. `name` must repeat the device's name."""
+
+    name: Name
+    reason: Text = ""
+
+
+class Concern(Struct, frozen=True, kw_only=True):
+    """Something a person should look at, worst first, with what to do."""
+
+    severity: Literal["bad", "warn"]
+    device: str
+    name: str
+    what: str
+    why: str
+    remedy: str
+
+
+class Overview(Struct, frozen=True, kw_only=True):
+    """The fleet in numbers, and what needs a person."""
+
+    devices: int
+    current: int
+    silent: int
+    healthy: int
+    moving: int
+    waiting: int
+    failing: int
+    drifted: int
+    no_way_back: int
+    waiting_room: int
+    sites: int
+    apps: int
+    releases: int
+    deployments: int
+    concerns: tuple[Concern, ...]

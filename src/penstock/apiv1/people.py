@@ -1,0 +1,119 @@
+"""Shapes for people and programs at the front door: set-up, log-in, tokens, who am I, what is this plane."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from penstock.apiv1.common import Name, Title
+
+Password = Annotated[str, Meta(min_length=1, max_length=1024)]
+
+
+class SetupState(Struct, frozen=True, kw_only=True):
+    """Whether the plane still waits for its first administrator."""
+
+    needed: bool
+
+
+class SetupRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Make the first administrator. `token` is the one-time set-up token that `penstock-server init` printed."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=256)]
+    name: Name
+    password: Password
+
+
+class LoginRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A name and password for an API token. `label` says what the token is for."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=63)]
+    password: Password
+    label: Title = "penstock CLI"
+    valid_s: Annotated[int, Meta(ge=60, le=366 * 86400)] = 30 * 86400
+
+
+class TokenCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another token of the same person."""
+
+    label: Annotated[str, Meta(min_length=1, max_length=200)]
+    valid_s: Annotated[int, Meta(ge=60, le=366 * 86400)] = 90 * 86400
+
+
+class TokenMade(Struct, frozen=True, kw_only=True):
+    """A new API token. `token` is shown this once and stored only as a hash."""
+
+    id: str
+    token: str
+    label: str
+    expires_ms: int
+
+
+class Token(Struct, frozen=True, kw_only=True):
+    """An API token without its secret."""
+
+    id: str
+    label: str
+    created_ms: int
+    expires_ms: int
+    used_ms: int = 0
+
+
+class Me(Struct, frozen=True, kw_only=True):
+    """Who is asking."""
+
+    kind: str
+    id: str
+    name: str
+
+
+class About(Struct, frozen=True, kw_only=True):
+    """What this plane is, and the hashes people compare."""
+
+    version: str
+    wire: int
+    url: str
+    epoch: int
+    root_hash: str
+    ca_fingerprint: str
+    registry: str
+    started_ms: int
+
+
+class Site(Struct, frozen=True, kw_only=True):
+    """A plant, ship or substation."""
+
+    id: str
+    name: str
+    title: str
+    time_zone: str
+    devices: int
+    revision: int
+
+
+class SiteCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new site. `time_zone` is an IANA name such as "Europe/Berlin"."""
+
+    name: Name
+    title: Title = ""
+    time_zone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"
+
+
+class SiteChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may change about a site; what is left out stays."""
+
+    title: Title | None = None
+    time_zone: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+
+
+class HistoryItem(Struct, frozen=True, kw_only=True):
+    """One act on the plane: who did what to which thing, and how it ended."""
+
+    id: str
+    at_ms: int
+    actor: str
+    verb: str
+    scope: str
+    outcome: str
+    reason: str = ""

@@ -1,0 +1,95 @@
+// The pages' only script of our own: dates in the viewer's zone, copy buttons, live regions. Every page works without it.
+// Live: one event stream per page says what changed; the page's own address is fetched again and its #live region morphed.
+"use strict";
+(() => {
+  const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+  const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+  const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+  const near = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
+
+  const ago = (then, now) => {
+    const s = Math.round((then - now) / 1000), a = Math.abs(s);
+    if (a < 60) return near.format(s, "second");
+    if (a < 3600) return near.format(Math.round(s / 60), "minute");
+    if (a < 86400) return near.format(Math.round(s / 3600), "hour");
+    if (a < 7 * 86400) return near.format(Math.round(s / 86400), "day");
+    return day.format(then);
+  };
+  const tell = (root) => {
+    const now = Date.now();
+    for (const el of root.querySelectorAll("time[data-ms]")) {
+      const then = Number(el.dataset.ms), date = new Date(then);
+      const today = day.format(date) === day.format(new Date(now));
+      const text = el.dataset.as === "clock" ? (today ? clock.format(date) : `${day.format(date)} ${clock.format(date)}`) : ago(then, now);
+      if (el.textContent !== text) el.textContent = text;
+      el.title = full.format(date);
+    }
+  };
+  tell(document);
+  setInterval(() => tell(document), 10000);
+  document.addEventListener("htmx:after:swap", () => tell(document));
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const text = document.getElementById(button.dataset.copy).textContent.trim();
+    const label = button.querySelector("span");
+    try {
+      await navigator.clipboard.writeText(text);
+      label.textContent = "Copied";
+    } catch {
+      const range = document.createRange();
+      range.selectNodeContents(document.getElementById(button.dataset.copy));
+      getSelection().removeAllRanges();
+      getSelection().addRange(range);
+      label.textContent = "Selected: press Ctrl+C";
+    }
+    setTimeout(() => { label.textContent = "Copy"; }, 4000);
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, textarea, select")) return;
+    const box = document.querySelector("input[type=search]");
+    if (box) { event.preventDefault(); box.focus(); box.select(); }
+  });
+
+  document.addEventListener("change", async (event) => {
+    const input = event.target.closest("input[type=file][data-into]");
+    if (!input || !input.files.length) return;
+    const file = input.files[0], into = document.getElementById(input.dataset.into);
+    if (file.size > 1000000) { input.setCustomValidity("The file is larger than 1 MB."); input.reportValidity(); return; }
+    input.setCustomValidity("");
+    into.value = await file.text();
+  });
+
+  const live = document.getElementById("live");
+  const lamp = document.getElementById("lamp");
+  if (live && live.dataset.topics) {
+    let due = 0, hidden = false, missed = false;
+    const refresh = () => {
+      if (due) return;
+      due = setTimeout(() => {
+        due = 0;
+        if (document.hidden) { missed = true; return; }
+        htmx.trigger("#live", "live");
+      }, 250);
+    };
+    const show = (on) => { if (lamp) lamp.dataset.on = on ? "yes" : "no"; };
+    let wait = 1000, last = "";
+    const open = () => {
+      const address = new URL("/live", location.href);
+      for (const topic of live.dataset.topics.split(" ")) address.searchParams.append("topic", topic);
+      if (last) address.searchParams.set("after", last);
+      const stream = new EventSource(address);
+      stream.onopen = () => { show(true); if (wait > 1000) refresh(); wait = 1000; };
+      stream.addEventListener("changed", (event) => { if (event.lastEventId) last = event.lastEventId; refresh(); });
+      stream.addEventListener("bye", () => { stream.close(); setTimeout(open, 200 + Math.random() * 2000); });
+      stream.onerror = () => { stream.close(); show(false); setTimeout(open, wait); wait = Math.min(wait * 2, 30000); };
+      addEventListener("pagehide", () => stream.close(), { once: true });
+    };
+    open();
+    document.addEventListener("visibilitychange", () => { if (!document.hidden && missed) { missed = false; refresh(); } });
+    setInterval(() => { if (lamp && lamp.dataset.on !== "yes") refresh(); }, 30000);
+  }
+})();
