@@ -1,0 +1,265 @@
+"""What pages and programs are shown: nouns put together for reading.
+
+Owns the shapes only; `actions` fill them. Nothing here is ever saved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from penstock.server.core.model import (
+    Actor,
+    AppStatus,
+    CommandRow,
+    Deployment,
+    Device,
+    DeviceStatus,
+    Member,
+    Plan,
+    ReleaseRow,
+    Rollout,
+    Scope,
+    Session,
+    Site,
+    User,
+)
+from penstock.wire.messages import Endpoint
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some of a longer list. `next` is the cursor of the rest, empty at the end."""
+
+    items: tuple[T, ...]
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session just opened. `secret` is shown once; only its digest is kept."""
+
+    session: Session
+    secret: str
+    user: User
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who a session's secret belongs to."""
+
+    actor: Actor
+    scope: Scope
+    session: Session
+    user: User
+
+
+@dataclass(frozen=True, slots=True)
+class SiteView:
+    """A site with what is in it."""
+
+    site: Site
+    devices: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceQuery:
+    """Which devices a list is about; an empty field does not narrow it. `label` is a selector."""
+
+    site: str = ""
+    phase: str = ""
+    liveness: str = ""
+    state: str = ""
+    drift: bool | None = None
+    way_back: str = ""
+    label: str = ""
+    text: str = ""
+    app: str = ""
+    sort: str = "worst"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """One line of the fleet's list. `late` says in words how long ago it was heard of."""
+
+    device: Device
+    site: Site
+    status: DeviceStatus
+
+
+@dataclass(frozen=True, slots=True)
+class FleetCounts:
+    """How many devices the query finds, by phase, by liveness and by state."""
+
+    devices: int
+    phases: dict[str, int]
+    liveness: dict[str, int]
+    states: dict[str, int]
+    drift: int
+    no_way_back: int
+    waiting_room: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceApp:
+    """One app on one device: what is owed, what it says, where its rollout stands. `observed` None: it has said nothing yet."""
+
+    app: str
+    deployment: Deployment | None
+    wanted_version: str
+    observed: AppStatus | None
+    member: Member | None
+    leave_until_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """All there is to know of one device now."""
+
+    device: Device
+    site: Site
+    status: DeviceStatus
+    liveness_why: str
+    apps: tuple[DeviceApp, ...]
+    commands: tuple[CommandRow, ...]
+    epoch: int
+    generation: int
+    log_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One thing in a device's life, newest first: an entry of its own log ("device") or of the plane's ("plane"). `title` and `why` are for
+    people; `body` is the JSON text of the entry."""
+
+    source: str
+    key: str
+    at_ms: int
+    kind: str
+    title: str
+    why: str
+    app: str
+    by: str
+    clock: str = "trusted"
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A value a release asks for. `required` holds the sentence to show where it has no default."""
+
+    name: str
+    default: str | None
+    required: str
+    secret: bool
+    services: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseView:
+    """A release with what a person wants to see of it. `platforms` are those every one of its images has."""
+
+    row: ReleaseRow
+    parameters: tuple[Parameter, ...]
+    services: tuple[str, ...]
+    images: dict[str, str]
+    platforms: tuple[str, ...]
+    irreversible: tuple[str, ...] = ()
+    health_rule: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AppView:
+    """A catalogue entry with its releases, newest first."""
+
+    name: str
+    title: str
+    releases: tuple[ReleaseRow, ...]
+    deployments: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewRow:
+    """What a deployment would do to one device. `what`: install, update, unchanged, withdraw, left-out, conflict."""
+
+    device: str
+    name: str
+    site: str
+    what: str
+    why: str
+    from_version: str = ""
+    restarted: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentPreview:
+    """What would happen. `missing` are parameters without a value; nothing can be deployed while there are some."""
+
+    rows: tuple[PreviewRow, ...]
+    counts: dict[str, int]
+    missing: tuple[Parameter, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutView:
+    """A rollout with how many devices stand where."""
+
+    rollout: Rollout
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRow:
+    """One device of a rollout, with its name."""
+
+    member: Member
+    name: str
+    site: str
+    liveness: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentView:
+    """A deployment, its newest plan, the release it names and its newest rollout."""
+
+    deployment: Deployment
+    plan: Plan
+    release: ReleaseRow
+    rollout: RolloutView | None
+    devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneSettings:
+    """What an administrator may set. `endpoints` are the addresses devices use, in signed state; 0 for a rate means no cap.
+    `leave_s`: how long an authorisation is valid."""
+
+    revision: int = 1
+    poll_s: int = 60
+    fetch_bytes_per_s: int = 0
+    log_quota_bytes: int = 16 * 1024 * 1024
+    leave_s: int = 86_400
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """This control plane."""
+
+    version: str
+    wire: int
+    epoch: int
+    root_version: int
+    root_digest: str
+    root_expires_ms: int
+    director_keyid: str
+    database: str
+    started_ms: int
+    devices: int
+    addresses: tuple[str, ...] = field(default=())

@@ -1,0 +1,141 @@
+"""The database: one engine, many readers, one writer, one process.
+
+Owns connections, transactions and the lock that keeps a second process out of a SQLite file. `view(fn)` runs `fn` in a read
+transaction, `update(fn)` in a write transaction; nothing is written that is not in one. Never knows a noun.
+
+SQLite runs in WAL mode with synchronous=FULL: a commit that returned survives a power cut. The one writer is a lock, so that group
+commit is simply "the caller that holds it brings everybody's work" (see `actions.reports`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.pool import QueuePool
+
+T = TypeVar("T")
+
+READERS = 8
+BUSY_MS = 5000
+
+
+class Busy(RuntimeError):
+    """Another process has this database open."""
+
+
+class Tx:
+    """One transaction. `run` executes a statement; `after` registers what happens once it is committed (and only then)."""
+
+    __slots__ = ("_after", "connection")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._after: list[Callable[[], None]] = []
+
+    def run(self, statement: Any, rows: Any = None) -> Any:
+        """Execute; `rows` is a list of mappings for many at once."""
+        return self.connection.execute(statement) if rows is None else self.connection.execute(statement, rows)
+
+    def after(self, act: Callable[[], None]) -> None:
+        """Do `act` after the commit."""
+        self._after.append(act)
+
+    def upsert(self, table: Table, rows: Iterable[Mapping[str, Any]], only: tuple[str, ...] | None = None) -> None:
+        """Insert rows, or update those whose primary key exists (all other columns, or `only` these)."""
+        many = [dict(row) for row in rows]
+        if not many:
+            return
+        insert: Any = (postgresql if self.connection.dialect.name == "postgresql" else sqlite).insert(table)
+        keys = [column.name for column in table.primary_key.columns]
+        names = only if only is not None else tuple(name for name in many[0] if name not in keys)
+        if names:
+            statement = insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in names})
+        else:
+            statement = insert.on_conflict_do_nothing(index_elements=keys)
+        self.connection.execute(statement, many)
+
+
+class Db:
+    """An open database. `close` it in the end."""
+
+    def __init__(self, url: str, lock: Path | None = None) -> None:
+        """`url` as SQLAlchemy's; `lock` is the file that says "mine" for a SQLite database. Raises Busy."""
+        self.url = url
+        self._lock_fd = _take(lock) if lock is not None else -1
+        self._writer = threading.Lock()
+        self.engine: Engine = _engine(url)
+
+    def view(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` on one consistent picture of the database. What it would write is undone."""
+        with self.engine.connect() as connection:
+            tx = Tx(connection)
+            try:
+                return work(tx)
+            finally:
+                connection.rollback()
+
+    def update(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` and commit it, durably, before returning; an exception undoes all of it."""
+        with self._writer:
+            with self.engine.connect().execution_options(penstock_write=True) as connection:
+                tx = Tx(connection)
+                try:
+                    if connection.dialect.name == "sqlite":
+                        connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    value = work(tx)
+                    connection.commit()
+                except BaseException:
+                    connection.rollback()
+                    raise
+        for act in tx._after:  # noqa: SLF001 - the two classes are one mechanism
+            act()
+        return value
+
+    def close(self) -> None:
+        """Close all connections and give the lock back."""
+        self.engine.dispose()
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        raise ValueError(f"{url.partition(':')[0]!r} is not a database this version serves; use sqlite")
+    engine = create_engine(url, poolclass=QueuePool, pool_size=READERS, max_overflow=READERS, pool_timeout=30, connect_args={"check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        # The driver's own transactions begin late and commit early; ours are begun by hand.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON", "cache_size=-16384", "temp_store=MEMORY"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if not connection.get_execution_options().get("penstock_write"):
+            connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _take(lock: Path) -> int:
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        owner = os.read(fd, 32).decode("ascii", "replace").strip()
+        os.close(fd)
+        raise Busy(f"process {owner or 'unknown'} already serves {lock.parent}; a SQLite control plane is one process. Stop it first.") from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode("ascii"), 0)
+    return fd

@@ -1,0 +1,180 @@
+"""Devices: their rows, and the list that people look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, and_, func, or_, select
+
+from penstock.server.core.model import RETIRED, Device, DeviceStatus, Scope
+from penstock.server.core.views import DeviceQuery
+from penstock.server.store.db import Tx
+from penstock.server.store.rows import compare_and_set, names_of, noun, nouns, row_of
+from penstock.server.store.tables import device_status, observations, sites
+from penstock.server.store.tables import devices as t
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the hot path must know of a device: no more than this stays in memory for each."""
+
+    id: str
+    name: str
+    site: str
+    state: str
+    why: str
+    key_epoch: int
+    etag: str
+    pending: bool
+    seen_ms: int
+
+
+def add(tx: Tx, device: Device) -> None:
+    """A new one, with its status row."""
+    tx.run(t.insert(), [row_of(device)])
+
+
+def put(tx: Tx, device: Device) -> None:
+    """Replace all of a row (a key replaced, for example)."""
+    tx.upsert(t, [row_of(device)])
+
+
+def find(tx: Tx, scope: Scope, device: str) -> Device | None:
+    """By id, or by the name of one that is not retired."""
+    query = select(t).where((t.c.id == device) | ((t.c.name == device) & (t.c.state != RETIRED))).order_by((t.c.id == device).desc())
+    found = noun(Device, tx.run(query).first())
+    return found if found is not None and scope.covers(found.site) else None
+
+
+def by_key(tx: Tx, keyid: str) -> Device | None:
+    """The device with that signing key."""
+    return noun(Device, tx.run(select(t).where(t.c.keyid == keyid)).first())
+
+
+def by_name(tx: Tx, name: str) -> Device | None:
+    """The one of that name that is not retired."""
+    return noun(Device, tx.run(select(t).where(t.c.name == name, t.c.state != RETIRED)).first())
+
+
+def many(tx: Tx, ids: Any) -> dict[str, Device]:
+    """Those of these ids."""
+    wanted = sorted(set(ids))
+    found: dict[str, Device] = {}
+    for at in range(0, len(wanted), 500):
+        for device in nouns(Device, tx.run(select(t).where(t.c.id.in_(wanted[at : at + 500])))):
+            found[device.id] = device
+    return found
+
+
+def living(tx: Tx, scope: Scope) -> tuple[Device, ...]:
+    """All that are not retired, by name."""
+    query = select(t).where(t.c.state != RETIRED).order_by(t.c.name, t.c.id)
+    if scope.sites is not None:
+        query = query.where(t.c.site.in_(scope.sites))
+    return nouns(Device, tx.run(query))
+
+
+def labels(tx: Tx, scope: Scope) -> tuple[tuple[str, str, str, dict[str, str]], ...]:
+    """(id, name, site, labels) of all that are not retired, by name: what targeting reads."""
+    query = select(t.c.id, t.c.name, t.c.site, t.c.labels).where(t.c.state != RETIRED).order_by(t.c.name, t.c.id)
+    if scope.sites is not None:
+        query = query.where(t.c.site.in_(scope.sites))
+    return tuple((row.id, row.name, row.site, row.labels) for row in tx.run(query))
+
+
+def change(tx: Tx, device: Device, revision: int, **values: Any) -> int:
+    """Compare and set; the new revision."""
+    return compare_and_set(tx, t, t.c.id == device.id, revision, "device", values)
+
+
+def mark(tx: Tx, device: str, **values: Any) -> None:
+    """Set columns for the plane's own reasons (quarantine, review, facts); the revision stays."""
+    tx.run(t.update().where(t.c.id == device).values(**values))
+
+
+def mark_all(tx: Tx, **values: Any) -> None:
+    """The same for every device that is not retired."""
+    tx.run(t.update().where(t.c.state != RETIRED).values(**values))
+
+
+def ids(tx: Tx) -> tuple[str, ...]:
+    """The ids of all that are not retired."""
+    return tuple(tx.run(select(t.c.id).where(t.c.state != RETIRED)).scalars())
+
+
+def count(tx: Tx) -> int:
+    """How many are not retired."""
+    return int(tx.run(select(func.count()).select_from(t).where(t.c.state != RETIRED)).scalar())
+
+
+# --- the list -----------------------------------------------------------------------------------------------------------
+
+
+def _narrow(query: Select[Any], scope: Scope, wanted: DeviceQuery, among: tuple[str, ...] | None) -> Select[Any]:
+    if scope.sites is not None:
+        query = query.where(t.c.site.in_(scope.sites))
+    if wanted.site:
+        query = query.where(or_(t.c.site == wanted.site, sites.c.name == wanted.site))
+    query = query.where(t.c.state == wanted.state) if wanted.state else query.where(t.c.state != RETIRED)
+    if wanted.phase:
+        query = query.where(device_status.c.phase == wanted.phase)
+    if wanted.liveness:
+        query = query.where(device_status.c.liveness == wanted.liveness)
+    if wanted.drift is not None:
+        query = query.where(device_status.c.drift > 0 if wanted.drift else device_status.c.drift == 0)
+    if wanted.way_back:
+        query = query.where(device_status.c.way_back == wanted.way_back)
+    if wanted.text:
+        like = "%" + wanted.text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        query = query.where(or_(t.c.name.like(like, escape="\\"), t.c.id.like(like, escape="\\"), sites.c.name.like(like, escape="\\")))
+    if wanted.app:
+        query = query.where(t.c.id.in_(select(observations.c.device).where(observations.c.app == wanted.app)))
+    if among is not None:
+        query = query.where(t.c.id.in_(among))
+    return query
+
+
+_SORTS = {
+    "worst": (device_status.c.severity, True),
+    "name": (t.c.name, False),
+    "seen": (device_status.c.seen_ms, False),
+}
+
+
+def page(
+    tx: Tx, scope: Scope, wanted: DeviceQuery, after: tuple[Any, str] | None, limit: int, among: tuple[str, ...] | None = None
+) -> tuple[tuple[Device, DeviceStatus, str], ...]:
+    """One page of (device, status, site id), sorted; `after` is (sort value, id) of the last one shown."""
+    column, falling = _SORTS[wanted.sort]
+    device_columns = [t.c[name].label(f"d_{name}") for name in names_of(Device)]
+    status_columns = [device_status.c[name].label(f"s_{name}") for name in names_of(DeviceStatus)]
+    query = select(*device_columns, *status_columns).select_from(t.join(device_status, device_status.c.device == t.c.id).join(sites, sites.c.id == t.c.site))
+    query = _narrow(query, scope, wanted, among)
+    if after is not None:
+        value, last = after
+        beyond = column < value if falling else column > value
+        query = query.where(or_(beyond, and_(column == value, t.c.id > last)))
+    query = query.order_by(column.desc() if falling else column.asc(), t.c.id).limit(limit)
+    found = []
+    for mapping in tx.run(query).mappings():
+        device = Device(**{name: mapping[f"d_{name}"] for name in names_of(Device)})
+        status = DeviceStatus(**{name: mapping[f"s_{name}"] for name in names_of(DeviceStatus)})
+        found.append((device, status, device.site))
+    return tuple(found)
+
+
+def tally(tx: Tx, scope: Scope, wanted: DeviceQuery, among: tuple[str, ...] | None = None) -> dict[str, dict[str, int]]:
+    """Counts of what the query finds, by phase, liveness, state, and drift and way back."""
+    source = t.join(device_status, device_status.c.device == t.c.id).join(sites, sites.c.id == t.c.site)
+    counts: dict[str, dict[str, int]] = {}
+    for name, column in (
+        ("phase", device_status.c.phase),
+        ("liveness", device_status.c.liveness),
+        ("state", t.c.state),
+        ("way_back", device_status.c.way_back),
+        ("drift", device_status.c.drift > 0),
+    ):
+        query = _narrow(select(column, func.count()).select_from(source), scope, wanted, among).group_by(column)
+        counts[name] = {str(key): int(number) for key, number in tx.run(query)}
+    return counts

@@ -1,0 +1,165 @@
+"""Rollouts, their members, what each device is assigned, and which contents this plane has ever made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import delete, func, select, tuple_
+
+from penstock.server.core.model import RUNNING, Assignment, Member, Rollout, Scope
+from penstock.server.store.db import Tx
+from penstock.server.store.rows import noun, nouns, row_of
+from penstock.server.store.tables import assignments, contents, device_status, devices, members
+from penstock.server.store.tables import rollouts as t
+
+_CHUNK = 400
+
+
+def add(tx: Tx, rollout: Rollout) -> None:
+    """A new one."""
+    tx.run(t.insert(), [row_of(rollout)])
+
+
+def by_id(tx: Tx, rollout: str) -> Rollout | None:
+    """The rollout of that id."""
+    return noun(Rollout, tx.run(select(t).where(t.c.id == rollout)).first())
+
+
+def of_deployment(tx: Tx, deployment: str) -> tuple[Rollout, ...]:
+    """A deployment's, newest first."""
+    return nouns(Rollout, tx.run(select(t).where(t.c.deployment == deployment).order_by(t.c.started_ms.desc(), t.c.id.desc())))
+
+
+def newest(tx: Tx) -> dict[str, Rollout]:
+    """The newest rollout of every deployment."""
+    found: dict[str, Rollout] = {}
+    for rollout in nouns(Rollout, tx.run(select(t).order_by(t.c.started_ms, t.c.id))):
+        found[rollout.deployment] = rollout
+    return found
+
+
+def running(tx: Tx) -> tuple[Rollout, ...]:
+    """All that still move, oldest first."""
+    return nouns(Rollout, tx.run(select(t).where(t.c.state == RUNNING).order_by(t.c.started_ms, t.c.id)))
+
+
+def change(tx: Tx, rollout: str, **values: Any) -> None:
+    """Set columns."""
+    tx.run(t.update().where(t.c.id == rollout).values(**values))
+
+
+# --- members ------------------------------------------------------------------------------------------------------------
+
+
+def put_members(tx: Tx, many: list[Member]) -> None:
+    """Write members, new or changed."""
+    tx.upsert(members, [row_of(one) for one in many])
+
+
+def members_of(tx: Tx, rollout: str, among: list[str] | None = None) -> tuple[Member, ...]:
+    """A rollout's members, or those of these devices."""
+    if among is None:
+        return nouns(Member, tx.run(select(members).where(members.c.rollout == rollout)))
+    found: list[Member] = []
+    for at in range(0, len(among), _CHUNK):
+        found.extend(nouns(Member, tx.run(select(members).where(members.c.rollout == rollout, members.c.device.in_(among[at : at + _CHUNK])))))
+    return tuple(found)
+
+
+def memberships(tx: Tx, device: str) -> tuple[Member, ...]:
+    """A device's part in the rollouts its assignments come from, newest rollout first."""
+    query = select(members).join(t, t.c.id == members.c.rollout).where(members.c.device == device).order_by(t.c.started_ms.desc(), t.c.id.desc()).limit(200)
+    return nouns(Member, tx.run(query))
+
+
+def running_with(tx: Tx, among: list[str]) -> set[str]:
+    """The running rollouts that these devices are part of."""
+    found: set[str] = set()
+    for at in range(0, len(among), _CHUNK):
+        query = select(members.c.rollout).distinct().join(t, t.c.id == members.c.rollout)
+        found.update(tx.run(query.where(t.c.state == RUNNING, members.c.device.in_(among[at : at + _CHUNK]))).scalars())
+    return found
+
+
+def counts(tx: Tx, rollout: str) -> dict[str, int]:
+    """How many members stand where."""
+    query = select(members.c.state, func.count()).where(members.c.rollout == rollout).group_by(members.c.state)
+    return {str(state): int(number) for state, number in tx.run(query)}
+
+
+def page(tx: Tx, scope: Scope, rollout: str, state: str, after: str, limit: int) -> tuple[tuple[Member, str, str, str], ...]:
+    """Members with device name, site and liveness, by device id; `after` is the last id shown."""
+    query = (
+        select(members, devices.c.name.label("device_name"), devices.c.site.label("device_site"), device_status.c.liveness.label("device_liveness"))
+        .join(devices, devices.c.id == members.c.device)
+        .join(device_status, device_status.c.device == members.c.device)
+        .where(members.c.rollout == rollout, members.c.device > after)
+        .order_by(members.c.device)
+        .limit(limit)
+    )
+    if state:
+        query = query.where(members.c.state == state)
+    if scope.sites is not None:
+        query = query.where(devices.c.site.in_(scope.sites))
+    found = []
+    for row in tx.run(query):
+        member = noun(Member, row)
+        assert member is not None
+        found.append((member, row.device_name, row.device_site, row.device_liveness))
+    return tuple(found)
+
+
+# --- assignments and contents -------------------------------------------------------------------------------------------
+
+
+def assign(tx: Tx, many: list[Assignment]) -> None:
+    """Say what devices are owed."""
+    tx.upsert(assignments, [row_of(one) for one in many])
+
+
+def unassign(tx: Tx, pairs: list[tuple[str, str]]) -> None:
+    """Say that devices are not owed these apps: (device, app)."""
+    for at in range(0, len(pairs), _CHUNK):
+        tx.run(delete(assignments).where(tuple_(assignments.c.device, assignments.c.app).in_(pairs[at : at + _CHUNK])))
+
+
+def assigned_to(tx: Tx, many: list[str]) -> dict[str, list[Assignment]]:
+    """What these devices are owed, by app name."""
+    found: dict[str, list[Assignment]] = {device: [] for device in many}
+    for at in range(0, len(many), _CHUNK):
+        query = select(assignments).where(assignments.c.device.in_(many[at : at + _CHUNK])).order_by(assignments.c.app)
+        for one in nouns(Assignment, tx.run(query)):
+            found[one.device].append(one)
+    return found
+
+
+def assigned_of(tx: Tx, deployment: str) -> dict[str, Assignment]:
+    """Per device: what it is owed by one deployment."""
+    return {one.device: one for one in nouns(Assignment, tx.run(select(assignments).where(assignments.c.deployment == deployment)))}
+
+
+def assigned_app(tx: Tx, app: str) -> dict[str, Assignment]:
+    """Per device: who it is owed one app by."""
+    return {one.device: one for one in nouns(Assignment, tx.run(select(assignments).where(assignments.c.app == app)))}
+
+
+def assigned_count(tx: Tx, deployment: str) -> int:
+    """How many devices one deployment holds."""
+    return int(tx.run(select(func.count()).select_from(assignments).where(assignments.c.deployment == deployment)).scalar())
+
+
+def know(tx: Tx, rows: list[dict[str, Any]]) -> None:
+    """Remember contents this plane has made: content, app, deployment, plan, version, made_ms."""
+    tx.upsert(contents, rows, ())
+
+
+def known(tx: Tx, wanted: set[str]) -> dict[str, str]:
+    """Which of these contents this plane has made, with their version."""
+    found: dict[str, str] = {}
+    many = sorted(wanted)
+    for at in range(0, len(many), _CHUNK):
+        query = select(contents.c.content, contents.c.version).where(contents.c.content.in_(many[at : at + _CHUNK]))
+        found.update({row.content: row.version for row in tx.run(query)})
+    return found
+
+

@@ -1,0 +1,42 @@
+"""Sites: their rows."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from penstock.server.core.model import Scope, Site
+from penstock.server.store.db import Tx
+from penstock.server.store.rows import compare_and_set, noun, nouns, row_of
+from penstock.server.store.tables import devices, enrolments
+from penstock.server.store.tables import sites as t
+
+
+def add(tx: Tx, site: Site) -> None:
+    """A new one."""
+    tx.run(t.insert(), [row_of(site)])
+
+
+def find(tx: Tx, scope: Scope, site: str) -> Site | None:
+    """By id or name, if it lies in the scope."""
+    found = noun(Site, tx.run(select(t).where((t.c.id == site) | (t.c.name == site))).first())
+    return found if found is not None and scope.covers(found.id) else None
+
+
+def all_in(tx: Tx, scope: Scope) -> tuple[Site, ...]:
+    """All, by name."""
+    query = select(t).order_by(t.c.name)
+    if scope.sites is not None:
+        query = query.where(t.c.id.in_(scope.sites))
+    return nouns(Site, tx.run(query))
+
+
+def counts(tx: Tx) -> dict[str, tuple[int, int]]:
+    """Per site: devices that are not retired, and enrolments waiting."""
+    have = dict(tx.run(select(devices.c.site, func.count()).where(devices.c.state != "retired").group_by(devices.c.site)).all())
+    wait = dict(tx.run(select(enrolments.c.site, func.count()).where(enrolments.c.status == "waiting").group_by(enrolments.c.site)).all())
+    return {site: (have.get(site, 0), wait.get(site, 0)) for site in {*have, *wait}}
+
+
+def change(tx: Tx, site: Site, revision: int, *, title: str, time_zone: str) -> int:
+    """Compare and set; the new revision."""
+    return compare_and_set(tx, t, t.c.id == site.id, revision, "site", {"title": title, "time_zone": time_zone})

@@ -1,0 +1,456 @@
+"""The tables, their columns and what is indexed: SQLAlchemy Core metadata, the same for SQLite and PostgreSQL.
+
+Owns the schema that the migrations build (a test compares the two). Functions over the tables stand in the file of their noun.
+Times are unix milliseconds in 64-bit integers; JSON is text that only this room reads.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator
+
+from penstock.wire.codec import decode, encode
+from penstock.wire.log import AppObservation, Receipt
+from penstock.wire.messages import Facts
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class JsonText(TypeDecorator[Any]):
+    """A dict or list as JSON text; lists come back as tuples, which is what the nouns hold."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Any) -> str:  # noqa: ARG002 - SQLAlchemy's signature
+        return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+    def process_result_value(self, value: Any, dialect: Any) -> Any:  # noqa: ARG002
+        found = json.loads(value)
+        return tuple(found) if isinstance(found, list) else found
+
+
+class RecordText(TypeDecorator[Any]):
+    """A wire record as its canonical JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, record: type) -> None:
+        super().__init__()
+        self.record = record
+
+    def process_bind_param(self, value: Any, dialect: Any) -> str:  # noqa: ARG002
+        return value if isinstance(value, str) else encode(value).decode("ascii")
+
+    def process_result_value(self, value: Any, dialect: Any) -> Any:  # noqa: ARG002
+        return decode(self.record, value.encode("utf-8"))
+
+
+def _id(name: str = "id", **more: Any) -> Column[Any]:
+    return Column(name, String(64), nullable=False, **more)
+
+
+def _ms(name: str) -> Column[Any]:
+    return Column(name, BigInteger, nullable=False, default=0)
+
+
+def _text(name: str, **more: Any) -> Column[Any]:
+    return Column(name, Text, nullable=False, default="", **more)
+
+
+def _number(name: str, **more: Any) -> Column[Any]:
+    return Column(name, BigInteger, nullable=False, default=0, **more)
+
+
+def _json(name: str) -> Column[Any]:
+    return Column(name, JsonText, nullable=False)
+
+
+def _flag(name: str) -> Column[Any]:
+    return Column(name, Boolean(create_constraint=False), nullable=False, default=False)
+
+
+# --- people -----------------------------------------------------------------------------------------------------------
+
+users = Table(
+    "users", metadata, _id(primary_key=True), _text("name", unique=True), _text("password"), _text("role"), _ms("created_ms"), _flag("disabled"), _number("revision")
+)
+sessions = Table(
+    "sessions",
+    metadata,
+    _id(primary_key=True),
+    Column("user", String(64), ForeignKey("users.id"), nullable=False, index=True),
+    _text("hash", unique=True),
+    _text("csrf"),
+    _ms("created_ms"),
+    _ms("seen_ms"),
+    _ms("expires_ms"),
+    _text("address"),
+    _text("agent"),
+)
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    _id(primary_key=True),
+    Column("user", String(64), ForeignKey("users.id"), nullable=False, index=True),
+    _text("name"),
+    _text("hash", unique=True),
+    _ms("created_ms"),
+    _ms("expires_ms"),
+    _ms("used_ms"),
+    _ms("revoked_ms"),
+)
+settings = Table("settings", metadata, Column("key", String(64), primary_key=True), _text("value"), _number("revision"))
+
+# --- places and devices -----------------------------------------------------------------------------------------------
+
+sites = Table(
+    "sites", metadata, _id(primary_key=True), _text("name", unique=True), _text("title"), _text("time_zone"), _ms("created_ms"), _number("revision")
+)
+join_tokens = Table(
+    "join_tokens",
+    metadata,
+    _id(primary_key=True),
+    Column("site", String(64), ForeignKey("sites.id"), nullable=False, index=True),
+    _text("title"),
+    _text("hash", unique=True),
+    _number("uses"),
+    _number("used"),
+    _ms("expires_ms"),
+    _flag("auto_approve"),
+    _json("labels"),
+    _ms("created_ms"),
+    _text("created_by"),
+    _ms("revoked_ms"),
+)
+enrolments = Table(
+    "enrolments",
+    metadata,
+    _id(primary_key=True),
+    _text("keyid", unique=True),
+    _text("fingerprint"),
+    _text("name"),
+    Column("site", String(64), ForeignKey("sites.id"), nullable=False),
+    Column("token", String(64), ForeignKey("join_tokens.id"), nullable=False),
+    _text("sign_key"),
+    _text("seal_key"),
+    Column("facts", RecordText(Facts), nullable=False),
+    _text("status"),
+    _text("why"),
+    _ms("asked_ms"),
+    _text("replaces"),
+    _json("labels"),
+    _ms("decided_ms"),
+    _text("decided_by"),
+    _text("device"),
+    _text("admission"),
+    _number("revision"),
+    Index(None, "status", "asked_ms"),
+)
+devices = Table(
+    "devices",
+    metadata,
+    _id(primary_key=True),
+    _text("name"),
+    Column("site", String(64), ForeignKey("sites.id"), nullable=False, index=True),
+    _json("labels"),
+    _text("state"),
+    _text("why"),
+    _text("keyid", unique=True),
+    _text("fingerprint"),
+    _text("sign_key"),
+    _text("seal_key"),
+    _number("key_epoch"),
+    Column("facts", RecordText(Facts), nullable=False),
+    _ms("enrolled_ms"),
+    _text("review"),
+    _flag("accept_fork"),
+    _text("admission"),
+    _number("revision"),
+    Index(None, "name"),
+)
+device_status = Table(
+    "device_status",
+    metadata,
+    Column("device", String(64), ForeignKey("devices.id"), primary_key=True),
+    _number("severity"),
+    _text("phase"),
+    _text("why"),
+    _number("drift"),
+    _text("way_back"),
+    _number("pinned"),
+    _number("apps"),
+    _number("epoch"),
+    _number("generation"),
+    _json("alarms"),
+    _json("strangers"),
+    _number("disk_free_bytes"),
+    _flag("engine_ok"),
+    _ms("reported_ms"),
+    _ms("seen_ms"),
+    _text("liveness"),
+    _number("lost"),
+    Index(None, "severity"),
+)
+
+# --- what devices say -------------------------------------------------------------------------------------------------
+
+log_heads = Table(
+    "log_heads",
+    metadata,
+    Column("device", String(64), ForeignKey("devices.id"), primary_key=True),
+    _number("branch"),
+    _number("seq"),
+    _text("head"),
+    _number("boot"),
+)
+log_entries = Table(
+    "log_entries",
+    metadata,
+    Column("device", String(64), ForeignKey("devices.id"), primary_key=True),
+    Column("branch", Integer, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    _number("boot"),
+    _ms("at_ms"),
+    _text("clock"),
+    _text("kind"),
+    _text("body"),
+    _text("digest"),
+    _ms("received_ms"),
+    sqlite_with_rowid=False,
+)
+observations = Table(
+    "observations",
+    metadata,
+    Column("device", String(64), ForeignKey("devices.id"), primary_key=True),
+    Column("app", String(64), primary_key=True),
+    _text("deployment"),
+    _text("phase"),
+    _text("content"),
+    _text("target"),
+    _text("version"),
+    _ms("at_ms"),
+    _number("seq"),
+    Column("observed", RecordText(AppObservation), nullable=False),
+)
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("device", String(64), ForeignKey("devices.id"), primary_key=True),
+    Column("branch", Integer, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    _ms("at_ms"),
+    Column("receipt", RecordText(Receipt), nullable=False),
+)
+
+# --- what shall run ---------------------------------------------------------------------------------------------------
+
+apps = Table("apps", metadata, Column("name", String(64), primary_key=True), _text("title"), _ms("created_ms"))
+releases = Table(
+    "releases",
+    metadata,
+    _id(primary_key=True),
+    Column("app", String(64), ForeignKey("apps.name"), nullable=False),
+    Column("version", String(64), nullable=False),
+    _text("digest"),
+    _text("document"),
+    _text("source"),
+    _ms("published_ms"),
+    _text("published_by"),
+    _text("note"),
+    UniqueConstraint("app", "version"),
+)
+deployments = Table(
+    "deployments",
+    metadata,
+    _id(primary_key=True),
+    _text("name", unique=True),
+    Column("app", String(64), ForeignKey("apps.name"), nullable=False, index=True),
+    _text("state"),
+    _number("plan"),
+    _ms("created_ms"),
+    _text("conflict"),
+    _number("revision"),
+)
+plans = Table(
+    "plans",
+    metadata,
+    Column("deployment", String(64), ForeignKey("deployments.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("release", String(64), ForeignKey("releases.id"), nullable=False),
+    _json("devices"),
+    _text("selector"),
+    _json("values"),
+    _json("secrets"),
+    _text("drift"),
+    _number("soak_s"),
+    _number("deadline_s"),
+    _ms("made_ms"),
+    _text("made_by"),
+    _text("reason"),
+)
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("deployment", String(64), ForeignKey("deployments.id"), primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("version", String(64), primary_key=True),
+    _text("vaulted"),
+)
+sealed_secrets = Table(
+    "sealed_secrets",
+    metadata,
+    Column("device", String(64), ForeignKey("devices.id"), primary_key=True),
+    Column("deployment", String(64), primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("version", String(64), primary_key=True),
+    _number("key_epoch"),
+    _text("sealed"),
+)
+rollouts = Table(
+    "rollouts",
+    metadata,
+    _id(primary_key=True),
+    Column("deployment", String(64), ForeignKey("deployments.id"), nullable=False, index=True),
+    _text("app"),
+    _number("plan"),
+    _text("state"),
+    _text("why"),
+    _number("waves"),
+    _number("wave"),
+    _ms("started_ms"),
+    _ms("ended_ms"),
+    Index(None, "state"),
+)
+members = Table(
+    "members",
+    metadata,
+    Column("rollout", String(64), ForeignKey("rollouts.id"), primary_key=True),
+    Column("device", String(64), ForeignKey("devices.id"), primary_key=True),
+    _text("app"),
+    _number("wave"),
+    _text("content"),
+    _text("state"),
+    _text("why"),
+    _ms("changed_ms"),
+    Index(None, "device"),
+    Index(None, "rollout", "state"),
+)
+assignments = Table(
+    "assignments",
+    metadata,
+    Column("device", String(64), ForeignKey("devices.id"), primary_key=True),
+    Column("app", String(64), primary_key=True),
+    Column("deployment", String(64), ForeignKey("deployments.id"), nullable=False, index=True),
+    _number("plan"),
+    Column("rollout", String(64), ForeignKey("rollouts.id"), nullable=False),
+    _text("content"),
+)
+contents = Table(
+    "contents",
+    metadata,
+    Column("content", String(80), primary_key=True),
+    _text("app"),
+    _text("deployment"),
+    _number("plan"),
+    _text("version"),
+    _ms("made_ms"),
+)
+states = Table(
+    "states",
+    metadata,
+    Column("device", String(64), ForeignKey("devices.id"), primary_key=True),
+    _number("epoch"),
+    _number("generation"),
+    _text("content"),
+    Column("envelope", LargeBinary, nullable=False),
+    _text("etag"),
+    _ms("changed_ms"),
+    _flag("pending"),
+)
+leaves = Table(
+    "leaves",
+    metadata,
+    _id(primary_key=True),
+    Column("device", String(64), ForeignKey("devices.id"), nullable=False, index=True),
+    _text("app"),
+    _text("content"),
+    Column("rollout", String(64), ForeignKey("rollouts.id"), nullable=False, index=True),
+    _number("wave"),
+    _ms("issued_ms"),
+    _ms("not_after_ms"),
+    Column("envelope", LargeBinary, nullable=False),
+)
+commands = Table(
+    "commands",
+    metadata,
+    _id(primary_key=True),
+    Column("device", String(64), ForeignKey("devices.id"), nullable=False),
+    _text("verb"),
+    _json("arguments"),
+    _ms("issued_ms"),
+    _ms("not_after_ms"),
+    _text("by"),
+    Column("envelope", LargeBinary, nullable=False),
+    _text("outcome"),
+    _text("why"),
+    _text("output"),
+    _ms("ended_ms"),
+    Index(None, "device", "issued_ms"),
+    Index(None, "outcome", "not_after_ms"),
+)
+
+# --- the plane's own ----------------------------------------------------------------------------------------------------
+
+events = Table(
+    "events",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    _ms("at_ms"),
+    _text("actor_kind"),
+    _text("actor_id"),
+    _text("actor_name"),
+    _text("site"),
+    _text("verb"),
+    _text("subject"),
+    _text("outcome"),
+    _text("reason"),
+    _json("data"),
+    Index(None, "subject", "number"),
+    sqlite_autoincrement=True,
+)
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("topic", String(32), primary_key=True),
+    Column("key", String(128), primary_key=True),
+    _ms("due_ms"),
+    _number("attempts"),
+    _text("why"),
+)
+roots = Table("roots", metadata, Column("version", Integer, primary_key=True), _number("epoch"), _text("envelope"), _ms("added_ms"))

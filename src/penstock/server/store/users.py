@@ -1,0 +1,35 @@
+"""People: their rows."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from penstock.server.core.model import User
+from penstock.server.store.db import Tx
+from penstock.server.store.rows import compare_and_set, noun, row_of
+from penstock.server.store.tables import users as t
+
+
+def add(tx: Tx, user: User) -> None:
+    """A new person."""
+    tx.run(t.insert(), [row_of(user)])
+
+
+def by_id(tx: Tx, user: str) -> User | None:
+    """The person of that id."""
+    return noun(User, tx.run(select(t).where(t.c.id == user)).first())
+
+
+def by_name(tx: Tx, name: str) -> User | None:
+    """The person of that name."""
+    return noun(User, tx.run(select(t).where(t.c.name == name)).first())
+
+
+def count(tx: Tx) -> int:
+    """How many there are."""
+    return int(tx.run(select(func.count()).select_from(t)).scalar())
+
+
+def set_password(tx: Tx, user: User, password: str) -> None:
+    """Replace the kept digest."""
+    compare_and_set(tx, t, t.c.id == user.id, user.revision, "user", {"password": password})
