@@ -24,10 +24,10 @@ venv: ## Only .venv
 
 .PHONY: demo demo-stop
 demo: setup ## A control plane, a real engine, an agent: deploy, upgrade, a bad release, the device going back by itself
-	$(BIN)/python tools/demo.py
+	$(BIN)/python -m tools.demo
 
 demo-stop: ## Stop what `make demo` left running and remove its data
-	$(BIN)/python tools/demo.py --stop
+	$(BIN)/python -m tools.demo --stop
 
 .PHONY: test test-fast
 test: venv ## Every test, against real engines and a real browser (T=path or -k expression narrows it)
@@ -66,7 +66,7 @@ soak: venv ## The long run: sim with many seeds
 
 .PHONY: package
 package: venv ## dist/: the agent as a zipapp, a .deb and a container image; the wheel
-	$(BIN)/python tools/package.py
+	$(BIN)/python -m tools.package
 
 .PHONY: ci
 ci: ## What continuous integration runs

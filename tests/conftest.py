@@ -1,0 +1,75 @@
+"""What every test shares: needs, engine fixtures, Hypothesis profiles.
+
+Owns the hooks; the fixtures live in tests/engines.py and tests/images.py. How the engines run on this machine, and what of their network
+works, is described at the head of tests/engines.py.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests import needs
+
+pytest_plugins = ["tests.engines", "tests.images"]
+
+# "dev": quick while writing code. "ci": what `.ci/run` uses. "deep": by hand, HYPOTHESIS_PROFILE=deep. Times are never asserted: two busy
+# cores are no stopwatch.
+_SLOW_IS_FINE = [HealthCheck.too_slow]
+settings.register_profile("dev", max_examples=25, deadline=None, suppress_health_check=_SLOW_IS_FINE)
+settings.register_profile("ci", max_examples=100, deadline=None, suppress_health_check=_SLOW_IS_FINE, derandomize=True, print_blob=True)
+settings.register_profile("deep", max_examples=5000, deadline=None, suppress_health_check=_SLOW_IS_FINE)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if needs.IN_CI else "dev"))
+
+ENGINE_NEEDS = {"docker", "podman", "docker-new", "podman-new"}
+ENGINE_FIXTURES = {"docker", "podman", "docker_new", "podman_new", "engine"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*names): what the machine must offer, see tests/needs.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that use an engine or a browser are marked so, that `make test-fast` leaves them out without anybody remembering to."""
+    for item in items:
+        wanted = {name for mark in item.iter_markers("needs") for name in mark.args}
+        if wanted & ENGINE_NEEDS or ENGINE_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("engine")
+        if "chromium" in wanted:
+            item.add_marker("browser")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    needs.current_test[0] = item.nodeid
+    for mark in item.iter_markers("needs"):
+        needs.require(*mark.args)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not needs.could_not_run:
+        return
+    terminalreporter.section("what could not run here")
+    for reason, tests in sorted(needs.could_not_run.items()):
+        terminalreporter.write_line(f"{reason}  ({len(tests)} test{'s' if len(tests) != 1 else ''})")
+        for test in sorted(set(tests))[:5]:
+            terminalreporter.write_line(f"    {test}")
+        if len(set(tests)) > 5:
+            terminalreporter.write_line(f"    and {len(set(tests)) - 5} more")
+    terminalreporter.write_line("tools/install-system.sh installs what is missing (as root).")
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Hands out loopback TCP ports that were free a moment ago; bind soon. Prefer port 0 where the server under test can say what it got."""
+
+    def take() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return take

@@ -1,0 +1,534 @@
+"""Real container engines for the tests: started here, on data of their own, stopped and wiped here.
+
+Owns the fixtures ``docker``, ``podman``, ``docker_new``, ``podman_new`` (one engine each, for the whole run) and ``engine`` (each of them in
+turn). Each is an `Engine`: a socket, a command line, and start, stop, kill, restart under the test's control on the same data. Never
+touches an engine that it did not start, and ends processes by id only.
+
+How it works, and why so
+- Several runs may go on at once on one machine, so each engine takes a *slot*: a number, held by a file lock, that fixes its folder,
+  bridge names and address range (10.<128+slot>.0.0/16). A slot left by a run that died is cleaned before it is used again.
+- ``dockerd``: own data root, exec root, socket, pid file and bridge. It runs with ``--iptables=false``, because every dockerd rewrites the
+  same chains (and sets the host's FORWARD policy), so a second one would cut off the first. What that leaves: containers reach each other on
+  a network and find each other by name; ports published on any address of the host work through the userland proxy (docker-proxy), from the
+  host itself too; containers have no way out to other networks, which tests must not need.
+- ``podman system service`` runs in a mount namespace of its own, because several of its paths cannot be set: /var/lib/cni,
+  /run/containers, /run/netns, and the lock table in /dev/shm, which a second instance would reset. The namespace outlives the service, so that
+  a restarted service finds its containers. iptables works here (nf_tables); CNI's portmap and bridge plugins use it, with chains named after the
+  container, and removing the containers at the end removes them. CNI's firewall plugin is left out: it needs nothing here.
+- Containers settings (runc, cgroupfs, limits with soft equal to hard): without CAP_SYS_RESOURCE the built-in limits are refused, and
+  Podman 4.3's Docker-compatible create call swaps soft and hard. Podman runs no health-check timers without systemd.
+- The engines die with the run (setpriv --pdeathsig), even when it is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.needs import SEARCH_PATH, needs, require, which
+
+BASE = Path("/var/tmp/penstock-engines")
+SLOTS = 60
+START_SECONDS = 60.0
+STOP_SECONDS = 40.0
+
+
+class EngineFailed(RuntimeError):
+    """An engine did not do what a fixture asked; the message ends with the tail of its log."""
+
+
+@dataclass
+class Slot:
+    """A numbered place for one engine: folder, names and addresses that no other run uses at the same time."""
+
+    number: int
+    path: Path
+    _lock: int
+
+    @property
+    def subnet(self) -> str:
+        return f"10.{128 + self.number}"
+
+    @property
+    def bridge(self) -> str:
+        return f"pnk{self.number}"
+
+    def release(self) -> None:
+        _wipe(self)
+        os.close(self._lock)
+
+
+def take_slot() -> Slot:
+    """The lowest free slot, cleaned of whatever a dead run left in it."""
+    BASE.mkdir(parents=True, exist_ok=True)
+    for number in range(SLOTS):
+        lock = os.open(BASE / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            continue
+        slot = Slot(number, BASE / str(number), lock)
+        _wipe(slot)
+        slot.path.mkdir(parents=True)
+        return slot
+    raise EngineFailed(f"all {SLOTS} engine slots under {BASE} are taken")
+
+
+def _mentions(pid: str, needle: bytes) -> bool:
+    with contextlib.suppress(OSError):
+        return needle in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
+def _wipe(slot: Slot) -> None:
+    """End every process that names this slot's folder, unmount, delete links and data."""
+    needle = f"{slot.path}/".encode()
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        for _ in range(30):
+            pids = [entry for entry in os.listdir("/proc") if entry.isdigit() and int(entry) != os.getpid() and _mentions(entry, needle)]
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), sign)
+            if not pids:
+                break
+            time.sleep(0.1)
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for mount in reversed([m for m in mounts if m.startswith(f"{slot.path}/")]):
+        subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
+    ip = which("ip")
+    if ip is not None and os.geteuid() == 0:
+        # Networks that a test created: their bridges carry an address of this slot's range.
+        shown = subprocess.run([ip, "-o", "-4", "addr"], check=False, capture_output=True, text=True).stdout
+        for line in shown.splitlines():
+            if f" {slot.subnet}." in line:
+                subprocess.run([ip, "link", "del", line.split()[1]], check=False, capture_output=True)
+        subprocess.run([ip, "link", "del", slot.bridge], check=False, capture_output=True)
+    if slot.path.exists():
+        subprocess.run(["chattr", "-R", "-i", str(slot.path)], check=False, capture_output=True)
+        shutil.rmtree(slot.path, ignore_errors=True)
+        shutil.rmtree(slot.path, ignore_errors=True)
+
+
+@dataclass
+class Engine:
+    """One running engine. `socket` speaks the Docker API; `cli` is its own command line."""
+
+    name: str  # "docker", "podman", "docker_new", "podman_new"
+    kind: str  # "docker" or "podman"
+    slot: Slot
+    socket: Path
+    command: list[str]  # the server's
+    environment: dict[str, str]
+    cli_command: list[str]
+    pull_plain_http: bool  # pulls over plain HTTP from 127.0.0.0/8 without being asked to
+    health_timers: bool  # runs health checks by itself
+    kills_containers: bool  # stopping the engine stops its containers
+    cleanup: list[Callable[[], None]] = field(default_factory=list)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def data(self) -> Path:
+        return self.slot.path
+
+    @property
+    def log(self) -> Path:
+        return self.slot.path / "engine.log"
+
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def start(self) -> None:
+        """Start and wait until the API answers. Idempotent."""
+        if self.running():
+            return
+        self.socket.unlink(missing_ok=True)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(which("setpriv")), "--pdeathsig", "TERM", "--", *self.command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment,
+                cwd="/",
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if self.api("GET", "/_ping")[0] == 200:
+                    return
+            if self.process.poll() is not None:
+                raise EngineFailed(f"{self.name} ended with {self.process.returncode}: {self.tail()}")
+            if time.monotonic() > deadline:
+                self.kill()
+                raise EngineFailed(f"{self.name} did not answer within {START_SECONDS:.0f} s: {self.tail()}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it politely (SIGTERM), wait; by force after a while."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL), as a crash would."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, sign: signal.Signals) -> None:
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(sign)
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(STOP_SECONDS)
+        self.process = None
+        self.socket.unlink(missing_ok=True)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def tail(self) -> str:
+        return self.log.read_bytes()[-2000:].decode(errors="replace") if self.log.exists() else ""
+
+    def cli(self, *arguments: str, stdin: bytes | None = None, check: bool = True, timeout: float = 120) -> str:
+        """Run the engine's own command line; its standard output. Raises EngineFailed with what it said on the other stream."""
+        done = subprocess.run(
+            [*self.cli_command, *arguments], input=stdin, capture_output=True, timeout=timeout, env=self.environment, check=False
+        )
+        if check and done.returncode != 0:
+            raise EngineFailed(f"{self.kind} {' '.join(arguments)}: {done.stderr.decode(errors='replace').strip()}")
+        return done.stdout.decode(errors="replace")
+
+    def api(self, method: str, path: str, body: Any = None, timeout: float = 60) -> tuple[int, Any]:
+        """One call of the Docker API: (status, decoded JSON, or text where the answer is none)."""
+        connection = _UnixConnection(str(self.socket), timeout)
+        try:
+            raw = None if body is None else json.dumps(body).encode()
+            connection.request(method, path, raw, {"Host": "engine", "Content-Type": "application/json"})
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
+        try:
+            return answer.status, json.loads(text) if text else None
+        except ValueError:
+            return answer.status, text.decode(errors="replace")
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        status, found = self.api("GET", f"/containers/{container}/json")
+        if status != 200 or not isinstance(found, dict):
+            raise EngineFailed(f"inspect {container}: {status} {found}")
+        return found
+
+    def containers(self) -> list[str]:
+        """Names of all containers, running or not, sorted."""
+        _, found = self.api("GET", "/containers/json?all=true")
+        return sorted(name.lstrip("/") for each in found for name in each["Names"])
+
+    def load(self, archive: Path) -> None:
+        """Load a docker-archive or OCI archive by the engine's own command line."""
+        self.cli("load", "-i", str(archive))
+
+    def reset(self) -> None:
+        """Remove every container, volume and network that tests made; images stay."""
+        _, containers = self.api("GET", "/containers/json?all=true")
+        for each in containers or []:
+            self.api("DELETE", f"/containers/{each['Id']}?force=true&v=true")
+        _, volumes = self.api("GET", "/volumes")
+        for each in (volumes or {}).get("Volumes") or []:
+            self.api("DELETE", f"/volumes/{each['Name']}?force=true")
+        _, networks = self.api("GET", "/networks")
+        for each in networks or []:
+            if each["Name"] not in ("bridge", "host", "none", "podman"):
+                self.api("DELETE", f"/networks/{each['Name']}")
+
+    def close(self) -> None:
+        """Leave nothing behind: containers, process, links, data."""
+        try:
+            if not self.running():
+                with contextlib.suppress(EngineFailed):
+                    self.start()
+            if self.running():
+                self.reset()
+        finally:
+            self.stop()
+            for each in reversed(self.cleanup):
+                each()
+            self.slot.release()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _environment(**more: str) -> dict[str, str]:
+    """No proxies, no settings of the person who runs the tests."""
+    return {"PATH": SEARCH_PATH, "HOME": "/root", "LANG": "C.UTF-8", **more}
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise EngineFailed(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+def start_docker(
+    *,
+    name: str = "docker",
+    root: Path | None = None,
+    library_path: str = "",
+    features: dict[str, bool] | None = None,
+    shim: list[str] | None = None,
+) -> Engine:
+    """A dockerd of our own. `root`: a folder of unpacked packages to take the programs from (tests/newer.py) instead of the system."""
+    slot = take_slot()
+    try:
+        ip = str(which("ip"))
+        _run(ip, "link", "add", "name", slot.bridge, "type", "bridge")
+        _run(ip, "addr", "add", f"{slot.subnet}.0.1/24", "dev", slot.bridge)
+        _run(ip, "link", "set", slot.bridge, "up")
+        path = SEARCH_PATH if root is None else f"{root}/usr/sbin:{root}/usr/bin:{root}/usr/libexec/docker:{SEARCH_PATH}"
+        environment = _environment(PATH=path, DOCKER_CONFIG=str(slot.path / "client"))
+        if library_path:
+            environment["LD_LIBRARY_PATH"] = library_path
+        settings: dict[str, Any] = {
+            "data-root": str(slot.path / "data"),
+            "exec-root": str(slot.path / "exec"),
+            "pidfile": str(slot.path / "docker.pid"),
+            "hosts": [f"unix://{slot.path}/engine.sock"],
+            "group": "root",
+            "bridge": slot.bridge,
+            "default-address-pools": [{"base": f"{slot.subnet}.128.0/17", "size": 24}],
+            "iptables": False,
+            "ip6tables": False,
+            "userland-proxy": True,
+            "log-level": "warn",
+            "shutdown-timeout": 10,
+            "exec-opts": ["native.cgroupdriver=cgroupfs"],
+        }
+        if features:
+            settings["features"] = features
+        (slot.path / "daemon.json").write_text(json.dumps(settings))
+        # Debian's own docker of the same release as dockerd: a newer client in /usr/local may refuse an older engine.
+        client = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
+        daemon = "dockerd" if root is None else f"{root}/usr/sbin/dockerd"
+        engine = Engine(
+            name=name,
+            kind="docker",
+            slot=slot,
+            socket=slot.path / "engine.sock",
+            command=[*(shim or []), daemon, "--config-file", str(slot.path / "daemon.json")],
+            environment=environment,
+            cli_command=[client if root is None else f"{root}/usr/bin/docker", "-H", f"unix://{slot.path}/engine.sock"],
+            pull_plain_http=True,
+            health_timers=True,
+            kills_containers=True,
+        )
+        engine.start()
+    except BaseException:
+        slot.release()
+        raise
+    return engine
+
+
+CONTAINERS_CONF = """\
+[containers]
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+{engine}
+[network]
+network_backend = "{backend}"
+default_subnet = "{subnet}.0.0/24"
+default_subnet_pools = [{{"base" = "{subnet}.128.0/17", "size" = 24}}]
+{network}
+"""
+
+# The bridge's name is ours; ipMasq off, as the tests need no way out.
+CNI_DEFAULT = {
+    "cniVersion": "0.4.0",
+    "name": "podman",
+    "plugins": [
+        {
+            "type": "bridge",
+            "isGateway": True,
+            "ipMasq": False,
+            "hairpinMode": True,
+            "ipam": {"type": "host-local", "routes": [{"dst": "0.0.0.0/0"}]},
+        },
+        {"type": "portmap", "capabilities": {"portMappings": True}},
+        {"type": "tuning"},
+    ],
+}
+
+# Folders of the host that Podman and CNI insist on; each becomes one of the slot's inside the engine's mount namespace.
+PODMAN_PRIVATE = ("/var/lib/cni", "/var/lib/containers", "/run/containers", "/run/netns", "/run/libpod", "/run/crun", "/run/runc", "/dev/shm")
+
+
+def _private_mounts(slot: Slot) -> subprocess.Popen[bytes]:
+    """A process that holds a mount namespace in which PODMAN_PRIVATE are the slot's own; it ends when its standard input closes."""
+    lines = ["set -e"]
+    for path in PODMAN_PRIVATE:
+        own = slot.path / "private" / path.strip("/").replace("/", "-")
+        own.mkdir(parents=True)
+        Path(path).mkdir(parents=True, exist_ok=True)
+        lines.append(f"mount --bind {own} {path}")
+    lines += ["mount --make-shared /run/netns", f"exec cat {slot.path}/hold"]
+    os.mkfifo(slot.path / "hold")
+    holder = subprocess.Popen(
+        [str(which("setpriv")), "--pdeathsig", "KILL", "--", str(which("unshare")), "-m", "--propagation", "private", "sh", "-c", "\n".join(lines)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=_environment(),
+        cwd="/",
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + START_SECONDS
+    while not _mentions(str(holder.pid), f"cat\0{slot.path}/hold".encode()):
+        if holder.poll() is not None or time.monotonic() > deadline:
+            holder.kill()
+            said = holder.stderr.read().decode(errors="replace") if holder.stderr else ""
+            raise EngineFailed(f"no mount namespace for Podman: {said}")
+        time.sleep(0.02)
+    return holder
+
+
+def start_podman(*, name: str = "podman", root: Path | None = None, library_path: str = "", backend: str = "cni") -> Engine:
+    """A `podman system service` of our own, see the head of this file."""
+    slot = take_slot()
+    try:
+        path = SEARCH_PATH if root is None else f"{root}/usr/sbin:{root}/usr/bin:{SEARCH_PATH}"
+        environment = _environment(PATH=path, CONTAINERS_CONF=str(slot.path / "containers.conf"), TMPDIR=str(slot.path / "tmp"))
+        if library_path:
+            environment["LD_LIBRARY_PATH"] = library_path
+        for folder in ("tmp", "net", "etc"):
+            (slot.path / folder).mkdir()
+        engine_lines, network_lines = [], []
+        if root is not None:
+            engine_lines += [f'conmon_path = ["{root}/usr/bin/conmon"]', f'helper_binaries_dir = ["{root}/usr/lib/podman"]']
+        if backend == "cni":
+            default = json.loads(json.dumps(CNI_DEFAULT))
+            default["plugins"][0]["bridge"] = slot.bridge
+            default["plugins"][0]["ipam"]["ranges"] = [[{"subnet": f"{slot.subnet}.0.0/24", "gateway": f"{slot.subnet}.0.1"}]]
+            (slot.path / "net" / "87-podman.conflist").write_text(json.dumps(default))
+            network_lines.append('cni_plugin_dirs = ["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"]')
+        (slot.path / "containers.conf").write_text(
+            CONTAINERS_CONF.format(engine="\n".join(engine_lines), network="\n".join(network_lines), subnet=slot.subnet, backend=backend)
+        )
+        # No registry may ever be asked for a short name.
+        (slot.path / "etc" / "registries.conf").write_text("unqualified-search-registries = []\n")
+        environment["CONTAINERS_REGISTRIES_CONF"] = str(slot.path / "etc" / "registries.conf")
+        holder = _private_mounts(slot)
+        inside = [str(which("nsenter")), f"--mount=/proc/{holder.pid}/ns/mnt", "--"]
+        podman = str(which("podman")) if root is None else f"{root}/usr/bin/podman"
+        local = [
+            podman,
+            *("--root", str(slot.path / "root"), "--runroot", str(slot.path / "run"), "--tmpdir", str(slot.path / "libpod")),
+            *("--network-config-dir", str(slot.path / "net")),
+        ]
+        engine = Engine(
+            name=name,
+            kind="podman",
+            slot=slot,
+            socket=slot.path / "engine.sock",
+            command=[*inside, *local, "system", "service", "--time=0", f"unix://{slot.path}/engine.sock"],
+            environment=environment,
+            cli_command=[*inside, *local],
+            pull_plain_http=False,
+            health_timers=False,
+            kills_containers=False,
+        )
+        def end_holder() -> None:
+            holder.kill()
+            holder.wait(STOP_SECONDS)
+
+        engine.cleanup.append(end_holder)
+        engine.start()
+    except BaseException:
+        slot.release()
+        raise
+    return engine
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[Engine]:
+    """The Docker Engine of this system."""
+    require("docker", "busybox")
+    engine = start_docker()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def podman() -> Iterator[Engine]:
+    """The Podman of this system, as a service."""
+    require("podman", "busybox")
+    engine = start_podman()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def docker_new() -> Iterator[Engine]:
+    """A Docker Engine of a later Debian, with the containerd image store."""
+    require("docker-new", "busybox")
+    from tests.newer import start_newer_docker
+
+    engine = start_newer_docker()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def podman_new() -> Iterator[Engine]:
+    """A Podman of a later Debian, with netavark."""
+    require("podman-new", "busybox")
+    from tests.newer import start_newer_podman
+
+    engine = start_newer_podman()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("docker", marks=needs("docker", "busybox")),
+        pytest.param("podman", marks=needs("podman", "busybox")),
+        pytest.param("docker_new", marks=needs("docker-new", "busybox")),
+        pytest.param("podman_new", marks=needs("podman-new", "busybox")),
+    ]
+)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Each engine in turn, running, and emptied of containers, volumes and networks after the test."""
+    found: Engine = request.getfixturevalue(request.param)
+    found.start()
+    yield found
+    found.start()
+    found.reset()
