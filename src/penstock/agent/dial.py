@@ -50,6 +50,12 @@ class Target:
         return f"{self.url.host_port()}{through}"
 
 
+class Socket(_socket.socket):
+    """A native socket that TLS can hold on to (it keeps a weak reference)."""
+
+    __slots__ = ("__weakref__",)
+
+
 class DialError(Exception):
     """No connection. `why` is a sentence that names the address."""
 
@@ -104,9 +110,9 @@ class Dial:
         self._until_ms = now_ms + timeout_ms
         self._waiting = list(addresses)
         self._next_ms = now_ms
-        self._racing: dict[int, tuple[_socket.socket, list[Any]]] = {}
+        self._racing: dict[int, tuple[Socket, list[Any]]] = {}
         self._faults: list[str] = []
-        self._sock: _socket.socket | None = None
+        self._sock: Socket | None = None
         self._out = b""
         self._parser: Parser | None = None
         self._tls: Stream | None = None
@@ -167,7 +173,7 @@ class Dial:
             entry = self._waiting.pop(0)
             family, host, port = entry
             try:
-                sock = _socket.socket(family, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+                sock = Socket(family, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
             except OSError as fault:  # a kernel without this family
                 self._faults.append(f"{host}: {fault.strerror}")
                 continue
@@ -199,7 +205,7 @@ class Dial:
             self._next_ms = now_ms
         self._race(now_ms)
 
-    def _won(self, sock: _socket.socket) -> None:
+    def _won(self, sock: Socket) -> None:
         for other, _ in self._racing.values():
             other.close()
         self._racing.clear()
