@@ -173,7 +173,8 @@ class PullRegistry:
         except BlockingIOError:
             return True
         connection.inbox += data
-        return bool(data)
+        # Engines try TLS first; a first byte that begins no method ends that attempt at once, not after its ten seconds.
+        return bool(data) and 65 <= connection.inbox[0] <= 90
 
     def _flush(self, connection: _Connection) -> bool:
         """Send what is owed; True when nothing is left."""

@@ -8,7 +8,7 @@ ours, and what is done about a difference, is decided elsewhere.
 from __future__ import annotations
 
 from penstock.rules.naming import network_names, volume_names
-from penstock.rules.observed import LABEL_SECRETS, SECRET_INTACT, ImageDefaults, ObservedContainer, Settings, is_variant
+from penstock.rules.observed import LABEL_SECRETS, SECRET_CHANGED, SECRET_INTACT, ImageDefaults, ObservedContainer, Settings, is_variant
 from penstock.wire.record import fields_of, record, replace
 from penstock.wire.types import AppState, Healthcheck, Image, Mount, NetworkUse, Port, Resources, Service, Variant
 
@@ -74,7 +74,7 @@ def port_text(text: str) -> str:
 
 def normal_port(port: Port) -> Port:
     """Every IPv4 address is the same as every address; engines show both."""
-    return replace(port, host_ip="") if port.host_ip in ("0.0.0.0", "::") else port  # noqa: S104 - compared, not bound
+    return replace(port, host_ip="") if port.host_ip == "0.0.0.0" else port  # noqa: S104 - compared, not bound
 
 
 def normal_health(check: Healthcheck | None) -> Healthcheck | None:
@@ -203,9 +203,26 @@ def differences(expected: Settings, seen: Settings, *, image_known: bool = True,
             continue
         if field == "healthcheck" and one is not None and other is not None and other.start_interval_ms == 0:
             one = replace(one, start_interval_ms=0)  # engines before API 1.44 know no start interval and show none
+        if field == "ports":
+            one = _ports_as(one, other)
+        if field == "devices" and any(node.permissions == "" for node in other):
+            one = _sorted(replace(node, permissions="") for node in one)  # Podman does not tell them
         if one != other:
             found.append(Difference(field, _show(one), _show(other)))
     return tuple(found)
+
+
+def _ports_as(wanted_ports: tuple[Port, ...], seen: tuple[Port, ...]) -> tuple[Port, ...]:
+    """The wanted ports, those left to the engine filled in with what it chose (Podman shows the choice, Docker does not)."""
+    free = [port for port in seen if port.host and port not in wanted_ports]
+    filled = []
+    for port in wanted_ports:
+        chosen = next((other for other in free if not port.host and replace(other, host=0) == port), None)
+        if chosen is not None:
+            free.remove(chosen)
+        filled.append(chosen or port)
+    result: tuple[Port, ...] = _sorted(filled)
+    return result
 
 
 _FROM_IMAGE = frozenset(("command", "entrypoint", "expose", "healthcheck", "user", "working_dir", "stop_signal"))
@@ -222,7 +239,10 @@ def _keyed(field: str, one: dict[str, str], other: dict[str, str], *, image_know
     found = []
     for key in sorted((set(one) | set(other)) - {LABEL_SECRETS}):  # what that label guards shows in `environment`
         if key in one and one[key] != other.get(key):
-            found.append(Difference(f"{field}.{key}", _show(one[key]), _show(other[key]) if key in other else "(absent)"))
+            shown = _show(other[key]) if key in other else "(absent)"
+            if one[key] == SECRET_INTACT and key in other:
+                shown = SECRET_CHANGED  # never a value, even where somebody took our label away
+            found.append(Difference(f"{field}.{key}", _show(one[key]), shown))
         elif key not in one and image_known and not (field == "environment" and key in ENGINE_ENVIRONMENT):
             found.append(Difference(f"{field}.{key}", "(absent)", _show(other[key])))
     return found
