@@ -1,0 +1,66 @@
+"""Which variant of an image a device takes.
+
+Owns the choice by platform and the refusal when there is none. A device says what it runs, best first; that may exclude it from a release,
+never include it anywhere.
+"""
+
+from __future__ import annotations
+
+from penstock.wire.types import AppState, Image, Service, Variant
+
+# What the OCI image-spec (image-index.md, platform variants) leaves out means this.
+DEFAULT_VARIANTS = {"arm64": "v8", "arm": "v7"}
+
+
+def normal_platform(text: str) -> str:
+    """ "linux/arm64" and "linux/arm64/v8" are one platform; so are "linux/arm" and "linux/arm/v7"."""
+    parts = text.split("/")
+    if len(parts) == 2 and parts[1] in DEFAULT_VARIANTS:
+        parts.append(DEFAULT_VARIANTS[parts[1]])
+    return "/".join(parts)
+
+
+def choose(image: Image, platforms: tuple[str, ...], wanted: str = "") -> Variant | None:
+    """The variant for the best platform the device runs; only `wanted` where a service insists."""
+    allowed = [normal_platform(one) for one in platforms]
+    if wanted:
+        allowed = [one for one in allowed if one == normal_platform(wanted)]
+    for platform in allowed:
+        for variant in image.variants:
+            if normal_platform(variant.platform) == platform:
+                return variant
+    return None
+
+
+def image_of(state: AppState, service: Service) -> Image:
+    """The image of a service; `AppState.check` has made sure that there is one."""
+    for image in state.images:
+        if image.name == service.image:
+            return image
+    raise KeyError(service.image)
+
+
+def variants_of(state: AppState, platforms: tuple[str, ...]) -> dict[str, Variant]:
+    """Service name to the variant it runs from here; a service without one is left out."""
+    found = {}
+    for service in state.services:
+        variant = choose(image_of(state, service), platforms, service.platform)
+        if variant is not None:
+            found[service.name] = variant
+    return found
+
+
+def platform_fault(state: AppState, platforms: tuple[str, ...]) -> str | None:
+    """Why this release cannot run here; None when every service has a variant."""
+    if not platforms:
+        return "the engine has not said yet which platforms it runs"
+    for service in state.services:
+        image = image_of(state, service)
+        if choose(image, platforms, service.platform) is None:
+            offered = ", ".join(sorted(variant.platform for variant in image.variants)) or "none"
+            insists = f" and the service insists on {service.platform}" if service.platform else ""
+            return (
+                f"image {image.name} of service {service.name} comes for {offered}; this device runs {', '.join(platforms)}{insists}. "
+                "Publish a release that has this platform."
+            )
+    return None
