@@ -174,9 +174,7 @@ class Way:
         """Stop what does not belong and what holds data that is to be copied, dependants first."""
         copying = set(self.to_copy())
         stopping = [unit for unit in self.misfits if self._in_state(unit, RUNS)]
-        for unit in self.chosen.values():
-            if self._in_state(unit, RUNS) and copying & self.volumes_of(self.release_of(unit), unit.service):
-                stopping.append(unit)
+        stopping += [unit for unit in self.chosen.values() if self._in_state(unit, RUNS) and copying & self.volumes_of(self.release_of(unit), unit.service)]
         if not stopping:
             return None
         unit = min(stopping, key=self._stop_rank)

@@ -1,35 +1,20 @@
-"""Which variant of an image a device takes.
+"""Which variant each service of a release runs from on a device, and the refusal when there is none.
 
-Owns the choice by platform and the refusal when there is none. A device says what it runs, best first; that may exclude it from a release,
+Owns the walk over a release; the choice among an image's variants is `platforms`'. What a device says it runs may exclude it from a release,
 never include it anywhere.
 """
 
 from __future__ import annotations
 
+from penstock.rules.platforms import choose as best
+from penstock.rules.platforms import normal
 from penstock.wire.types import AppState, Image, Service, Variant
-
-# What the OCI image-spec (image-index.md, platform variants) leaves out means this.
-DEFAULT_VARIANTS = {"arm64": "v8", "arm": "v7"}
-
-
-def normal_platform(text: str) -> str:
-    """ "linux/arm64" and "linux/arm64/v8" are one platform; so are "linux/arm" and "linux/arm/v7"."""
-    parts = text.split("/")
-    if len(parts) == 2 and parts[1] in DEFAULT_VARIANTS:
-        parts.append(DEFAULT_VARIANTS[parts[1]])
-    return "/".join(parts)
 
 
 def choose(image: Image, platforms: tuple[str, ...], wanted: str = "") -> Variant | None:
     """The variant for the best platform the device runs; only `wanted` where a service insists."""
-    allowed = [normal_platform(one) for one in platforms]
-    if wanted:
-        allowed = [one for one in allowed if one == normal_platform(wanted)]
-    for platform in allowed:
-        for variant in image.variants:
-            if normal_platform(variant.platform) == platform:
-                return variant
-    return None
+    allowed = tuple(one for one in platforms if not wanted or normal(one) == normal(wanted))
+    return best(image, allowed)
 
 
 def image_of(state: AppState, service: Service) -> Image:
