@@ -15,8 +15,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from socket import socket
+    from typing import Protocol
 
-    from typing_extensions import Self
+    from typing_extensions import Buffer, Self
+
+    class Channel(Protocol):
+        """What a connection is read from and written to: a socket, or a TLS stream over one. Failing is an OSError."""
+
+        def settimeout(self, seconds: float | None, /) -> None: ...
+
+        def recv(self, count: int, /) -> bytes: ...
+
+        def sendall(self, data: Buffer, /) -> None: ...
+
+        def close(self) -> None: ...
+
 
 MAX_HEAD = 32 * 1024  # bytes of status line and headers together
 MAX_HEADERS = 128
@@ -315,7 +328,7 @@ class Connection:
     `host` goes into the Host header. `idle_s` bounds every single wait for bytes; each request has a time-out for the whole of it
     besides. After an HttpError, or when `usable` is False, close it and connect anew."""
 
-    def __init__(self, sock: socket, host: str, idle_s: float = 60.0) -> None:
+    def __init__(self, sock: Channel, host: str, idle_s: float = 60.0) -> None:
         self._sock = sock
         self._host = host
         self._idle_s = idle_s

@@ -8,19 +8,19 @@ goes in, an `Answer` with any status, or `Unreachable`, comes out; what they mea
 from __future__ import annotations
 
 from penstock.agent import endpoints
-from penstock.agent.dial import READ, WRITE, Dial, DialError, Target, literal, literal_addresses
+from penstock.agent.dial import READ, WRITE, Dial, DialError, literal, literal_addresses
 from penstock.agent.http1 import HttpError, Parser, request_head
-from penstock.agent.proxy import proxy_for
+from penstock.agent.reach import target_of
 from penstock.agent.tls import Context, Stream, TlsError, WantRead, WantWrite
 from penstock.agent.work import Answer, Call, Unreachable
 from penstock.wire.codec import WireError
-from penstock.wire.urls import read_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from penstock.agent.dial import Target
     from penstock.agent.endpoints import Book
     from penstock.agent.tls import Session
     from penstock.wire.messages import Endpoint
@@ -29,12 +29,6 @@ MAX_ANSWER = 12 * 1024 * 1024  # bytes of a body
 DIAL_MS = 20_000
 GOOD = (200, 304)  # statuses of a poll that prove an address
 BLOCK = 64 * 1024
-
-
-def target_of(endpoint: Endpoint, environment: Mapping[str, str]) -> Target:
-    """Where an endpoint leads: its own proxy, else the environment's, else straight. Raises WireError."""
-    url = read_url(endpoint.url)
-    return Target(url, read_url(endpoint.proxy, ("http",), "proxy") if endpoint.proxy else proxy_for(url, environment))
 
 
 class _Line:

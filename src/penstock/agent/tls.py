@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from _socket import socket
     from typing import Any
 
+    from typing_extensions import Buffer
+
     Session = Any  # an opaque TLS session of `_ssl`
 
 _TLS_CLIENT = 16  # ssl.PROTOCOL_TLS_CLIENT: certificate required, host name checked
@@ -162,7 +164,7 @@ class Stream:
         count: int = self._inner.write(data)
         return count
 
-    def sendall(self, data: bytes) -> None:
+    def sendall(self, data: Buffer) -> None:
         """Write all of it (blocking sockets)."""
         left = memoryview(data)
         while left:
