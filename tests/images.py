@@ -41,7 +41,7 @@ APP = """\
 version="$(cat /version)"
 port="${PORT:-8080}"
 if [ "$1" = check ]; then
-    exec wget -q -T 2 -O /dev/null "http://127.0.0.1:$port/healthz"
+    exec timeout 2 wget -q -O /dev/null "http://127.0.0.1:$port/healthz"
 fi
 echo "app $version starts"
 leave() {

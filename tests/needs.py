@@ -103,7 +103,7 @@ def _unshare(*flags: str) -> Callable[[], str]:
 
 def _newer(kind: str) -> Callable[[], str]:
     def probe() -> str:
-        from tests.newer import why_not  # noqa: PLC0415 (it imports this module)
+        from tests.newer import why_not
 
         return why_not(kind)
 
@@ -136,7 +136,7 @@ PROBES: dict[str, Callable[[], str]] = {
 }
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def missing(name: str) -> str:
     """Why the need is not met here; empty when it is. Probed once for each run."""
     if name not in PROBES:

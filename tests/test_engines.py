@@ -69,7 +69,7 @@ def test_containers_find_each_other_by_name(engine: Engine, images: Images):
     create(engine, "server", "localhost/penstock/app:7", **attached)
     create(engine, "client", "localhost/penstock/app:7", HostConfig={"NetworkMode": "plant"})
     for target in ("server", "historian"):
-        until(lambda target=target: engine.cli("exec", "client", "wget", "-q", "-T", "2", "-O", "-", f"http://{target}:8080/", check=False).strip() == "7")
+        until(lambda target=target: engine.cli("exec", "client", "timeout", "2", "wget", "-q", "-O", "-", f"http://{target}:8080/", check=False).strip() == "7")
 
 
 def test_restart_keeps_data(engine: Engine, images: Images):
