@@ -6,128 +6,176 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from penstock.apiv1.common import Name, Text
-from penstock.apiv1.devices import Liveness, Phase, Tone
+from penstock.apiv1.common import Name, Text, Title
+from penstock.apiv1.devices import Liveness, Tone
 
 Version = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 Values = Annotated[dict[str, Annotated[str, Meta(max_length=32768)]], Meta(max_length=256)]
 
 
 class Parameter(Struct, frozen=True, kw_only=True):
-    """A `${NAME}` of a release. A secret's value goes in and never comes out."""
+    """A `${NAME}` of a release. `required` is the sentence to show where there is no default. A secret's value goes in and never comes out."""
 
     name: str
     default: str | None
-    required: bool
-    message: str
+    required: str
     secret: bool
-
-
-class ReleaseService(Struct, frozen=True, kw_only=True):
-    """A service of a release, and the image it is pinned to."""
-
-    name: str
-    image: str
-    digest: str
-    platforms: tuple[str, ...]
-    size_bytes: int = 0
-    healthcheck: bool = False
-
-
-class ReleaseVolume(Struct, frozen=True, kw_only=True):
-    """A named volume and what a change does to its data."""
-
-    name: str
-    policy: str
+    services: tuple[str, ...] = ()
 
 
 class ReleaseBrief(Struct, frozen=True, kw_only=True):
     """A release in a list."""
 
+    id: str
     app: str
     version: str
     digest: str
     published_ms: int
     by: str
-    services: int
+    note: str
 
 
 class Release(Struct, frozen=True, kw_only=True):
-    """One immutable version of an app."""
+    """One immutable version of an app. `images` maps an image's name to the digest it is pinned to; `irreversible` names volumes a change cannot
+    take back; `compose` is the file it was made from."""
 
+    id: str
     app: str
     version: str
     digest: str
     published_ms: int
     by: str
-    services: tuple[ReleaseService, ...]
-    volumes: tuple[ReleaseVolume, ...]
+    note: str
+    services: tuple[str, ...]
+    images: dict[str, str]
+    platforms: tuple[str, ...]
     parameters: tuple[Parameter, ...]
-    soak_s: int
-    deadline_s: int
-    drift: str
-    compose: str = ""
+    irreversible: tuple[str, ...]
+    health_rule: bool
+    compose: str
+
+
+class ReleaseCheck(Struct, frozen=True, kw_only=True):
+    """What a Compose file would become."""
+
+    services: tuple[str, ...]
+    images: dict[str, str]
+    platforms: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    irreversible: tuple[str, ...]
+    health_rule: bool
 
 
 class Publish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Publish a Compose file as a release. With `check` nothing is stored; the answer says what it would be."""
+    """Publish a Compose file as a release."""
 
     app: Name
     version: Version
     compose: Annotated[str, Meta(min_length=1, max_length=1_000_000)]
-    check: bool = False
+    title: Title = ""
+    note: Text = ""
+
+
+class Check(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A Compose file to look at; nothing is stored."""
+
+    compose: Annotated[str, Meta(min_length=1, max_length=1_000_000)]
+    app: Annotated[str, Meta(max_length=63)] = ""
 
 
 class App(Struct, frozen=True, kw_only=True):
-    """A catalogue entry."""
+    """A catalogue entry with its releases, newest first."""
 
     name: str
-    releases: int
-    latest: str
-    published_ms: int
+    title: str
+    releases: tuple[ReleaseBrief, ...]
     deployments: int
 
 
 class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where: devices by id or name, or a selector over labels. One of the two."""
+    """Where: devices by id or name, or a selector over labels ("line=3, kind in (press, mill), !spare"). Exactly one of the two."""
 
     devices: Annotated[tuple[Annotated[str, Meta(max_length=63)], ...], Meta(max_length=10_000)] = ()
     selector: Annotated[str, Meta(max_length=1000)] = ""
 
 
 class DeploymentCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A standing intention. `secrets` are values of secret parameters: stored, sealed for each device, never shown."""
+    """A standing intention. `release` is an id or "app:version". `secrets` are values of secret parameters: sealed for each device, never shown again.
+    `drift`, `soak_s` and `deadline_s` left empty are as the release says."""
 
-    app: Name
-    version: Version
+    release: Annotated[str, Meta(min_length=1, max_length=130)]
     target: Target
     name: Annotated[str, Meta(max_length=63)] = ""
     values: Values = {}
     secrets: Values = {}
     drift: Literal["", "correct", "report"] = ""
+    soak_s: Annotated[int, Meta(ge=0, le=30 * 86400)] = 0
+    deadline_s: Annotated[int, Meta(ge=0, le=86400)] = 0
     reason: Text = ""
 
 
 class DeploymentChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What may change; what is left out stays. `values` replaces all of them, `secrets` only those named."""
 
-    version: Version | None = None
+    release: Annotated[str, Meta(min_length=1, max_length=130)] | None = None
     target: Target | None = None
     values: Values | None = None
-    secrets: Values = {}
+    secrets: Values | None = None
     drift: Literal["", "correct", "report"] | None = None
+    soak_s: Annotated[int, Meta(ge=0, le=30 * 86400)] | None = None
+    deadline_s: Annotated[int, Meta(ge=0, le=86400)] | None = None
     reason: Text = ""
 
 
-class Progress(Struct, frozen=True, kw_only=True):
-    """How far a deployment is. `soaked` is the only success; `silent` counts devices that have not said anything yet."""
+class PreviewRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A deployment to look at before it is made, or a change of `deployment`."""
 
+    release: Annotated[str, Meta(min_length=1, max_length=130)]
+    target: Target
+    values: Values = {}
+    secrets: Values = {}
+    drift: Literal["", "correct", "report"] = ""
+    soak_s: Annotated[int, Meta(ge=0, le=30 * 86400)] = 0
+    deadline_s: Annotated[int, Meta(ge=0, le=86400)] = 0
+    deployment: Annotated[str, Meta(max_length=63)] = ""
+
+
+class PreviewDevice(Struct, frozen=True, kw_only=True):
+    """What a deployment would do on one device. `what`: install, update, unchanged, withdraw, left-out, conflict."""
+
+    device: str
+    name: str
+    site: str
+    what: str
+    why: str
+    from_version: str
+    restarted: tuple[str, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+class Preview(Struct, frozen=True, kw_only=True):
+    """What would change where, before anything does. Nothing can be deployed while parameters are `missing`."""
+
+    devices: tuple[PreviewDevice, ...]
+    counts: dict[str, int]
+    missing: tuple[Parameter, ...]
+    warnings: tuple[str, ...]
+
+
+class Rollout(Struct, frozen=True, kw_only=True):
+    """A move of a deployment to one of its plans. `counts` says how many devices stand where; "soaked" is the only success."""
+
+    id: str
+    state: str
+    why: str
+    plan: int
+    wave: int
+    waves: int
+    started_ms: int
+    ended_ms: int
     total: int
-    soaked: int
-    moving: int
-    waiting: int
-    failed: int
-    silent: int
+    counts: dict[str, int]
 
 
 class Deployment(Struct, frozen=True, kw_only=True):
@@ -135,63 +183,42 @@ class Deployment(Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
-    plan: int
     app: str
     version: str
+    release: str
+    state: Literal["standing", "withdrawn"]
+    plan: int
     target: Target
     values: dict[str, str]
     secret_names: tuple[str, ...]
-    state: Literal["standing", "withdrawn"]
-    conflict: str
     drift: str
-    progress: Progress
+    soak_s: int
+    deadline_s: int
+    devices: int
+    conflict: str
+    rollout: Rollout | None
     created_ms: int
     changed_ms: int
     by: str
+    reason: str
     revision: int
 
 
-class DeploymentDevice(Struct, frozen=True, kw_only=True):
-    """One device of a deployment, worst first."""
+class Member(Struct, frozen=True, kw_only=True):
+    """One device of a rollout."""
 
     device: str
     name: str
     site: str
     liveness: Liveness
-    phase: Phase
+    state: str
     status: str
     tone: Tone
     why: str
-    version: str
-    target_version: str
-    last_seen_ms: int
-    fetched_bytes: int = 0
-    total_bytes: int = 0
+    changed_ms: int
 
 
-class ServiceChange(Struct, frozen=True, kw_only=True):
-    """What happens to one service."""
+class Retry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Try again where it failed; all failed devices when none is named."""
 
-    service: str
-    change: Literal["unchanged", "restarted", "added", "removed"]
-    why: str = ""
-
-
-class PreviewDevice(Struct, frozen=True, kw_only=True):
-    """What a deployment would do on one device."""
-
-    device: str
-    name: str
-    site: str
-    action: Literal["install", "update", "nothing", "remove", "refused"]
-    from_version: str
-    to_version: str
-    why: str
-    services: tuple[ServiceChange, ...]
-
-
-class Preview(Struct, frozen=True, kw_only=True):
-    """What would change where, before anything does."""
-
-    devices: tuple[PreviewDevice, ...]
-    warnings: tuple[str, ...] = ()
+    devices: Annotated[tuple[Annotated[str, Meta(max_length=63)], ...], Meta(max_length=10_000)] = ()

@@ -31,6 +31,7 @@ class JoinTokenMade(Struct, frozen=True, kw_only=True):
     site: str
     join: str
     line: str
+    root: str
     uses: int
     expires_ms: int
     auto_approve: bool
@@ -80,19 +81,20 @@ class Enrolment(Struct, frozen=True, kw_only=True):
     device: str = ""
 
 
-class Decision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A yes or no with its reason."""
+class Reason(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why, for the record."""
 
     reason: Text = ""
 
 
-class AppBrief(Struct, frozen=True, kw_only=True):
-    """An app on a device in one line."""
+class Approve(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Let a device in, under `name` and with `labels` if given. `replace` lets it take the place of the device of that name, whose key is dead at
+    once. `fingerprint`, if given, must be the one it asks with."""
 
-    app: str
-    version: str
-    phase: Phase
-    target_version: str = ""
+    name: Name | None = None
+    labels: Labels | None = None
+    replace: bool = False
+    fingerprint: Annotated[str, Meta(max_length=200)] = ""
 
 
 class DeviceSummary(Struct, frozen=True, kw_only=True):
@@ -111,8 +113,9 @@ class DeviceSummary(Struct, frozen=True, kw_only=True):
     last_seen_ms: int
     drift: int
     way_back: Literal["ok", "missing", "none"]
-    apps: tuple[AppBrief, ...]
+    apps: int
     labels: dict[str, str]
+    revision: int
     alarms: tuple[str, ...] = ()
     pinned: int = 0
 
@@ -149,16 +152,20 @@ class WayBack(Struct, frozen=True, kw_only=True):
 
 
 class AppOnDevice(Struct, frozen=True, kw_only=True):
-    """How one app stands on one device."""
+    """How one app stands on one device. `wanted_version` is what the plane owes it; `leave_until_ms` when its leave to apply lapses (0: none);
+    `rollout_state` where the device stands in its rollout. All else is the device's own last word; `at_ms` 0: it has said nothing yet."""
 
     app: str
     deployment: str
+    deployment_name: str
+    wanted_version: str
+    leave_until_ms: int
+    rollout_state: str
+    rollout_why: str
     phase: Phase
     why: str
     version: str
-    content: str
     target_version: str
-    target: str
     services: tuple[ServiceStatus, ...]
     drift: tuple[DriftItem, ...]
     way_back: WayBack
@@ -167,51 +174,53 @@ class AppOnDevice(Struct, frozen=True, kw_only=True):
     fetched_bytes: int
     total_bytes: int
     at_ms: int
+    content: str = ""
 
 
 class Device(Struct, frozen=True, kw_only=True):
-    """A device in full."""
+    """A device in full. `owed_*` is the newest signed state, `adopted_*` what the device says it has taken. `review` is not empty while a person must
+    look before the device may change anything."""
 
     summary: DeviceSummary
     fingerprint: str
     facts: Facts
-    epoch: int
-    generation: int
+    owed_epoch: int
+    owed_generation: int
     adopted_epoch: int
     adopted_generation: int
-    acked: int
+    log_seq: int
+    lost: int
     enrolled_ms: int
     disk_free_bytes: int
     engine_ok: bool
     strangers: tuple[str, ...]
     apps: tuple[AppOnDevice, ...]
+    liveness_why: str
     review: str
-    lost: int
-    revision: int
 
 
 class DeviceChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may change about a device. `labels` replaces all of them."""
+    """What may change about a device; what is left out stays. `labels` replaces all of them."""
 
-    labels: Labels
+    labels: Labels | None = None
+    name: Name | None = None
 
 
 class TimelineItem(Struct, frozen=True, kw_only=True):
-    """One entry of a device's own log, readable. `title` says what happened, `why` the reason; `clock` tells whether its time can be trusted."""
+    """One thing in a device's life. `source`: its own log ("device") or the plane's record ("plane"). `body` is the entry as it was signed or
+    recorded, JSON text; `clock` tells whether its time can be trusted."""
 
-    seq: int
-    boot: int
+    source: str
+    key: str
     at_ms: int
-    clock: Literal["trusted", "untrusted"]
     kind: str
     title: str
     why: str
-    app: str = ""
-    verdict: str = ""
-    by: str = ""
-    from_version: str = ""
-    to_version: str = ""
-    tone: Literal["good", "bad", "busy", "plain"] = "plain"
+    app: str
+    by: str
+    clock: str
+    tone: Tone
+    body: str
 
 
 class CommandCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -240,13 +249,6 @@ class Command(Struct, frozen=True, kw_only=True):
     ended_ms: int = 0
 
 
-class Retire(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Take a device out of the fleet for good. `name` must repeat the device's name."""
-
-    name: Name
-    reason: Text = ""
-
-
 class Concern(Struct, frozen=True, kw_only=True):
     """Something a person should look at, worst first, with what to do."""
 
@@ -268,11 +270,11 @@ class Overview(Struct, frozen=True, kw_only=True):
     moving: int
     waiting: int
     failing: int
+    quarantined: int
     drifted: int
     no_way_back: int
     waiting_room: int
     sites: int
-    apps: int
     releases: int
     deployments: int
     concerns: tuple[Concern, ...]

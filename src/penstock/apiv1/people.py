@@ -66,6 +66,7 @@ class Me(Struct, frozen=True, kw_only=True):
     kind: str
     id: str
     name: str
+    role: str
 
 
 class About(Struct, frozen=True, kw_only=True):
@@ -73,12 +74,51 @@ class About(Struct, frozen=True, kw_only=True):
 
     version: str
     wire: int
-    url: str
     epoch: int
-    root_hash: str
-    ca_fingerprint: str
-    registry: str
+    root_version: int
+    root_digest: str
+    root_expires_ms: int
+    director_keyid: str
+    database: str
     started_ms: int
+    devices: int
+    addresses: tuple[str, ...]
+
+
+class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A way for devices to reach the plane. `ca`: PEM certificates to trust for it; `proxy`: an HTTP proxy's URL or empty."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=500)]
+    ca: Annotated[tuple[Annotated[str, Meta(max_length=20_000)], ...], Meta(max_length=8)] = ()
+    proxy: Annotated[str, Meta(max_length=500)] = ""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What an administrator may set. 0 for a rate means no cap; `leave_s` is how long an authorisation is valid."""
+
+    revision: int
+    poll_s: int
+    fetch_bytes_per_s: int
+    log_quota_bytes: int
+    leave_s: int
+    endpoints: tuple[Endpoint, ...]
+
+
+class SettingsChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may change; what is left out stays."""
+
+    poll_s: Annotated[int, Meta(ge=5, le=86400)] | None = None
+    fetch_bytes_per_s: Annotated[int, Meta(ge=0, le=10**10)] | None = None
+    log_quota_bytes: Annotated[int, Meta(ge=1024 * 1024, le=10**10)] | None = None
+    leave_s: Annotated[int, Meta(ge=60, le=90 * 86400)] | None = None
+    endpoints: Annotated[tuple[Endpoint, ...], Meta(min_length=1, max_length=8)] | None = None
+
+
+class PasswordChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new password; all other sessions end."""
+
+    old: Password
+    new: Password
 
 
 class Site(Struct, frozen=True, kw_only=True):
@@ -89,6 +129,7 @@ class Site(Struct, frozen=True, kw_only=True):
     title: str
     time_zone: str
     devices: int
+    waiting: int
     revision: int
 
 
@@ -108,12 +149,15 @@ class SiteChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class HistoryItem(Struct, frozen=True, kw_only=True):
-    """One act on the plane: who did what to which thing, and how it ended."""
+    """One act on the plane: who did what to which thing, and how it ended. Numbers only rise."""
 
-    id: str
+    number: int
     at_ms: int
+    actor_kind: str
     actor: str
+    site: str
     verb: str
-    scope: str
+    subject: str
     outcome: str
-    reason: str = ""
+    reason: str
+    data: dict[str, str]

@@ -1,0 +1,128 @@
+"""Handlers for set-up, log-in, tokens, sites, settings and the record of acts. Each decodes, calls one action, and shows what it gave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock.apiv1 import people as shapes
+from penstock.apiv1.common import Outcome, Page
+from penstock.server.actions import events, sessions, settings, setup, sites, system, tokens
+from penstock.server.api import present
+from penstock.server.api.frame import Answer
+from penstock.wire.messages import Endpoint
+
+if TYPE_CHECKING:
+    from penstock.server.api.frame import Call
+
+
+def setup_state(call: Call) -> shapes.SetupState:
+    """Whether the first administrator is still to be made."""
+    return shapes.SetupState(needed=setup.setup_needed(call.plane))
+
+
+def set_up(call: Call) -> shapes.TokenMade:
+    """Make the first administrator and a token for it."""
+    made = setup.set_up(call.plane, token=call.body.token, name=call.body.name, password=call.body.password, address=call.address, agent=call.agent)
+    return _token_for(call, made.secret, "set-up", 30 * 86400)
+
+
+def log_in(call: Call) -> shapes.TokenMade:
+    """A name and password for a token."""
+    made = sessions.sign_in(call.plane, name=call.body.name, password=call.body.password, address=call.address, agent=call.agent)
+    return _token_for(call, made.secret, call.body.label, call.body.valid_s)
+
+
+def _token_for(call: Call, secret: str, label: str, valid_s: int) -> shapes.TokenMade:
+    who = sessions.who(call.plane, secret)
+    made = tokens.create_token(call.plane, who.actor, who.scope, name=label, expires_s=valid_s)
+    sessions.sign_out(call.plane, who.actor, session=who.session.id)
+    return shapes.TokenMade(id=made.token.id, token=made.secret, label=made.token.name, expires_ms=made.token.expires_ms)
+
+
+def me(call: Call) -> shapes.Me:
+    """Who the token or session belongs to."""
+    return present.me(call.actor)
+
+
+def change_password(call: Call) -> Outcome:
+    """A new password; every other session ends."""
+    sessions.change_password(call.plane, call.actor, old=call.body.old, new=call.body.new)
+    return Outcome(said="the password is changed and all other sessions have ended")
+
+
+def list_tokens(call: Call) -> Page[shapes.Token]:
+    """One's own tokens."""
+    return present.whole(tokens.list_tokens(call.plane, call.actor, call.scope), present.token)
+
+
+def create_token(call: Call) -> shapes.TokenMade:
+    """Another token."""
+    made = tokens.create_token(call.plane, call.actor, call.scope, name=call.body.label, expires_s=call.body.valid_s)
+    return shapes.TokenMade(id=made.token.id, token=made.secret, label=made.token.name, expires_ms=made.token.expires_ms)
+
+
+def revoke_token(call: Call) -> Outcome:
+    """A token is dead at once."""
+    tokens.revoke_token(call.plane, call.actor, call.scope, token=call.path["token"])
+    return Outcome(said="the token is revoked")
+
+
+def list_sites(call: Call) -> Page[shapes.Site]:
+    """Every site."""
+    return present.whole(sites.list_sites(call.plane, call.actor, call.scope), present.site)
+
+
+def create_site(call: Call) -> Answer:
+    """A new site."""
+    made = sites.create_site(call.plane, call.actor, call.scope, name=call.body.name, title=call.body.title, time_zone=call.body.time_zone)
+    return Answer(present.bare_site(made), revision=made.revision)
+
+
+def get_site(call: Call) -> Answer:
+    """One site."""
+    found = present.site(sites.get_site(call.plane, call.actor, call.scope, site=call.path["site"]))
+    return Answer(found, revision=found.revision)
+
+
+def change_site(call: Call) -> Answer:
+    """Another title or time zone."""
+    made = sites.change_site(
+        call.plane, call.actor, call.scope, site=call.path["site"], revision=call.revision, title=call.body.title, time_zone=call.body.time_zone
+    )
+    return Answer(present.bare_site(made), revision=made.revision)
+
+
+def about(call: Call) -> shapes.About:
+    """The plane's version, root and addresses."""
+    return present.about(system.about(call.plane, call.actor, call.scope))
+
+
+def get_settings(call: Call) -> Answer:
+    """The plane's settings."""
+    found = settings.get_settings(call.plane, call.actor, call.scope)
+    return Answer(present.settings(found), revision=found.revision)
+
+
+def change_settings(call: Call) -> Answer:
+    """Other settings; they reach devices through signed state."""
+    body: shapes.SettingsChange = call.body
+    ends = None if body.endpoints is None else tuple(Endpoint(url=e.url, ca=e.ca, proxy=e.proxy) for e in body.endpoints)
+    found = settings.change_settings(
+        call.plane,
+        call.actor,
+        call.scope,
+        revision=call.revision,
+        poll_s=body.poll_s,
+        fetch_bytes_per_s=body.fetch_bytes_per_s,
+        log_quota_bytes=body.log_quota_bytes,
+        leave_s=body.leave_s,
+        endpoints=ends,
+    )
+    return Answer(present.settings(found), revision=found.revision)
+
+
+def history(call: Call) -> Page[shapes.HistoryItem]:
+    """Acts on the plane, newest first."""
+    return present.page(
+        events.latest_events(call.plane, call.actor, call.scope, subject=call.query.subject, cursor=call.query.cursor, limit=call.query.limit), present.history
+    )

@@ -1,0 +1,409 @@
+"""From the plane's nouns to the public API's shapes.
+
+Owns the mapping only: nothing is looked up, decided or hidden here (the scope of a question did that). Pages render the same shapes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from penstock.apiv1 import apps, common, devices, people
+from penstock.server.api import words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from penstock.server.core import model, views
+    from penstock.wire.messages import Facts
+
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def page(found: views.Page[A], one: Callable[[A], B]) -> common.Page[B]:
+    """A page of nouns as a page of shapes."""
+    return common.Page(items=tuple(one(item) for item in found.items), next=found.next)
+
+
+def whole(found: Iterable[A], one: Callable[[A], B]) -> common.Page[B]:
+    """A complete list as its only page."""
+    return common.Page(items=tuple(one(item) for item in found))
+
+
+def me(actor: model.Actor) -> people.Me:
+    """Who is asking."""
+    return people.Me(kind=actor.kind, id=actor.id, name=actor.name, role=actor.role)
+
+
+def token(found: model.ApiToken) -> people.Token:
+    """An API token without its secret."""
+    return people.Token(id=found.id, label=found.name, created_ms=found.created_ms, expires_ms=found.expires_ms, used_ms=found.used_ms)
+
+
+def site(found: views.SiteView) -> people.Site:
+    """A site and what is in it."""
+    return bare_site(found.site, found.devices, found.waiting)
+
+
+def bare_site(found: model.Site, count: int = 0, waiting: int = 0) -> people.Site:
+    """A site."""
+    return people.Site(id=found.id, name=found.name, title=found.title, time_zone=found.time_zone, devices=count, waiting=waiting, revision=found.revision)
+
+
+def about(found: views.About) -> people.About:
+    """The plane."""
+    return people.About(
+        version=found.version,
+        wire=found.wire,
+        epoch=found.epoch,
+        root_version=found.root_version,
+        root_digest=found.root_digest,
+        root_expires_ms=found.root_expires_ms,
+        director_keyid=found.director_keyid,
+        database=found.database,
+        started_ms=found.started_ms,
+        devices=found.devices,
+        addresses=found.addresses,
+    )
+
+
+def settings(found: views.PlaneSettings) -> people.Settings:
+    """The plane's settings."""
+    return people.Settings(
+        revision=found.revision,
+        poll_s=found.poll_s,
+        fetch_bytes_per_s=found.fetch_bytes_per_s,
+        log_quota_bytes=found.log_quota_bytes,
+        leave_s=found.leave_s,
+        endpoints=tuple(people.Endpoint(url=e.url, ca=e.ca, proxy=e.proxy) for e in found.endpoints),
+    )
+
+
+def history(found: model.Event) -> people.HistoryItem:
+    """One act."""
+    return people.HistoryItem(
+        number=found.number,
+        at_ms=found.at_ms,
+        actor_kind=found.actor_kind,
+        actor=found.actor_name,
+        site=found.site,
+        verb=found.verb,
+        subject=found.subject,
+        outcome=found.outcome,
+        reason=found.reason,
+        data=found.data,
+    )
+
+
+# --- devices ----------------------------------------------------------------------------------------------------------
+
+
+def join(found: model.JoinToken, site_name: str) -> devices.JoinToken:
+    """A join token without its secret."""
+    return devices.JoinToken(
+        id=found.id,
+        site=site_name,
+        uses=found.uses,
+        used=found.used,
+        created_ms=found.created_ms,
+        expires_ms=found.expires_ms,
+        auto_approve=found.auto_approve,
+        revoked=found.revoked_ms != 0,
+        title=found.title,
+    )
+
+
+def facts(found: Facts) -> devices.Facts:
+    """What a device says of itself."""
+    engine = found.engine
+    return devices.Facts(
+        hostname=found.hostname,
+        platforms=found.platforms,
+        agent=found.agent,
+        python=found.python,
+        kernel=found.kernel,
+        cpus=found.cpus,
+        memory_bytes=found.memory_bytes,
+        disk_bytes=found.disk_bytes,
+        engine=engine.kind if engine else "",
+        engine_version=engine.version if engine else "",
+    )
+
+
+def enrolment(found: model.Enrolment, site_name: str) -> devices.Enrolment:
+    """A device that asks to be let in."""
+    return devices.Enrolment(
+        id=found.id,
+        name=found.name,
+        site=site_name,
+        fingerprint=found.fingerprint,
+        status=found.status,  # type: ignore[arg-type]  # the model's words are the API's
+        asked_ms=found.asked_ms,
+        facts=facts(found.facts),
+        replaces=bool(found.replaces),
+        why=found.why,
+        device=found.device,
+    )
+
+
+def summary(device: model.Device, site_name: str, status: model.DeviceStatus) -> devices.DeviceSummary:
+    """A device in a list."""
+    tone, word, why = words.of_device(device, status)
+    return devices.DeviceSummary(
+        id=device.id,
+        name=device.name,
+        site=site_name,
+        state=device.state,  # type: ignore[arg-type]
+        liveness=status.liveness,  # type: ignore[arg-type]
+        status=word,
+        tone=tone,
+        phase=status.phase if status.apps else "none",  # type: ignore[arg-type]
+        why=why,
+        last_seen_ms=status.seen_ms,
+        drift=status.drift,
+        way_back=status.way_back,  # type: ignore[arg-type]
+        apps=status.apps,
+        labels=device.labels,
+        revision=device.revision,
+        alarms=status.alarms,
+        pinned=status.pinned,
+    )
+
+
+def row(found: views.DeviceRow) -> devices.DeviceSummary:
+    """A device in a list."""
+    return summary(found.device, found.site.name, found.status)
+
+
+def app_on_device(found: views.DeviceApp) -> devices.AppOnDevice:
+    """One app on one device."""
+    seen = found.observed.observed if found.observed else None
+    return devices.AppOnDevice(
+        app=found.app,
+        deployment=found.deployment.id if found.deployment else "",
+        deployment_name=found.deployment.name if found.deployment else "",
+        wanted_version=found.wanted_version,
+        leave_until_ms=found.leave_until_ms,
+        rollout_state=found.member.state if found.member else "",
+        rollout_why=found.member.why if found.member else "",
+        phase=seen.phase if seen else "pending",  # type: ignore[arg-type]
+        why=seen.why if seen else "the device has not said anything about it yet",
+        version=seen.version if seen else "",
+        target_version=seen.target_version if seen else "",
+        services=tuple(
+            devices.ServiceStatus(
+                service=s.service,
+                state=s.state,
+                health=s.health,
+                image=s.image,
+                container=s.container,
+                restarts=s.restarts,
+                exit_code=s.exit_code,
+                why=s.why,
+            )
+            for s in (seen.services if seen else ())
+        ),
+        drift=tuple(devices.DriftItem(service=d.service, field=d.field, wanted=d.wanted, seen=d.seen, action=d.action) for d in (seen.drift if seen else ())),
+        way_back=devices.WayBack(ok=seen.way_back.ok, version=seen.way_back.version, why=seen.way_back.why) if seen else devices.WayBack(ok=False),
+        pinned=seen.pinned if seen else False,
+        health_rule=seen.health_rule if seen else True,
+        fetched_bytes=seen.fetched_bytes if seen else 0,
+        total_bytes=seen.total_bytes if seen else 0,
+        at_ms=found.observed.at_ms if found.observed else 0,
+        content=seen.content if seen else "",
+    )
+
+
+def device(found: views.DeviceView) -> devices.Device:
+    """A device in full."""
+    return devices.Device(
+        summary=summary(found.device, found.site.name, found.status),
+        fingerprint=found.device.fingerprint,
+        facts=facts(found.device.facts),
+        owed_epoch=found.epoch,
+        owed_generation=found.generation,
+        adopted_epoch=found.status.epoch,
+        adopted_generation=found.status.generation,
+        log_seq=found.log_seq,
+        lost=found.status.lost,
+        enrolled_ms=found.device.enrolled_ms,
+        disk_free_bytes=found.status.disk_free_bytes,
+        engine_ok=found.status.engine_ok,
+        strangers=found.status.strangers,
+        apps=tuple(app_on_device(item) for item in found.apps),
+        liveness_why=found.liveness_why,
+        review=found.device.review,
+    )
+
+
+def entry(found: views.TimelineEntry) -> devices.TimelineItem:
+    """One thing in a device's life."""
+    return devices.TimelineItem(
+        source=found.source,
+        key=found.key,
+        at_ms=found.at_ms,
+        kind=found.kind,
+        title=found.title,
+        why=found.why,
+        app=found.app,
+        by=found.by,
+        clock=found.clock,
+        tone=words.of_entry(found.kind, found.title, found.body),
+        body=found.body,
+    )
+
+
+def command(found: model.CommandRow) -> devices.Command:
+    """A command and how it ended."""
+    return devices.Command(
+        id=found.id,
+        device=found.device,
+        verb=found.verb,
+        arguments=found.arguments,
+        by=found.by,
+        issued_ms=found.issued_ms,
+        not_after_ms=found.not_after_ms,
+        outcome=found.outcome,  # type: ignore[arg-type]
+        why=found.why,
+        output=found.output,
+        ended_ms=found.ended_ms,
+    )
+
+
+# --- apps and deployments ---------------------------------------------------------------------------------------------
+
+
+def parameter(found: views.Parameter) -> apps.Parameter:
+    """A value a release asks for."""
+    return apps.Parameter(
+        name=found.name, default=None if found.secret else found.default, required=found.required, secret=found.secret, services=found.services
+    )
+
+
+def brief(found: model.ReleaseRow) -> apps.ReleaseBrief:
+    """A release in a list."""
+    return apps.ReleaseBrief(
+        id=found.id, app=found.app, version=found.version, digest=found.digest, published_ms=found.published_ms, by=found.published_by, note=found.note
+    )
+
+
+def release(found: views.ReleaseView) -> apps.Release:
+    """A release in full."""
+    return apps.Release(
+        id=found.row.id,
+        app=found.row.app,
+        version=found.row.version,
+        digest=found.row.digest,
+        published_ms=found.row.published_ms,
+        by=found.row.published_by,
+        note=found.row.note,
+        services=found.services,
+        images=found.images,
+        platforms=found.platforms,
+        parameters=tuple(parameter(item) for item in found.parameters),
+        irreversible=found.irreversible,
+        health_rule=found.health_rule,
+        compose=found.row.source,
+    )
+
+
+def check(found: views.ReleasePreview) -> apps.ReleaseCheck:
+    """What a Compose file would become."""
+    return apps.ReleaseCheck(
+        services=found.services,
+        images=found.images,
+        platforms=found.platforms,
+        parameters=tuple(parameter(item) for item in found.parameters),
+        irreversible=found.irreversible,
+        health_rule=found.health_rule,
+    )
+
+
+def app(found: views.AppView) -> apps.App:
+    """A catalogue entry."""
+    return apps.App(name=found.name, title=found.title, releases=tuple(brief(item) for item in found.releases), deployments=found.deployments)
+
+
+def preview(found: views.DeploymentPreview) -> apps.Preview:
+    """What would change where."""
+    return apps.Preview(
+        devices=tuple(
+            apps.PreviewDevice(
+                device=r.device,
+                name=r.name,
+                site=r.site,
+                what=r.what,
+                why=r.why,
+                from_version=r.from_version,
+                restarted=r.restarted,
+                added=r.added,
+                removed=r.removed,
+            )
+            for r in found.rows
+        ),
+        counts=found.counts,
+        missing=tuple(parameter(item) for item in found.missing),
+        warnings=found.warnings,
+    )
+
+
+def rollout(found: views.RolloutView) -> apps.Rollout:
+    """A rollout and how many devices stand where."""
+    r = found.rollout
+    return apps.Rollout(
+        id=r.id,
+        state=r.state,
+        why=r.why,
+        plan=r.plan,
+        wave=r.wave,
+        waves=r.waves,
+        started_ms=r.started_ms,
+        ended_ms=r.ended_ms,
+        total=sum(found.counts.values()),
+        counts=found.counts,
+    )
+
+
+def deployment(found: views.DeploymentView) -> apps.Deployment:
+    """A deployment as it stands."""
+    d, p = found.deployment, found.plan
+    return apps.Deployment(
+        id=d.id,
+        name=d.name,
+        app=d.app,
+        version=found.release.version,
+        release=found.release.id,
+        state=d.state,  # type: ignore[arg-type]
+        plan=d.plan,
+        target=apps.Target(devices=p.target.devices, selector=p.target.selector),
+        values=p.values,
+        secret_names=tuple(sorted(p.secrets)),
+        drift=p.drift,
+        soak_s=p.soak_s,
+        deadline_s=p.deadline_s,
+        devices=found.devices,
+        conflict=d.conflict,
+        rollout=rollout(found.rollout) if found.rollout else None,
+        created_ms=d.created_ms,
+        changed_ms=p.made_ms,
+        by=p.made_by,
+        reason=p.reason,
+        revision=d.revision,
+    )
+
+
+def member(found: views.MemberRow) -> apps.Member:
+    """One device of a rollout."""
+    tone, word = words.MEMBERS.get(found.member.state, ("none", found.member.state))
+    return apps.Member(
+        device=found.member.device,
+        name=found.name,
+        site=found.site,
+        liveness=found.liveness,  # type: ignore[arg-type]
+        state=found.member.state,
+        status=word,
+        tone=tone,
+        why=found.member.why,
+        changed_ms=found.member.changed_ms,
+    )

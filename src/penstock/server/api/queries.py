@@ -1,0 +1,90 @@
+"""The query parameters of /api/v1, as shapes. Unknown ones are refused: a misspelt filter must not look like an empty one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Cursor = Annotated[str, Meta(max_length=500, description="opaque; `next` of the page before")]
+Limit = Annotated[int, Meta(ge=1, le=200)]
+Word = Annotated[str, Meta(max_length=200)]
+
+
+class Paging(Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of a list."""
+
+    cursor: Cursor = ""
+    limit: Limit = 50
+
+
+class Devices(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which devices, and in which order. `label` is a selector such as "line=3,!spare"."""
+
+    site: Word = ""
+    phase: Word = ""
+    liveness: Literal["", "never", "current", "late", "silent"] = ""
+    state: Literal["", "active", "quarantined", "retired"] = ""
+    drift: bool | None = None
+    way_back: Literal["", "ok", "missing", "none"] = ""
+    label: Annotated[str, Meta(max_length=1000)] = ""
+    text: Word = ""
+    app: Word = ""
+    sort: Literal["worst", "name", "seen"] = "worst"
+    cursor: Cursor = ""
+    limit: Limit = 50
+
+
+class Timeline(Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of a timeline; `kinds` are separated by commas, none means all."""
+
+    kinds: Word = ""
+    cursor: Cursor = ""
+    limit: Limit = 50
+
+
+class Enrolments(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which requests for admission."""
+
+    status: Literal["waiting", "approved", "rejected"] = "waiting"
+
+
+class Joins(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which join tokens."""
+
+    site: Word = ""
+
+
+class Releases(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which releases."""
+
+    app: Word = ""
+
+
+class Deployments(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which deployments."""
+
+    app: Word = ""
+    state: Literal["", "standing", "withdrawn"] = ""
+
+
+class Members(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which devices of a rollout."""
+
+    state: Word = ""
+    cursor: Cursor = ""
+    limit: Limit = 50
+
+
+class History(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which acts, newest first."""
+
+    subject: Word = ""
+    cursor: Cursor = ""
+    limit: Limit = 50
+
+
+class Events(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a stream of events begins: after this number (Last-Event-ID wins); -1 is now."""
+
+    after: Annotated[int, Meta(ge=-1, le=2**53 - 1)] = -1

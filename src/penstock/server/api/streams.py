@@ -1,0 +1,152 @@
+"""Server-sent events: the plane's acts for programs, and "something changed" for pages.
+
+Owns bounded queues, a comment every fifteen seconds, a cap on a stream's life and on the number of streams, and resuming after a number. Never
+sends what the asker may not see: topics are checked before the stream begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from penstock.apiv1.common import to_json
+from penstock.server.actions import devices, events
+from penstock.server.api import present
+from penstock.server.core import access
+from penstock.server.core.errors import Invalid, Refused, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from penstock.server.actions.context import Plane
+    from penstock.server.api.frame import Call
+    from penstock.server.core.model import Actor, Scope
+
+PING_S = 15.0
+LIFE_S = 15 * 60.0
+MOST = 512
+BATCH = 100
+
+_open: set[object] = set()
+
+# What a page may listen to, and the verb that lets it.
+TOPICS = {
+    "fleet": "devices.read",
+    "device": "devices.read",
+    "enrolments": "enrolments.read",
+    "deployments": "deployments.read",
+    "rollout": "deployments.read",
+    "events": "events.read",
+}
+
+
+def count() -> int:
+    """How many streams are open."""
+    return len(_open)
+
+
+def _admit() -> None:
+    if len(_open) >= MOST:
+        raise Unavailable("too-many-streams", f"{MOST} live streams are open already", remedy="close pages nobody looks at", retry_s=30)
+
+
+def _message(event: str, data: str, number: int = 0) -> bytes:
+    head = f"id: {number}\n" if number else ""
+    return f"{head}event: {event}\ndata: {data}\n\n".encode()
+
+
+def check_topics(actor: Actor, scope: Scope, topics: list[str]) -> frozenset[str]:
+    """The topics, if the asker may listen to all of them. Raises Invalid or Forbidden."""
+    if not 1 <= len(topics) <= 8:
+        raise Invalid("topics", "a page listens to one to eight topics", field="topic")
+    for topic in topics:
+        noun = topic.partition("/")[0]
+        if noun not in TOPICS or len(topic) > 80:
+            raise Invalid("topic-unknown", f"there is no topic {topic[:60]!r}", field="topic")
+        access.require(actor, TOPICS[noun], scope)
+    return frozenset(topics)
+
+
+async def _pump(plane: Plane, topics: frozenset[str], each: Callable[[Any], AsyncIterator[bytes]], idle: Callable[[], Awaitable[None]]) -> AsyncIterator[bytes]:
+    """One stream's life: `each` turns a note (None at the start) into messages, `idle` is awaited at every ping."""
+    ticket = object()
+    _open.add(ticket)
+    subscription = plane.live.subscribe(topics)
+    notes = subscription.__aiter__()
+    pending: asyncio.Future[Any] | None = None
+    try:
+        ends = time.monotonic() + LIFE_S
+        yield b"retry: 3000\n\n"
+        await idle()
+        async for message in each(None):
+            yield message
+        while (left := ends - time.monotonic()) > 0:
+            pending = pending or asyncio.ensure_future(notes.__anext__())
+            done, _ = await asyncio.wait({pending}, timeout=min(PING_S, left))
+            if not done:
+                yield b": still here\n\n"
+                await idle()
+                continue
+            try:
+                note = pending.result()
+            except StopAsyncIteration:
+                break
+            finally:
+                pending = None
+            async for message in each(note):
+                yield message
+        yield _message("bye", "{}")
+    finally:
+        if pending is not None:
+            pending.cancel()
+        subscription.close()
+        _open.discard(ticket)
+
+
+def changes(plane: Plane, actor: Actor, scope: Scope, topics: frozenset[str]) -> AsyncIterator[bytes]:
+    """A stream for a page: "changed" whenever something under one of `topics` did. A device's page keeps the device watched, so that it answers
+    within a second."""
+    _admit()
+    watched = [topic.partition("/")[2] for topic in topics if topic.startswith("device/")]
+
+    async def idle() -> None:
+        for device in watched:
+            with suppress(Refused):  # retired meanwhile: the page will say so itself
+                await asyncio.to_thread(devices.watch, plane, actor, scope, device=device)
+
+    async def each(note: Any) -> AsyncIterator[bytes]:
+        if note is not None:
+            yield _message("changed", json.dumps({"topic": note.topic, "key": note.key}), note.event_number)
+
+    return _pump(plane, topics, each, idle)
+
+
+def acts(call: Call) -> AsyncIterator[bytes]:
+    """A stream for programs: every act on the plane from a number on, in order, none left out."""
+    _admit()
+    last = int(call.last_event) if call.last_event.isdigit() else call.query.after
+
+    def since(after: int) -> tuple[tuple[int, bytes], ...]:
+        if after < 0:
+            found = events.latest_events(call.plane, call.actor, call.scope, limit=1).items
+            return ((found[0].number, b""),) if found else ((0, b""),)
+        acts_ = events.list_events(call.plane, call.actor, call.scope, after=after, limit=BATCH)
+        return tuple((item.number, to_json(present.history(item))) for item in acts_)
+
+    async def idle() -> None:
+        return None
+
+    async def each(_note: Any) -> AsyncIterator[bytes]:
+        nonlocal last
+        while batch := await asyncio.to_thread(since, last):
+            for number, data in batch:
+                last = number
+                if data:
+                    yield _message("act", data.decode(), number)
+            if not data:
+                break
+
+    return _pump(call.plane, frozenset(("events",)), each, idle)
