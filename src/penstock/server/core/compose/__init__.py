@@ -1,0 +1,10 @@
+"""The reader of Compose files: text in; a template or every fault, each with its place, out.
+
+Owns what of the Compose specification Penstock takes (docs/compose.md). Anything else is refused by key, line and column, never ignored.
+"""
+
+from penstock.server.core.compose.faults import ComposeError, Fault
+from penstock.server.core.compose.project import Template, read
+from penstock.server.core.compose.settings import Settings
+
+__all__ = ["ComposeError", "Fault", "Settings", "Template", "read"]

@@ -1,0 +1,311 @@
+"""A release: one immutable version of an app, and what it asks of one device.
+
+Owns the making of a release from a template and the images found for it (`publish`), its digest and its document, and the filling-in for
+a device (`resolve`). Comparing releases stands in `difference`. Never reads a file, a registry or a secret's value.
+
+A release keeps services in normal form with holes where parameters stand, not the Compose text: what was published means the same after
+the reader has learned new keys.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from penstock.server.core.compose.faults import ComposeError, Fault, Faults
+from penstock.server.core.compose.filling import fill_in
+from penstock.server.core.compose.project import Template
+from penstock.server.core.images import Documents, Wanted, image_from, remedy, wanted
+from penstock.server.core.interpolate import BUILT_IN, Hole, Parameter
+from penstock.server.core.oci import OciError
+from penstock.wire.codec import canonical, from_plain, to_plain
+from penstock.wire.types import AppState, Image, name_fault, sha256_of
+
+FORMAT = 1
+HOLE = "$hole"  # no key of a service, label or option may hold '$', so no other mapping looks like a hole
+
+Plain = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One immutable version of an app. Services, volumes and networks have the shape of `wire.types`, with holes. `fixed` are parameters
+    that were settled when it was made. `places` (path -> line and column in the Compose file) serves messages and is no part of the
+    digest."""
+
+    app: str
+    version: str
+    services: tuple[Plain, ...]
+    volumes: tuple[Plain, ...]
+    networks: tuple[Plain, ...]
+    images: tuple[Image, ...]
+    parameters: tuple[Parameter, ...]
+    soak_s: int
+    deadline_s: int
+    drift: str
+    keep: int
+    fixed: dict[str, str] = field(default_factory=dict)
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the parameters whose values travel sealed."""
+        return tuple(parameter.name for parameter in self.parameters if parameter.secret)
+
+
+# --- making one -------------------------------------------------------------------------------------------------------
+
+
+def images_wanted(template: Template, hosts: tuple[str, ...] = ()) -> tuple[Wanted, ...]:
+    """Where the images of a template should be in the built-in registry, each once. Raises ComposeError for names that are none."""
+    faults = Faults()
+    found: dict[str, Wanted] = {}
+    for service, name in template.images.items():
+        try:
+            found[name] = wanted(name, hosts)
+        except OciError as fault:
+            path = f"services.{service}.image"
+            line, column = template.places.get(path, (0, 0))
+            faults.add(path, line, column, fault.why, "write repository:tag or repository@sha256:...")
+    faults.check()
+    return tuple(found[name] for name in sorted(found))
+
+
+def publish(app: str, version: str, template: Template, found: Mapping[str, Documents | None], host: str, hosts: tuple[str, ...] = ()) -> Release:
+    """The release that a template and its images are. `found` maps an image's name to what was found for it; `host` is the address a
+    person pushes to. Raises ComposeError, which names every image that is missing and how to bring it here."""
+    faults = Faults()
+    _check_names(faults, app, version, template)
+    by_name = {item.name: item for item in images_wanted(template, hosts)}
+    images: dict[str, Image] = {}
+    for service, name in template.images.items():
+        path = f"services.{service}.image"
+        line, column = template.places.get(path, (0, 0))
+        place = by_name[name]
+        documents = found.get(name)
+        if documents is None:
+            why = f"the image {name} is not in the built-in registry (looked for {place.repository}, {place.reference})"
+            faults.add(path, line, column, why, remedy(place, host))
+            continue
+        try:
+            images[name] = image_from(name, documents)
+        except OciError as fault:
+            faults.add(path, line, column, f"the image {name} cannot be used: {fault.why}", remedy(place, host))
+            continue
+        _check_platform(faults, template, service, images[name])
+    faults.check()
+    settings = template.settings
+    return Release(
+        app=app,
+        version=version,
+        services=template.services,
+        volumes=template.volumes,
+        networks=template.networks,
+        images=tuple(images[name] for name in sorted(images)),
+        parameters=template.parameters,
+        soak_s=settings.soak_s,
+        deadline_s=settings.deadline_s,
+        drift=settings.drift,
+        keep=settings.keep,
+        fixed=template.fixed,
+        places=template.places,
+    )
+
+
+def version_fault(version: str) -> str | None:
+    """Why `version` is none; None when it is one."""
+    if not 1 <= len(version) <= 63:
+        return "a version has 1 to 63 characters"
+    if not version[0].isalnum() or not all(letter.isascii() and (letter.isalnum() or letter in "._+-") for letter in version):
+        return "a version has letters, digits, '.', '_', '+' and '-', and begins with a letter or digit"
+    return None
+
+
+def _check_names(faults: Faults, app: str, version: str, template: Template) -> None:
+    fault = name_fault(app)
+    if fault:
+        faults.add("app", 0, 0, f"{app[:80]!r} is no name for an app: {fault}", "choose another name")
+    fault = version_fault(version)
+    if fault:
+        faults.add("version", 0, 0, f"{version[:80]!r} is no version: {fault}", "choose another, such as 1.4.0")
+    if template.name and template.name != app:
+        line, column = template.places.get("name", (0, 0))
+        faults.add("name", line, column, f"the file is named {template.name}, and is published as {app}", f"publish it as {template.name}, or change `name`")
+
+
+def _check_platform(faults: Faults, template: Template, service: str, image: Image) -> None:
+    plain = next(item for item in template.services if item["name"] == service)
+    asked = plain.get("platform")
+    if asked and all(variant.platform != asked for variant in image.variants):
+        path = f"services.{service}.platform"
+        line, column = template.places.get(path, (0, 0))
+        there = ", ".join(variant.platform for variant in image.variants)
+        faults.add(path, line, column, f"the image has no {asked}, it has {there}", "push that platform too, or remove `platform`")
+
+
+# --- what names it ----------------------------------------------------------------------------------------------------
+
+
+def _to_json(plain: Any, *, places: bool) -> Any:
+    if isinstance(plain, Hole):
+        at = [plain.path, plain.line, plain.column] if places else []
+        return {HOLE: [plain.text, plain.reader, *at]}
+    if isinstance(plain, dict):
+        return {key: _to_json(value, places=places) for key, value in plain.items()}
+    if isinstance(plain, (list, tuple)):
+        return [_to_json(value, places=places) for value in plain]
+    return plain
+
+
+def _from_json(plain: Any) -> Any:
+    if isinstance(plain, dict):
+        if len(plain) == 1 and isinstance(plain.get(HOLE), list):
+            text, reader, path, line, column = plain[HOLE]
+            return Hole(text, reader, path, line, column)
+        return {key: _from_json(value) for key, value in plain.items()}
+    if isinstance(plain, list):
+        return [_from_json(value) for value in plain]
+    return plain
+
+
+def _meaning(release: Release, *, places: bool) -> Plain:
+    return {
+        "format": FORMAT,
+        "app": release.app,
+        "version": release.version,
+        "services": _to_json(release.services, places=places),
+        "volumes": _to_json(release.volumes, places=places),
+        "networks": _to_json(release.networks, places=places),
+        "images": [to_plain(image) for image in release.images],
+        "parameters": [
+            {"name": item.name, "default": item.default, "required": item.required, "message": item.message, "secret": item.secret}
+            for item in release.parameters
+        ],
+        "soak_s": release.soak_s,
+        "deadline_s": release.deadline_s,
+        "drift": release.drift,
+        "keep": release.keep,
+        "fixed": release.fixed,
+    }
+
+
+def digest(release: Release) -> str:
+    """What names a release: the digest of all it means. Comments, indentation and the order of keys in the file do not count."""
+    return sha256_of(canonical(_meaning(release, places=False)))
+
+
+def document(release: Release) -> str:
+    """A release as JSON text, to be kept for ever; `load` reads it."""
+    plain = _meaning(release, places=True)
+    for item, parameter in zip(plain["parameters"], release.parameters, strict=True):
+        item["used_at"] = list(parameter.used_at)
+    plain["places"] = {path: list(place) for path, place in release.places.items()}
+    return canonical(plain).decode("ascii")
+
+
+def load(text: str) -> Release:
+    """The release of a document. Raises ValueError for a document this program did not write."""
+    plain = json.loads(text)
+    if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+        raise ValueError("the release was written by a newer control plane; update this one")
+    return Release(
+        app=plain["app"],
+        version=plain["version"],
+        services=tuple(_from_json(plain["services"])),
+        volumes=tuple(_from_json(plain["volumes"])),
+        networks=tuple(_from_json(plain["networks"])),
+        images=tuple(from_plain(Image, image) for image in plain["images"]),
+        parameters=tuple(Parameter(**{**item, "used_at": tuple(item["used_at"])}) for item in plain["parameters"]),
+        soak_s=plain["soak_s"],
+        deadline_s=plain["deadline_s"],
+        drift=plain["drift"],
+        keep=plain["keep"],
+        fixed=plain["fixed"],
+        places={path: (line, column) for path, (line, column) in plain["places"].items()},
+    )
+
+
+# --- for one device ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the built-in parameters say of a device: PENSTOCK_DEVICE, PENSTOCK_DEVICE_ID, PENSTOCK_SITE."""
+
+    device: str
+    device_id: str
+    site: str
+
+
+def asks_device(release: Release) -> bool:
+    """Whether the filled-in release differs from device to device by built-in parameters; if not, one state serves all with the same
+    values."""
+    text = json.dumps([_to_json(part, places=False) for part in (release.services, release.volumes, release.networks)])
+    return any(name in text for name in BUILT_IN)
+
+
+def check_values(release: Release, values: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+    """Raise ComposeError for values a release did not ask for, or that stand in the wrong place; `secrets` maps names to anything."""
+    faults = Faults()
+    _check_given(faults, release, values, secrets)
+    faults.check()
+
+
+def _check_given(faults: Faults, release: Release, values: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+    known = {parameter.name: parameter for parameter in release.parameters}
+    offered = ", ".join(sorted(known)) or "none"
+    for name in sorted({*values, *secrets}):
+        parameter = known.get(name)
+        path = f"values.{name[:60]}"
+        if name in release.fixed:
+            faults.add(path, 0, 0, f"{name} was settled when the release was made ({release.fixed[name]!r})", "publish another release for another value")
+        elif parameter is None:
+            faults.add(path, 0, 0, f"release {release.app} {release.version} has no parameter {name[:60]!r}", f"its parameters are: {offered}")
+        elif parameter.secret and name in values:
+            faults.add(path, 0, 0, f"{name} is a secret", "give it as a secret, so that it travels sealed")
+        elif not parameter.secret and name in secrets:
+            faults.add(
+                path, 0, 0, f"{name} is no secret in this release", "give it as an ordinary value, or name it under `x-penstock: secrets:` in a new release"
+            )
+
+
+def resolve(
+    release: Release,
+    values: Mapping[str, str],
+    secret_versions: Mapping[str, str],
+    site: Site,
+    *,
+    deployment: str = "",
+    release_digest: str = "",
+    drift: str = "",
+    soak_s: int = 0,
+    deadline_s: int = 0,
+) -> AppState:
+    """What the release asks of one device. `secret_versions` maps each secret to the version of its value; the sealed values themselves
+    are put in by the caller (`replace(state, secrets=...)`). Empty `drift` and zero spans: as the release says. Raises ComposeError with
+    every value that is missing or does not fit, by its place in the Compose file."""
+    faults = Faults()
+    _check_given(faults, release, values, secret_versions)
+    built_in = {"PENSTOCK_DEVICE": site.device, "PENSTOCK_DEVICE_ID": site.device_id, "PENSTOCK_SITE": site.site}
+    everything = {**release.fixed, **values, **built_in}
+    parts = fill_in(faults, release.places, everything, secret_versions, release.services, release.volumes, release.networks)
+    faults.check()
+    if parts is None:
+        raise ComposeError((Fault("", 0, 0, "the release cannot be filled in", "read the file again"),))
+    services, volumes, networks = parts
+    return AppState(
+        app=release.app,
+        deployment=deployment,
+        release=release_digest or digest(release),
+        version=release.version,
+        services=services,
+        volumes=volumes,
+        networks=networks,
+        images=release.images,
+        drift=drift or release.drift,
+        soak_s=soak_s or release.soak_s,
+        deadline_s=deadline_s or release.deadline_s,
+        keep=release.keep,
+    )
