@@ -101,6 +101,14 @@ def image_from(name: str, found: Documents) -> Image:
     return Image(name=name, variants=tuple(sorted(variants.values(), key=lambda variant: variant.platform)), index=found.top.digest)
 
 
+def digests(image: Image) -> frozenset[str]:
+    """Everything of the registry that a pinned image needs: what a sweep must keep."""
+    found = {image.index} if image.index else set()
+    for variant in image.variants:
+        found.update((variant.manifest.digest, variant.config.digest, *(layer.digest for layer in variant.layers)))
+    return frozenset(found)
+
+
 def is_image(child: Descriptor) -> bool:
     """Whether an entry of an index is an image to run; build attestations stand in the same list (platform "unknown")."""
     return "vnd.docker.reference.type" not in child.annotations and not child.platform.startswith("unknown")

@@ -7,6 +7,7 @@ image-index.md; distribution-spec; Docker's schema 2, which has the same shape).
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -180,6 +181,26 @@ class Content(Protocol):
     def referrers(self, repository: str, digest: str) -> tuple[Referrer, ...]:
         """Manifests whose subject is `digest`, sorted by digest."""
         ...
+
+    def collect(self, now_ms: int, keep: frozenset[str] = frozenset()) -> Collected:
+        """Sweep: uploads nobody goes on with, manifests without a tag that nothing needs, blobs nothing names. Young ones stay, and
+        whatever is in `keep` (digests)."""
+        ...
+
+
+def check_references(manifest: Manifest, blob_size: Callable[[str], int | None], has_manifest: Callable[[str], bool]) -> None:
+    """Raise when a manifest names content that is not here, or not of the size it says. A subject may come later (distribution-spec)."""
+    for descriptor in (*((manifest.config,) if manifest.config else ()), *manifest.layers):
+        if descriptor.foreign:
+            continue
+        size = blob_size(descriptor.digest)
+        if size is None:
+            raise NotThere(f"the blob {descriptor.digest} is not in this repository; push it first", descriptor.digest)
+        if size != descriptor.size:
+            raise OciError(f"the manifest says that {descriptor.digest} has {descriptor.size} bytes; it has {size}")
+    for child in manifest.children:
+        if not has_manifest(child.digest):
+            raise NotThere(f"the manifest {child.digest} is not in this repository; push all platforms", child.digest)
 
 
 def name_fault(name: str) -> str | None:

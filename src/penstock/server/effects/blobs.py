@@ -1,0 +1,393 @@
+"""The built-in registry's storage on a file system: blobs by digest, repositories as links to them, uploads.
+
+Owns the layout below one folder, its durability and its sweep. The files are the truth, there is no index beside them: a backup is a
+copy, and a crash leaves at most an upload to throw away. Never decides who may see what, beyond "only through a repository".
+
+    blobs/<2 hex>/<64 hex>                     content, never changed
+    repositories/<name, '/' as '+'>/blobs/<hex>       this repository has the blob (empty file; its time is its last use)
+                                   /manifests/<hex>   the manifest's media type
+                                   /tags/<tag>        a digest
+                                   /referrers/<subject's hex>/<hex>
+    uploads/<id>/repository, data
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from penstock.server.core.oci import (
+    Collected,
+    Manifest,
+    NoSpace,
+    NotThere,
+    OciError,
+    Referrer,
+    Stored,
+    WrongDigest,
+    WrongOffset,
+    check_references,
+    name_fault,
+    read_manifest,
+)
+from penstock.server.effects import files
+from penstock.wire.types import digest_fault, sha256_of
+
+UPLOAD_ID = 32  # hex digits
+
+
+class FileContent:
+    """`core.oci.Content` below the folder `root`. One process at a time may use it (the plane's lock sees to that).
+
+    `max_blob`: bytes of one blob. `min_free`: bytes the file system must keep free. `max_uploads`: how many may be open. Ages in
+    milliseconds: an upload is thrown away `upload_age_ms` after its last byte; what nothing names `grace_ms` after its last use; a
+    manifest that lost its tag after `untagged_ms`."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        max_blob: int = 32 * 1024**3,
+        min_free: int = 256 * 1024**2,
+        max_uploads: int = 1000,
+        upload_age_ms: int = 24 * 3600 * 1000,
+        grace_ms: int = 24 * 3600 * 1000,
+        untagged_ms: int = 30 * 24 * 3600 * 1000,
+    ) -> None:
+        self.root = root
+        self.max_blob = max_blob
+        self.min_free = min_free
+        self.max_uploads = max_uploads
+        self.upload_age_ms = upload_age_ms
+        self.grace_ms = grace_ms
+        self.untagged_ms = untagged_ms
+        # Guards links, tags and the sweep: short work. Long work (writing, hashing) is under one upload's own lock.
+        self._lock = threading.RLock()
+        self._upload_locks: dict[str, threading.Lock] = {}
+        # How far each upload is hashed: a hash object and the bytes it has seen. Rebuilt from the file after a restart.
+        self._hashes: dict[str, tuple[Any, int]] = {}
+        for name in ("blobs", "repositories", "uploads"):
+            (root / name).mkdir(parents=True, exist_ok=True, mode=0o750)
+
+    # --- paths --------------------------------------------------------------------------------------------------------
+
+    def _blob(self, digest: str) -> Path:
+        fault = digest_fault(digest)
+        if fault:
+            raise OciError(fault)
+        return self.root / "blobs" / digest[7:9] / digest[7:]
+
+    def _repository(self, name: str) -> Path:
+        fault = name_fault(name)
+        if fault:
+            raise OciError(fault)
+        return self.root / "repositories" / name.replace("/", "+")
+
+    def _link(self, repository: str, kind: str, digest: str) -> Path:
+        return self._repository(repository) / kind / self._blob(digest).name
+
+    def _upload(self, repository: str, upload: str) -> Path:
+        path = self.root / "uploads" / upload
+        known = len(upload) == UPLOAD_ID and set(upload) <= set("0123456789abcdef")
+        if not known or files.text(path / "repository") != repository or not (path / "data").exists():
+            raise NotThere("there is no such upload; it was finished, cancelled or given up: begin again")
+        return path
+
+    # --- uploads ------------------------------------------------------------------------------------------------------
+
+    def begin(self, repository: str) -> str:
+        """See `core.oci.Content`."""
+        self._repository(repository)
+        with self._lock:
+            if sum(1 for _ in os.scandir(self.root / "uploads")) >= self.max_uploads:
+                raise NoSpace(f"{self.max_uploads} uploads are open already; try again later")
+            self._check_space(0)
+            upload = secrets.token_hex(UPLOAD_ID // 2)
+            path = self.root / "uploads" / upload
+            path.mkdir(mode=0o750)
+            (path / "data").touch(mode=0o640)
+            (path / "repository").write_text(repository, "ascii")
+        return upload
+
+    def append(self, repository: str, upload: str, data: bytes, at: int) -> int:
+        """See `core.oci.Content`."""
+        with self._one_upload(repository, upload) as path:
+            size = path.stat().st_size
+            if at != size:
+                raise WrongOffset(f"the upload has {size} bytes, and this piece begins at {at}", size)
+            if size + len(data) > self.max_blob:
+                raise OciError(f"the blob is larger than the {self.max_blob} bytes allowed")
+            self._check_space(len(data))
+            try:
+                with path.open("r+b", buffering=0) as file:
+                    file.seek(size)
+                    files.write(file, data)
+            except OSError as fault:
+                os.truncate(path, size)
+                if fault.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise NoSpace("the registry's disk is full; free space or have images swept, then push again") from None
+                raise
+            seen = self._hashes.get(upload)
+            if seen is None and size == 0:
+                seen = (hashlib.sha256(), 0)
+            if seen is not None and seen[1] == size:
+                seen[0].update(data)
+                self._hashes[upload] = (seen[0], size + len(data))
+            return size + len(data)
+
+    def upload_size(self, repository: str, upload: str) -> int:
+        """See `core.oci.Content`."""
+        return (self._upload(repository, upload) / "data").stat().st_size
+
+    def finish(self, repository: str, upload: str, digest: str) -> int:
+        """See `core.oci.Content`. The upload is gone afterwards, also when its bytes were the wrong ones."""
+        target = self._blob(digest)
+        with self._one_upload(repository, upload) as path:
+            size = path.stat().st_size
+            hashed, seen = self._hashes.get(upload, (None, -1))
+            if hashed is None or seen != size:
+                hashed = files.sha256(path)
+            found = "sha256:" + hashed.hexdigest()
+            if found != digest:
+                self._drop(upload)
+                raise WrongDigest(f"the bytes that came are {found}, announced was {digest}; push again")
+            files.sync(path)
+            with self._lock:
+                if not target.exists():
+                    target.parent.mkdir(exist_ok=True, mode=0o750)
+                    path.chmod(0o440)
+                    path.rename(target)
+                    files.sync(target.parent)
+                self._make_link(repository, "blobs", digest)
+            self._drop(upload)
+            return size
+
+    def abort(self, repository: str, upload: str) -> None:
+        """See `core.oci.Content`."""
+        with self._one_upload(repository, upload):
+            self._drop(upload)
+
+    @contextmanager
+    def _one_upload(self, repository: str, upload: str) -> Iterator[Path]:
+        """The upload's data file, for one piece of work at a time."""
+        self._upload(repository, upload)
+        with self._lock:
+            lock = self._upload_locks.setdefault(upload, threading.Lock())
+        if not lock.acquire(timeout=30):
+            raise WrongOffset("another piece of this upload is still being written; ask how far it is, and go on there", self.upload_size(repository, upload))
+        try:
+            yield self._upload(repository, upload) / "data"
+        finally:
+            lock.release()
+
+    def _drop(self, upload: str) -> None:
+        shutil.rmtree(self.root / "uploads" / upload, ignore_errors=True)
+        self._hashes.pop(upload, None)
+        with self._lock:
+            self._upload_locks.pop(upload, None)
+
+    def _check_space(self, size: int) -> None:
+        found = os.statvfs(self.root)
+        if found.f_bavail * found.f_frsize < size + self.min_free:
+            raise NoSpace("the registry's disk is nearly full; free space or have images swept, then push again")
+
+    # --- blobs --------------------------------------------------------------------------------------------------------
+
+    def mount(self, repository: str, digest: str, source: str) -> bool:
+        """See `core.oci.Content`."""
+        self._repository(repository)
+        with self._lock:
+            if self.blob_size(digest, source) is None:
+                return False
+            self._make_link(repository, "blobs", digest)
+            return True
+
+    def blob_size(self, digest: str, repository: str | None = None) -> int | None:
+        """See `core.oci.Content`. Asking through a repository counts as a use, so that a client which skips an upload because the blob is
+        here finds it here a minute later too."""
+        if repository is not None:
+            link = self._link(repository, "blobs", digest)
+            try:
+                os.utime(link)
+            except FileNotFoundError:
+                if not self._link(repository, "manifests", digest).exists():
+                    return None
+        try:
+            return self._blob(digest).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def read(self, digest: str, offset: int, size: int) -> bytes:
+        """See `core.oci.Content`."""
+        try:
+            with self._blob(digest).open("rb", buffering=0) as file:
+                file.seek(offset)
+                return file.read(size)
+        except FileNotFoundError:
+            raise NotThere(f"the blob {digest} is not here", digest) from None
+
+    def delete_blob(self, repository: str, digest: str) -> None:
+        """See `core.oci.Content`. The bytes go with the next sweep, if no other repository has them."""
+        with self._lock:
+            try:
+                self._link(repository, "blobs", digest).unlink()
+            except FileNotFoundError:
+                raise NotThere(f"the blob {digest} is not in this repository", digest) from None
+
+    def _make_link(self, repository: str, kind: str, digest: str, text: str = "") -> None:
+        link = self._link(repository, kind, digest)
+        link.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+        files.put(link, text)
+
+    # --- manifests and tags -------------------------------------------------------------------------------------------
+
+    def put_manifest(self, repository: str, raw: bytes, manifest: Manifest, tag: str = "") -> str:
+        """See `core.oci.Content`."""
+        digest = sha256_of(raw)
+        target = self._blob(digest)
+        with self._lock:
+            check_references(
+                manifest,
+                lambda wanted: self.blob_size(wanted, repository),
+                lambda wanted: self._link(repository, "manifests", wanted).exists(),
+            )
+            self._check_space(len(raw))
+            target.parent.mkdir(exist_ok=True, mode=0o750)
+            if not target.exists():
+                files.put(target, raw)
+            self._make_link(repository, "manifests", digest, manifest.media_type)
+            if manifest.subject is not None:
+                folder = self._link(repository, "referrers", manifest.subject.digest)
+                folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+                files.put(folder / digest[7:], "")
+            if tag:
+                folder = self._repository(repository) / "tags"
+                folder.mkdir(exist_ok=True, mode=0o750)
+                files.put(folder / tag, digest)
+        return digest
+
+    def manifest(self, repository: str, reference: str) -> Stored | None:
+        """See `core.oci.Content`."""
+        digest = reference if digest_fault(reference) is None else files.text(self._repository(repository) / "tags" / reference)
+        if digest is None:
+            return None
+        media_type = files.text(self._link(repository, "manifests", digest))
+        if media_type is None:
+            return None
+        try:
+            return Stored(digest, media_type, self._blob(digest).read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def delete_manifest(self, repository: str, digest: str) -> None:
+        """See `core.oci.Content`."""
+        with self._lock:
+            found = self.manifest(repository, digest)
+            if found is None:
+                raise NotThere(f"the manifest {digest} is not in this repository", digest)
+            self._forget(repository, found)
+
+    def _forget(self, repository: str, found: Stored) -> None:
+        folder = self._repository(repository) / "tags"
+        for tag in files.names(folder):
+            if files.text(folder / tag) == found.digest:
+                (folder / tag).unlink()
+        subject = read_manifest(found.raw, found.media_type).subject
+        if subject is not None:
+            (self._link(repository, "referrers", subject.digest) / found.digest[7:]).unlink(missing_ok=True)
+        self._link(repository, "manifests", found.digest).unlink()
+
+    def delete_tag(self, repository: str, tag: str) -> None:
+        """See `core.oci.Content`."""
+        try:
+            (self._repository(repository) / "tags" / tag).unlink()
+        except FileNotFoundError:
+            raise NotThere(f"there is no tag {tag} in this repository") from None
+
+    def tags(self, repository: str) -> tuple[str, ...]:
+        """See `core.oci.Content`."""
+        folder = self._repository(repository)
+        if not folder.is_dir():
+            raise NotThere("there is no such repository")
+        return files.names(folder / "tags")
+
+    def repositories(self) -> tuple[str, ...]:
+        """See `core.oci.Content`."""
+        return tuple(sorted(name.replace("+", "/") for name in files.names(self.root / "repositories")))
+
+    def referrers(self, repository: str, digest: str) -> tuple[Referrer, ...]:
+        """See `core.oci.Content`."""
+        found = (self.manifest(repository, "sha256:" + name) for name in files.names(self._link(repository, "referrers", digest)))
+        return tuple(Referrer(stored, read_manifest(stored.raw, stored.media_type)) for stored in found if stored is not None)
+
+    # --- sweep --------------------------------------------------------------------------------------------------------
+
+    def collect(self, now_ms: int, keep: frozenset[str] = frozenset()) -> Collected:
+        """See `core.oci.Content`."""
+        uploads = 0
+        for upload in files.names(self.root / "uploads"):
+            if files.age_ms(self.root / "uploads" / upload / "data", now_ms) > self.upload_age_ms:
+                self._drop(upload)
+                uploads += 1
+        named: set[str] = set(keep)
+        for repository in self.repositories():
+            with self._lock:
+                named |= self._collect_repository(repository, now_ms, keep)
+        blobs = size = 0
+        for folder in files.names(self.root / "blobs"):
+            for name in files.names(self.root / "blobs" / folder):
+                path = self.root / "blobs" / folder / name
+                # Under the lock, and looked at again: a push may have linked it since.
+                with self._lock:
+                    if "sha256:" + name in named or files.age_ms(path, now_ms) <= self.grace_ms or self._linked(name):
+                        continue
+                    size += path.stat().st_size
+                    path.unlink()
+                    blobs += 1
+        for path in self.root.rglob(".*"):  # files that a crash left half written
+            if files.age_ms(path, now_ms) > self.grace_ms:
+                path.unlink(missing_ok=True)
+        return Collected(uploads, blobs, size)
+
+    def _linked(self, name: str) -> bool:
+        repositories = self.root / "repositories"
+        return any((repositories / one / kind / name).exists() for one in files.names(repositories) for kind in ("blobs", "manifests"))
+
+    def _collect_repository(self, repository: str, now_ms: int, keep: frozenset[str]) -> set[str]:
+        """Unlink what the repository no longer needs; the digests it still names."""
+        folder = self._repository(repository)
+        stored = {item.digest: item for name in files.names(folder / "manifests") if (item := self.manifest(repository, "sha256:" + name))}
+        read = {digest: read_manifest(item.raw, item.media_type) for digest, item in stored.items()}
+        needed = {digest for tag in files.names(folder / "tags") if (digest := files.text(folder / "tags" / tag)) in stored}
+        needed |= keep & set(stored)
+        needed |= {digest for digest in stored if files.age_ms(folder / "manifests" / digest[7:], now_ms) <= self.untagged_ms}
+        while True:
+            more = {child.digest for digest in needed for child in read[digest].children}
+            more |= {digest for digest, item in read.items() if item.subject is not None and item.subject.digest in needed}
+            more = (more & set(stored)) - needed
+            if not more:
+                break
+            needed |= more
+        named: set[str] = set()
+        for digest, item in stored.items():
+            if digest in needed:
+                manifest = read[digest]
+                named.add(digest)
+                named.update(layer.digest for layer in manifest.layers)
+                if manifest.config is not None:
+                    named.add(manifest.config.digest)
+            else:
+                self._forget(repository, item)
+        for name in files.names(folder / "blobs"):
+            link = folder / "blobs" / name
+            if "sha256:" + name not in named and "sha256:" + name not in keep and files.age_ms(link, now_ms) > self.grace_ms:
+                link.unlink()
+        return named
