@@ -110,14 +110,34 @@ def create_keys(folder: Path) -> HeldKeys:
     return file_keys(folder)
 
 
-def replace_key(folder: Path, role: str) -> HeldKey:
-    """A new key for `role` in place of the old one. Devices obey it once a root document names it: make that first from the key
-    this returns, or they refuse what the plane signs meanwhile."""
+def prepare_key(folder: Path, role: str) -> HeldKey:
+    """A new key for `role`, beside the one in use; the same one again until it is adopted. Rotation is: prepare, sign the root
+    document that names the new key, keep that document, adopt. Stopped anywhere, it goes on from there: whether to adopt is
+    told by the newest root."""
+    _known(role)
+    path = next_path(folder, role)
+    if not path.exists():
+        write_private(path, generate_key())
+    return read_key(path, f"the next {role} key")
+
+
+def adopt_key(folder: Path, role: str) -> None:
+    """Put the prepared key in the place of the old one. From here on devices that have not seen the new root refuse what the plane
+    signs, until they fetch it. Raises FileFault when none is prepared."""
+    _known(role)
+    pem = read_private(next_path(folder, role), f"the next {role} key")
+    write_private(key_path(folder, role), pem, replace=True)
+    next_path(folder, role).unlink()
+
+
+def next_path(folder: Path, role: str) -> Path:
+    """Where a role's prepared key stands."""
+    return folder / f"{role}.next.pem"
+
+
+def _known(role: str) -> None:
     if role not in RUNNING_ROLES:
         raise FileFault(f"{role!r} is no role whose key the plane holds; it holds {', '.join(RUNNING_ROLES)}")
-    pem = generate_key()
-    write_private(key_path(folder, role), pem, replace=True)
-    return HeldKey(pem)
 
 
 # --- the root key -----------------------------------------------------------------------------------------------------

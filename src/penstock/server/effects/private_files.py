@@ -53,24 +53,28 @@ def write_private(path: Path, data: bytes, *, replace: bool = False) -> None:
         raise FileFault(f"{path} cannot be written: {error.strerror}") from None
 
 
-def read_private(path: Path, what: str) -> bytes:
+def read_private(path: Path, what: str, *, group: bool = False) -> bytes:
     """The content of `path`, which holds `what` (words for the error). Raises FileFault if it is missing, too long, no plain
-    file, or open to anybody but its owner and this process."""
+    file, or open to anybody but its owner. `group`: members of its group may read it, which is how systems hand
+    out the keys of certificates."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         raise FileFault(f"{what} is missing: there is no {path}; restore it from a backup") from None
     except OSError as error:
         raise FileFault(f"{what} cannot be read from {path}: {error.strerror}") from None
-    with os.fdopen(fd, "rb") as file:
-        state = os.fstat(file.fileno())
+    try:
+        state = os.fstat(fd)
         if state.st_mode & 0o170000 != 0o100000:
             raise FileFault(f"{what} must be a plain file, and {path} is none")
-        if state.st_mode & 0o077:
+        if state.st_mode & (0o037 if group else 0o077):
             raise FileFault(f"{what} in {path} can be read or changed by others (mode {state.st_mode & 0o777:03o}); run: chmod 600 {path}")
-        if state.st_uid not in (os.geteuid(), 0):
+        if state.st_uid not in (os.geteuid(), 0) and not group:
             raise FileFault(f"{what} in {path} belongs to user {state.st_uid}, not to the user this runs as; run: chown {os.geteuid()} {path}")
-        data = file.read(MAX_PRIVATE + 1)
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            data = file.read(MAX_PRIVATE + 1)
+    finally:
+        os.close(fd)
     if len(data) > MAX_PRIVATE:
         raise FileFault(f"{what} in {path} is longer than {MAX_PRIVATE} bytes; is it the right file?")
     return data
