@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import struct
+import time
 
 from penstock.agent.work import Local, LocalReply
 from penstock.wire.codec import WireError, from_plain, parse
@@ -53,7 +54,7 @@ class Control:
             self._listener.bind(short(path))
         finally:
             os.umask(before)
-        self._listener.listen(MAX_CLIENTS)
+        self._listener.listen(128)
 
     def watched(self) -> dict[int, int]:
         """Descriptors and poll events to watch for."""
@@ -170,13 +171,26 @@ class NotRunning(Exception):
         self.why = why
 
 
+def _connect(sock: _socket.socket, name: str, until_s: float) -> None:
+    """Connect; while more people ask than may wait at once (EAGAIN), try again."""
+    while True:
+        try:
+            sock.connect(name)
+        except BlockingIOError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
 def ask(path: str, request: dict[str, Any], timeout_s: float = 10.0) -> LocalReply:
     """Ask a running agent. Raises NotRunning."""
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     try:
         sock.settimeout(timeout_s)
         try:
-            sock.connect(short(path))
+            _connect(sock, short(path), time.monotonic() + timeout_s)
         except PermissionError:
             raise NotRunning(f"{path} is closed to this user; run as root") from None
         except OSError as fault:
