@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -26,6 +26,7 @@ from tests.engines import Engine
 from tests.needs import which
 from tools.oci import Image
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN_ENVIRONMENT = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": "/nonexistent", "LANG": "C.UTF-8"}
 
@@ -36,7 +37,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def eventually[T](ask: Callable[[], T], good: Callable[[T], bool], seconds: float = 60, every: float = 0.2, what: str = "") -> T:
+def eventually(ask: Callable[[], T], good: Callable[[T], bool], seconds: float = 60, every: float = 0.2, what: str = "") -> T:
     """Ask until the answer is good; the last answer stands in the failure."""
     end = time.monotonic() + seconds
     while True:
@@ -74,9 +75,7 @@ class PlaneProcess:
 
     def server(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`penstock-server ...` run to its end."""
-        done = subprocess.run(
-            [sys.executable, "-m", "penstock.server", *arguments], capture_output=True, text=True, timeout=120, check=False, cwd=self.folder
-        )
+        done = subprocess.run([sys.executable, "-m", "penstock.server", *arguments], capture_output=True, text=True, timeout=120, check=False, cwd=self.folder)
         if check and done.returncode:
             raise AssertionError(f"penstock-server {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
@@ -160,7 +159,17 @@ class PlaneProcess:
         skopeo = which("skopeo")
         assert skopeo
         subprocess.run(
-            [skopeo, "--insecure-policy", "copy", "--all", "--quiet", "--dest-tls-verify=false", f"--dest-creds=tests:{self.token}", f"oci:{layout}:latest", f"docker://{name}"],
+            [
+                skopeo,
+                "--insecure-policy",
+                "copy",
+                "--all",
+                "--quiet",
+                "--dest-tls-verify=false",
+                f"--dest-creds=tests:{self.token}",
+                f"oci:{layout}:latest",
+                f"docker://{name}",
+            ],
             check=True,
             capture_output=True,
             text=True,
@@ -290,7 +299,17 @@ class House:
         made = self.plane.call("POST", "/sites/lab/join-tokens", {"auto_approve": True, **more})
         return str(made["join"])
 
-    def agent(self, engine: Engine, name: str = "press-7", *, program: Sequence[str] = (), run: Sequence[str] = (), enrol: bool = True, start: bool = True, **more: Any) -> AgentProcess:
+    def agent(
+        self,
+        engine: Engine,
+        name: str = "press-7",
+        *,
+        program: Sequence[str] = (),
+        run: Sequence[str] = (),
+        enrol: bool = True,
+        start: bool = True,
+        **more: Any,
+    ) -> AgentProcess:
         """An enrolled, running agent on `engine`."""
         agent = AgentProcess(self.folder / f"agent-{name}", engine, program or self.agent_program, **more)
         self.agents.append(agent)
