@@ -9,7 +9,7 @@ from __future__ import annotations
 from penstock.wire.types import Service
 
 
-class OrderFault(ValueError):  # noqa: N818 - a fault of the order, named as the others are
+class OrderFault(ValueError):
     """Services that wait for each other, or for one that is not there. The text is a sentence."""
 
 

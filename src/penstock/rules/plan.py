@@ -390,7 +390,7 @@ def _soaking(memory: AppMemory, change: Change, releases: dict[str, AppState], l
     if counted.soak.spent_ms >= soak_ms(state):
         return turns.soaked(memory, counted, state, c)
     left = soak_ms(state) - counted.soak.spent_ms
-    why = f"version {state.version} is healthy; it counts as good in {(left + 999) // 1000} s"
+    why = f"version {state.version} is healthy; it counts as good once it has been so for {state.soak_s} s"
     return Wait(replace(memory, change=counted), why, "confirmed", wake_ms=c.mono_ms + left, reason="soak")
 
 

@@ -345,7 +345,7 @@ class Way:
             due = since + backoff_ms(crashes + 1)
             if self.c.mono_ms < due:
                 return self.wait(
-                    f"service {service.name} ended with exit code {container.exit_code}; it is started again in {(due - self.c.mono_ms + 999) // 1000} s", due
+                    f"service {service.name} ended with exit code {container.exit_code}; it is started again after a pause that grows with every try", due
                 )
             crashes += 1
         why = f"start service {service.name}" + (" again" if fell else "")
