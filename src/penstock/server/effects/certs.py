@@ -109,7 +109,12 @@ def make_authority(name: str, now_ms: int) -> Pair:
     """A new private authority: P-256, ten years, signs servers and nothing else. `name` helps people tell authorities apart."""
     pem = generate_key()
     key = _key(pem)
-    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Penstock"), x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Penstock"),
+            x509.NameAttribute(NameOID.COMMON_NAME, name.encode("ascii", "replace")[:64].decode("ascii") or "Penstock"),
+        ]
+    )
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     certificate = (
         x509.CertificateBuilder()
@@ -133,6 +138,7 @@ def make_leaf(authority: Pair, names: tuple[str, ...], now_ms: int) -> Pair:
 
     Raises CertFault for a bad name or an authority that has expired.
     """
+    alternative = x509.SubjectAlternativeName(names_of(names))
     issuer, issuer_key = _certificate(authority.chain), _key(authority.key)
     now = _time(now_ms)
     ends = min(now + LEAF_LIFE, issuer.not_valid_after_utc)
@@ -142,13 +148,13 @@ def make_leaf(authority: Pair, names: tuple[str, ...], now_ms: int) -> Pair:
     key = _key(pem)
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64] if names else "")]))
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])]))
         .issuer_name(issuer.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(max(now - LEAF_REACHES_BACK, issuer.not_valid_before_utc))
         .not_valid_after(ends)
-        .add_extension(x509.SubjectAlternativeName(names_of(names)), critical=False)
+        .add_extension(alternative, critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
