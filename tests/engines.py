@@ -308,25 +308,14 @@ def _run(*command: str) -> None:
         raise EngineFailed(f"{' '.join(command)}: {done.stderr.strip()}")
 
 
-def start_docker(
-    *,
-    name: str = "docker",
-    root: Path | None = None,
-    library_path: str = "",
-    features: dict[str, bool] | None = None,
-    shim: list[str] | None = None,
-) -> Engine:
-    """A dockerd of our own. `root`: a folder of unpacked packages to take the programs from (tests/newer.py) instead of the system."""
+def start_docker(*, name: str = "docker", usr: Path | None = None, features: dict[str, bool] | None = None) -> Engine:
+    """A dockerd of our own. `usr`: the /usr of another Debian (tests/newer.py), with which it runs instead of the system's."""
     slot = take_slot()
     try:
         ip = str(which("ip"))
         _run(ip, "link", "add", "name", slot.bridge, "type", "bridge")
         _run(ip, "addr", "add", f"{slot.subnet}.0.1/24", "dev", slot.bridge)
         _run(ip, "link", "set", slot.bridge, "up")
-        path = SEARCH_PATH if root is None else f"{root}/usr/sbin:{root}/usr/bin:{root}/usr/libexec/docker:{SEARCH_PATH}"
-        environment = _environment(PATH=path, DOCKER_CONFIG=str(slot.path / "client"))
-        if library_path:
-            environment["LD_LIBRARY_PATH"] = library_path
         settings: dict[str, Any] = {
             "data-root": str(slot.path / "data"),
             "exec-root": str(slot.path / "exec"),
@@ -345,20 +334,26 @@ def start_docker(
         if features:
             settings["features"] = features
         (slot.path / "daemon.json").write_text(json.dumps(settings))
-        # Debian's own docker of the same release as dockerd: a newer client in /usr/local may refuse an older engine.
-        client = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
-        daemon = "dockerd" if root is None else f"{root}/usr/sbin/dockerd"
+        inside: list[str] = []
+        cleanup: list[Callable[[], None]] = []
+        if usr is not None:
+            holder = _private_mounts(slot, (), usr)
+            cleanup.append(_ender(holder))
+            inside = _enter(holder)
+        # Debian's own client, of the same release as dockerd: a newer one in /usr/local may refuse an older engine.
+        client = "/usr/bin/docker" if usr is not None or Path("/usr/bin/docker").exists() else "docker"
         engine = Engine(
             name=name,
             kind="docker",
             slot=slot,
             socket=slot.path / "engine.sock",
-            command=[*(shim or []), daemon, "--config-file", str(slot.path / "daemon.json")],
-            environment=environment,
-            cli_command=[client if root is None else f"{root}/usr/bin/docker", "-H", f"unix://{slot.path}/engine.sock"],
+            command=[*inside, "dockerd", "--config-file", str(slot.path / "daemon.json")],
+            environment=_environment(DOCKER_CONFIG=str(slot.path / "client")),
+            cli_command=[*inside, client, "-H", f"unix://{slot.path}/engine.sock"],
             pull_plain_http=True,
             health_timers=True,
             kills_containers=True,
+            cleanup=cleanup,
         )
         engine.start()
     except BaseException:
@@ -374,12 +369,11 @@ default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
-{engine}
 [network]
 network_backend = "{backend}"
 default_subnet = "{subnet}.0.0/24"
 default_subnet_pools = [{{"base" = "{subnet}.128.0/17", "size" = 24}}]
-{network}
+cni_plugin_dirs = ["/usr/lib/cni", "/opt/cni/bin"]
 """
 
 # The bridge's name is ours; ipMasq off, as the tests need no way out.
@@ -403,15 +397,20 @@ CNI_DEFAULT = {
 PODMAN_PRIVATE = ("/var/lib/cni", "/var/lib/containers", "/run/containers", "/run/netns", "/run/libpod", "/run/crun", "/run/runc", "/dev/shm")
 
 
-def _private_mounts(slot: Slot) -> subprocess.Popen[bytes]:
-    """A process that holds a mount namespace in which PODMAN_PRIVATE are the slot's own; it ends when its standard input closes."""
+def _private_mounts(slot: Slot, paths: tuple[str, ...], usr: Path | None) -> subprocess.Popen[bytes]:
+    """A process that holds a mount namespace in which `paths` are the slot's own and, if given, `usr` stands in for /usr.
+
+    It lives until it is killed, or the run dies.
+    """
     lines = ["set -e"]
-    for path in PODMAN_PRIVATE:
+    for path in paths:
         own = slot.path / "private" / path.strip("/").replace("/", "-")
         own.mkdir(parents=True)
         Path(path).mkdir(parents=True, exist_ok=True)
-        lines.append(f"mount --bind {own} {path}")
-    lines += ["mount --make-shared /run/netns", f"exec cat {slot.path}/hold"]
+        lines += [f"mount --bind {own} {path}", f"mount --make-shared {path}"]
+    if usr is not None:
+        lines.append(f"mount --bind {usr} /usr")
+    lines.append(f"exec cat {slot.path}/hold")
     os.mkfifo(slot.path / "hold")
     holder = subprocess.Popen(
         [str(which("setpriv")), "--pdeathsig", "KILL", "--", str(which("unshare")), "-m", "--propagation", "private", "sh", "-c", "\n".join(lines)],
@@ -427,62 +426,61 @@ def _private_mounts(slot: Slot) -> subprocess.Popen[bytes]:
         if holder.poll() is not None or time.monotonic() > deadline:
             holder.kill()
             said = holder.stderr.read().decode(errors="replace") if holder.stderr else ""
-            raise EngineFailed(f"no mount namespace for Podman: {said}")
+            raise EngineFailed(f"no mount namespace for an engine: {said}")
         time.sleep(0.02)
     return holder
 
 
-def start_podman(*, name: str = "podman", root: Path | None = None, library_path: str = "", backend: str = "cni") -> Engine:
-    """A `podman system service` of our own, see the head of this file."""
+def _enter(holder: subprocess.Popen[bytes]) -> list[str]:
+    return [str(which("nsenter")), f"--mount=/proc/{holder.pid}/ns/mnt", "--"]
+
+
+def _ender(holder: subprocess.Popen[bytes]) -> Callable[[], None]:
+    def end() -> None:
+        holder.kill()
+        holder.wait(STOP_SECONDS)
+        if holder.stderr is not None:
+            holder.stderr.close()
+
+    return end
+
+
+def start_podman(*, name: str = "podman", usr: Path | None = None, backend: str = "cni") -> Engine:
+    """A `podman system service` of our own, see the head of this file. `usr` as for start_docker."""
     slot = take_slot()
     try:
-        path = SEARCH_PATH if root is None else f"{root}/usr/sbin:{root}/usr/bin:{SEARCH_PATH}"
-        environment = _environment(PATH=path, CONTAINERS_CONF=str(slot.path / "containers.conf"), TMPDIR=str(slot.path / "tmp"))
-        if library_path:
-            environment["LD_LIBRARY_PATH"] = library_path
-        for folder in ("tmp", "net", "etc"):
+        for folder in ("tmp", "net"):
             (slot.path / folder).mkdir()
-        engine_lines, network_lines = [], []
-        if root is not None:
-            engine_lines += [f'conmon_path = ["{root}/usr/bin/conmon"]', f'helper_binaries_dir = ["{root}/usr/lib/podman"]']
         if backend == "cni":
             default = json.loads(json.dumps(CNI_DEFAULT))
             default["plugins"][0]["bridge"] = slot.bridge
             default["plugins"][0]["ipam"]["ranges"] = [[{"subnet": f"{slot.subnet}.0.0/24", "gateway": f"{slot.subnet}.0.1"}]]
             (slot.path / "net" / "87-podman.conflist").write_text(json.dumps(default))
-            network_lines.append('cni_plugin_dirs = ["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"]')
-        (slot.path / "containers.conf").write_text(
-            CONTAINERS_CONF.format(engine="\n".join(engine_lines), network="\n".join(network_lines), subnet=slot.subnet, backend=backend)
-        )
+        (slot.path / "containers.conf").write_text(CONTAINERS_CONF.format(subnet=slot.subnet, backend=backend))
         # No registry may ever be asked for a short name.
-        (slot.path / "etc" / "registries.conf").write_text("unqualified-search-registries = []\n")
-        environment["CONTAINERS_REGISTRIES_CONF"] = str(slot.path / "etc" / "registries.conf")
-        holder = _private_mounts(slot)
-        inside = [str(which("nsenter")), f"--mount=/proc/{holder.pid}/ns/mnt", "--"]
-        podman = str(which("podman")) if root is None else f"{root}/usr/bin/podman"
-        local = [
-            podman,
-            *("--root", str(slot.path / "root"), "--runroot", str(slot.path / "run"), "--tmpdir", str(slot.path / "libpod")),
-            *("--network-config-dir", str(slot.path / "net")),
-        ]
+        (slot.path / "registries.conf").write_text("unqualified-search-registries = []\n")
+        holder = _private_mounts(slot, PODMAN_PRIVATE, usr)
+        inside = _enter(holder)
+        own = ["--root", str(slot.path / "root"), "--runroot", str(slot.path / "run"), "--tmpdir", str(slot.path / "libpod")]
+        local = [*inside, "podman", *own, "--network-config-dir", str(slot.path / "net")]
         engine = Engine(
             name=name,
             kind="podman",
             slot=slot,
             socket=slot.path / "engine.sock",
-            command=[*inside, *local, "system", "service", "--time=0", f"unix://{slot.path}/engine.sock"],
-            environment=environment,
-            cli_command=[*inside, *local],
+            command=[*local, "system", "service", "--time=0", f"unix://{slot.path}/engine.sock"],
+            environment=_environment(
+                CONTAINERS_CONF=str(slot.path / "containers.conf"),
+                CONTAINERS_REGISTRIES_CONF=str(slot.path / "registries.conf"),
+                TMPDIR=str(slot.path / "tmp"),
+                PODMAN_IGNORE_CGROUPSV1_WARNING="1",
+            ),
+            cli_command=local,
             pull_plain_http=False,
             health_timers=False,
             kills_containers=False,
+            cleanup=[_ender(holder)],
         )
-
-        def end_holder() -> None:
-            holder.kill()
-            holder.wait(STOP_SECONDS)
-
-        engine.cleanup.append(end_holder)
         engine.start()
     except BaseException:
         slot.release()

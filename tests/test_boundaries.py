@@ -119,10 +119,10 @@ def look(tree: ast.AST, package: str) -> Found:
 
     def visit(node: ast.AST, typing_only: bool) -> None:
         if isinstance(node, ast.If) and is_type_checking(node.test):
-            for child in node.body:
-                visit(child, True)
-            for child in node.orelse:
-                visit(child, typing_only)
+            for statement in node.body:
+                visit(statement, True)
+            for statement in node.orelse:
+                visit(statement, typing_only)
             return
         if isinstance(node, ast.Import):
             found.imports.extend((node.lineno, alias.name, typing_only) for alias in node.names)
@@ -203,7 +203,7 @@ def modules() -> list[Path]:
 
 
 def test_every_room_keeps_to_its_row():
-    wrong = []
+    wrong: list[str] = []
     for path in modules():
         wrong += faults(module_name(path), path.read_text(), is_package=path.name == "__init__.py")
     assert not wrong, "\n" + "\n".join(wrong)
