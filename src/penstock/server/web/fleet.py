@@ -1,0 +1,268 @@
+"""Pages of the fleet: the first page, joining, one device and what may be asked of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from penstock.apiv1 import devices as d
+from penstock.server.api import devices, people, queries
+from penstock.server.core.errors import Invalid
+from penstock.server.web.frame import PAGE_FAULTS, Go, Show, faults_of, read, told
+
+if TYPE_CHECKING:
+    from penstock.apiv1.common import Problem
+    from penstock.server.web.frame import Ask
+
+# The numbers of the first page: what each shows when clicked.
+SHOWS: dict[str, dict[str, Any]] = {
+    "": {},
+    "moving": {"phase": "moving"},
+    "waiting": {"phase": "waiting"},
+    "failing": {"phase": "failed"},
+    "silent": {"liveness": "silent"},
+    "drifted": {"drift": True},
+    "noway": {"way_back": "missing"},
+}
+
+
+def labels_of(text: str) -> dict[str, str]:
+    """ "line=3, kind=press" as labels. Raises Invalid naming the piece that is none."""
+    found: dict[str, str] = {}
+    for piece in text.replace("\n", ",").split(","):
+        if not piece.strip():
+            continue
+        key, sign, value = piece.partition("=")
+        if not sign or not key.strip():
+            raise Invalid("label-malformed", f"{piece.strip()[:60]!r} is not a label", field="labels", remedy="write key=value, separated by commas")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def labels_text(labels: dict[str, str]) -> str:
+    """Labels as they are typed."""
+    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
+
+
+def fleet(ask: Ask) -> Show:
+    """The fleet: numbers, what needs a person, devices."""
+    q = {key: ask.query.get(key, "")[:200] for key in ("q", "site", "show", "cursor")}
+    if q["show"] not in SHOWS:
+        q["show"] = ""
+    found = ask.ask(devices.overview)
+    text = q["q"]
+    by_label = any(sign in text for sign in "=!(") and " " not in text.strip(" ")
+    query = {"site": q["site"], "text": "" if by_label else text, "label": text if by_label else "", "cursor": q["cursor"], "limit": 100, **SHOWS[q["show"]]}
+    problem = None
+    try:
+        listed = ask.ask(devices.list_devices, query=read(queries.Devices, query))
+    except PAGE_FAULTS as fault:
+        problem = told(fault)
+        listed = d_page()
+    tally = [
+        ("", "Devices", found.devices, ""),
+        ("moving", "Moving", found.moving, "busy"),
+        ("waiting", "Waiting", found.waiting, "wait"),
+        ("failing", "Failing", found.failing, "bad"),
+        ("silent", "Silent", found.silent, "away"),
+        ("drifted", "Drifted", found.drifted, "drift"),
+        ("noway", "No way back", found.no_way_back, "back"),
+    ]
+    kept = {key: value for key, value in q.items() if value and key != "cursor"}
+    return Show(
+        "fleet.html",
+        {
+            "overview": found,
+            "devices": listed,
+            "problem": problem,
+            "sites": ask.ask(people.list_sites).items if found.sites else (),
+            "filters": q,
+            "tally": [
+                ("/?" + urlencode({**{k: v for k, v in kept.items() if k != "show"}, **({"show": key} if key else {})}), key, *rest) for key, *rest in tally
+            ],
+            "next_url": "/?" + urlencode({**kept, "cursor": listed.next}) if listed.next else "",
+            "first_url": "/?" + urlencode(kept) if q["cursor"] else "",
+        },
+    )
+
+
+def d_page() -> Any:
+    """An empty page of devices."""
+    from penstock.apiv1.common import Page
+
+    return Page[d.DeviceSummary](items=())
+
+
+# --- joining ----------------------------------------------------------------------------------------------------------
+
+
+def _room(ask: Ask, *, made: d.JoinTokenMade | None = None, problem: Problem | None = None, form: dict[str, Any] | None = None) -> Show:
+    waiting = ask.ask(devices.list_enrolments, query=queries.Enrolments(status="waiting")).items
+    decided = [*ask.ask(devices.list_enrolments, query=queries.Enrolments(status="approved")).items]
+    decided += ask.ask(devices.list_enrolments, query=queries.Enrolments(status="rejected")).items
+    tokens = [item for item in ask.ask(devices.list_joins, query=queries.Joins()).items if not item.revoked and item.used < item.uses]
+    return Show(
+        "join.html",
+        {
+            "made": made,
+            "problem": problem,
+            "faults": faults_of(problem),
+            "form": form or {"site": ask.query.get("site", ""), "uses": "1", "valid_s": "86400", "labels": "", "auto_approve": ""},
+            "sites": ask.ask(people.list_sites).items,
+            "waiting": waiting,
+            "decided": sorted(decided, key=lambda item: -item.asked_ms)[:6],
+            "tokens": tokens,
+        },
+        status=422 if problem else 200,
+    )
+
+
+def join(ask: Ask) -> Show:
+    """Add a device: a join line, the waiting room."""
+    return _room(ask)
+
+
+def make_join(ask: Ask) -> Show:
+    """A join line, shown this once."""
+    form = {key: ask.first(key) for key in ("site", "uses", "valid_s", "labels", "auto_approve")}
+    try:
+        body = read(
+            d.JoinTokenCreate,
+            {"uses": form["uses"], "valid_s": form["valid_s"], "auto_approve": form["auto_approve"] == "yes", "labels": labels_of(form["labels"])},
+        )
+        made = ask.ask(devices.create_join, body=body, site=form["site"])
+    except PAGE_FAULTS as fault:
+        return _room(ask, problem=told(fault), form=form)
+    return _room(ask, made=made, form=form)
+
+
+def revoke_join(ask: Ask) -> Go:
+    """A join line lets nobody in any more."""
+    return Go("/join", ask.ask(devices.revoke_join).said)
+
+
+def approve(ask: Ask) -> Go | Show:
+    """Let a device in."""
+    try:
+        asked = ask.ask(devices.get_enrolment)
+        said = ask.ask(devices.approve, body=d.Approve(replace=asked.replaces and ask.first("replace") == "yes", fingerprint=ask.first("fingerprint"))).said
+    except PAGE_FAULTS as fault:
+        return _room(ask, problem=told(fault))
+    return Go("/join", said)
+
+
+def reject(ask: Ask) -> Go:
+    """Turn a device away."""
+    return Go("/join", ask.ask(devices.reject, body=d.Reason(reason=ask.first("reason") or "rejected in the waiting room")).said)
+
+
+# --- one device -------------------------------------------------------------------------------------------------------
+
+
+def _device(ask: Ask, tab: str, template: str, status: int = 200, **more: Any) -> Show:
+    found = more.pop("device", None) or ask.ask(devices.get_device)
+    return Show(template, {"device": found, "s": found.summary, "tab": tab, **more}, status)
+
+
+def device(ask: Ask) -> Show:
+    """One device: what runs, whether it is well, the way back, its latest entries."""
+    recent = ask.ask(devices.timeline, query=queries.Timeline(limit=8))
+    commands = ask.ask(devices.list_commands, query=queries.Paging(limit=5))
+    return _device(ask, "now", "device.html", recent=recent.items, commands=commands.items)
+
+
+def device_timeline(ask: Ask) -> Show:
+    """What happened on a device."""
+    kinds = ask.query.get("kinds", "")
+    if kinds not in ("", "receipt", "command-outcome", "local-act,receipt"):
+        kinds = ""
+    cursor = ask.query.get("cursor", "")
+    found = ask.ask(devices.timeline, query=read(queries.Timeline, {"kinds": kinds, "cursor": cursor, "limit": 100}))
+    base = f"/devices/{ask.path['device']}/timeline"
+    kept = {"kinds": kinds} if kinds else {}
+    return _device(
+        ask,
+        "timeline",
+        "device_timeline.html",
+        items=found.items,
+        kinds=kinds,
+        next_url=f"{base}?{urlencode({**kept, 'cursor': found.next})}" if found.next else "",
+        first_url=f"{base}?{urlencode(kept)}" if cursor else "",
+    )
+
+
+def device_commands(ask: Ask) -> Show:
+    """Commands given to a device."""
+    found = ask.ask(devices.list_commands, query=read(queries.Paging, {"cursor": ask.query.get("cursor", ""), "limit": 50}))
+    base = f"/devices/{ask.path['device']}/commands"
+    return _device(
+        ask,
+        "commands",
+        "device_commands.html",
+        commands=found.items,
+        next_url=f"{base}?{urlencode({'cursor': found.next})}" if found.next else "",
+        first_url=base if ask.query.get("cursor") else "",
+    )
+
+
+def order(ask: Ask) -> Go:
+    """Ask something of a device, and watch its outcome."""
+    given = {key: ask.first(key) for key in ("verb", "app", "service", "lines") if ask.first(key)}
+    made = ask.ask(devices.order, body=read(d.CommandCreate, given))
+    return Go(f"/devices/{made.device}/commands/{made.id}")
+
+
+def command(ask: Ask) -> Show:
+    """One command and its outcome."""
+    found = ask.ask(devices.get_command)
+    return _device(ask, "commands", "device_command.html", command=found)
+
+
+def device_settings(ask: Ask) -> Show:
+    """Labels, name, leaving the fleet."""
+    return _settings(ask)
+
+
+def _settings(ask: Ask, problem: Problem | None = None, form: dict[str, str] | None = None) -> Show:
+    found = ask.ask(devices.get_device)
+    shown = form or {"labels": labels_text(found.summary.labels), "name": found.summary.name, "reason": "", "confirm": ""}
+    return _device(ask, "settings", "device_settings.html", 422 if problem else 200, device=found, problem=problem, faults=faults_of(problem), form=shown)
+
+
+def change_device(ask: Ask) -> Go | Show:
+    """Other labels or another name."""
+    form = {"labels": ask.first("labels"), "name": ask.first("name"), "reason": "", "confirm": ""}
+    try:
+        before = ask.ask(devices.get_device).summary
+        labels, name = labels_of(form["labels"]), form["name"]
+        body = read(d.DeviceChange, {**({"labels": labels} if labels != before.labels else {}), **({"name": name} if name != before.name else {})})
+        ask.ask(devices.change_device, body=body, revision=ask.revision())
+    except PAGE_FAULTS as fault:
+        return _settings(ask, told(fault), form)
+    return Go(f"/devices/{ask.path['device']}/settings", "Saved. Deployments that choose devices by label look again now.")
+
+
+def retire(ask: Ask) -> Go | Show:
+    """Take a device out of the fleet for good."""
+    form = {"labels": ask.first("labels"), "name": "", "reason": ask.first("reason"), "confirm": ask.first("confirm")}
+    try:
+        found = ask.ask(devices.get_device).summary
+        form |= {"labels": labels_text(found.labels), "name": found.name}
+        if form["confirm"] != found.name:
+            raise Invalid("confirm-name", f"type {found.name} to retire it", field="confirm")
+        said = ask.ask(devices.retire, body=d.Reason(reason=form["reason"]), revision=ask.revision()).said
+    except PAGE_FAULTS as fault:
+        return _settings(ask, told(fault), form)
+    return Go(f"/devices/{ask.path['device']}", said)
+
+
+def release_quarantine(ask: Ask) -> Go:
+    """Let a quarantined device change things again."""
+    said = ask.ask(devices.release_quarantine, body=d.Reason(reason=ask.first("reason")), revision=ask.revision()).said
+    return Go(f"/devices/{ask.path['device']}", said)
+
+
+def accept_review(ask: Ask) -> Go:
+    """Somebody has looked; the device may change things again."""
+    said = ask.ask(devices.accept_review, body=d.Reason(reason=ask.first("reason")), revision=ask.revision()).said
+    return Go(f"/devices/{ask.path['device']}", said)

@@ -1,0 +1,308 @@
+"""How one page is served: session, permission, form token, the page, its headers.
+
+Owns pages' routes as values, cookies, the content security policy, flash messages, and what a person sees when something is refused. What a
+page shows it asks of the API's handlers.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlencode
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from penstock.apiv1.common import Problem
+from penstock.server.actions import enrolments
+from penstock.server.api import auth, problems
+from penstock.server.api import frame as api
+from penstock.server.core import access
+from penstock.server.core.errors import Refused, Unauthenticated
+from penstock.server.web import render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.server.actions.context import Plane
+    from penstock.server.core.model import Actor, Scope
+
+FLASH = "__Host-penstock-said"
+BEFORE = "__Host-penstock-form"  # the form token of somebody not signed in
+CSP = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+PAGE_FAULTS = (Refused, msgspec.MsgspecError)
+FORM_LIMIT = 2 * 1024 * 1024
+
+log = structlog.get_logger("web")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One line of the table of pages."""
+
+    method: str
+    path: str
+    handler: Callable[[Ask], Show | Go]
+    permission: str
+    doc: str
+    section: str = "/"
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Render a template."""
+
+    template: str
+    context: dict[str, Any]
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """See another page; say something there. `session`: a secret to set as the session, "" to end it."""
+
+    to: str
+    said: str = ""
+    tone: str = "good"
+    session: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request for a page."""
+
+    plane: Plane
+    actor: Actor
+    scope: Scope
+    path: dict[str, str]
+    query: dict[str, str]
+    form: dict[str, list[str]]
+    session: str
+    address: str
+    agent: str
+    script: bool  # asked by htmx
+    here: str
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def first(self, name: str, default: str = "") -> str:
+        """The first value of a form field, trimmed."""
+        return self.form.get(name, [default])[0].strip()
+
+    def ask(self, handler: Callable[[api.Call], Any], *, query: Any = None, body: Any = None, revision: int = 0, **path: str) -> Any:
+        """What an API handler answers."""
+        answer = handler(
+            api.Call(
+                plane=self.plane,
+                actor=self.actor,
+                scope=self.scope,
+                path=path or self.path,
+                query=query,
+                body=body,
+                revision=revision,
+                session=self.session,
+                address=self.address,
+                agent=self.agent,
+            )
+        )
+        return answer.shape if isinstance(answer, api.Answer) else answer
+
+    def revision(self) -> int:
+        """The revision a form was made from. Raises ValidationError."""
+        return msgspec.convert(self.first("revision"), type=int, strict=False)
+
+
+def read(shape: type[Any], given: dict[str, Any]) -> Any:
+    """Form values as a shape of the API. Raises ValidationError naming the field."""
+    return msgspec.convert(given, type=shape, strict=False)
+
+
+def told(fault: Refused | msgspec.MsgspecError) -> Problem:
+    """A refusal as a problem to show."""
+    return problems.of_refusal(fault) if isinstance(fault, Refused) else problems.of_decoding(fault)
+
+
+def faults_of(problem: Problem | None) -> dict[str, str]:
+    """What to show beside which field."""
+    return {problem.field.rpartition(".")[2]: render.sentence(problem.detail)} if problem and problem.field else {}
+
+
+class Web:
+    """Serves pages for one plane."""
+
+    def __init__(self, frame: api.Frame) -> None:
+        self.plane = frame.plane
+        self.frame = frame
+        self.assets = render.load_assets()
+        self.env = render.environment(self.assets)
+
+    # --- static -------------------------------------------------------------------------------------------------------
+
+    def static(self, request: Request[Any, Any, Any]) -> Response[bytes]:
+        """A vendored or own asset."""
+        asset = self.assets.get(str(request.path_params.get("path", "")).lstrip("/"))
+        if asset is None:
+            return Response(b"not here", status_code=404, media_type="text/plain", headers=HEADERS)
+        kept = "public, max-age=31536000, immutable" if request.query_params.get("v") == asset.etag else "public, max-age=86400"
+        headers = {**HEADERS, "Cache-Control": kept, "ETag": f'"{asset.etag}"', "Vary": "Accept-Encoding"}
+        if request.headers.get("if-none-match") == f'"{asset.etag}"':
+            return Response(b"", status_code=304, headers=headers, media_type=asset.media_type)
+        if asset.packed and "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(asset.packed, media_type=asset.media_type, headers={**headers, "Content-Encoding": "gzip"})
+        return Response(asset.body, media_type=asset.media_type, headers=headers)
+
+    # --- pages --------------------------------------------------------------------------------------------------------
+
+    async def serve(self, page: Page, request: Request[Any, Any, Any]) -> Response[bytes]:
+        """The whole way of one request for a page. Every fault becomes a page."""
+        asker = auth.Asker(auth.NOBODY, auth.EVERYWHERE)
+        try:
+            cookie = request.cookies.get(auth.COOKIE, "")
+            if page.permission != api.PUBLIC:
+                asker = await self.frame.run(lambda: auth.identify(self.plane, "", cookie))
+                if page.permission == api.SIGNED_IN:
+                    access.require(asker.actor, "tokens.own", asker.scope)
+                else:
+                    access.require(asker.actor, page.permission, asker.scope)
+            token = asker.csrf or request.cookies.get(BEFORE, "") or secrets.token_hex(16)
+            form: dict[str, list[str]] = {}
+            if page.method == "POST":
+                form = await read_form(request)
+                auth.check_form(token, form.get("csrf", [""])[0], request.headers.get("sec-fetch-site", ""))
+            ask = Ask(
+                plane=self.plane,
+                actor=asker.actor,
+                scope=asker.scope,
+                path={key: str(value) for key, value in request.path_params.items()},
+                query={key: value.strip() for key, value in request.query_params.multi_items()},
+                form=form,
+                session=asker.signed_in.session.id if asker.signed_in else "",
+                address=request.client.host if request.client else "",
+                agent=request.headers.get("user-agent", "")[:200],
+                script=request.headers.get("hx-request") == "true",
+                here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+            )
+            return await self.frame.run(lambda: self._answer(page, ask, asker, token, request))  # type: ignore[no-any-return]
+        except Unauthenticated:
+            return self._to_login(page, request)
+        except PAGE_FAULTS as fault:
+            return self._problem(told(fault), asker)
+        except HTTPException as fault:
+            return self._problem(problems.make(fault.status_code, "bad-request", "the request cannot be read", remedy="go back and try again"), asker)
+        except Exception:
+            log.exception("unexpected", page=page.path)
+            return self._problem(
+                problems.make(500, "internal", "something went wrong here that should not have; the server's log has it", remedy="try again"), asker
+            )
+
+    def _answer(self, page: Page, ask: Ask, asker: auth.Asker, token: str, request: Request[Any, Any, Any]) -> Response[bytes]:
+        found = page.handler(ask)
+        if isinstance(found, Go):
+            return self._go(found, ask)
+        said = request.cookies.get(FLASH, "")
+        body = self._page(found.template, found.context, asker, token, ask, page.section, _flash(said))
+        response = self._html(body, found.status, request)
+        if said:
+            _drop(response, FLASH)
+        if not asker.signed_in:
+            response.set_cookie(key=BEFORE, value=token, path="/", secure=True, httponly=True, samesite="strict", max_age=86400)
+        return response
+
+    def _page(
+        self, template: str, context: dict[str, Any], asker: auth.Asker, token: str, ask: Ask | None, section: str, flash: dict[str, str] | None
+    ) -> bytes:
+        waiting = len(enrolments.list_enrolments(self.plane, asker.actor, asker.scope, status="waiting")) if asker.signed_in else 0
+        base = {
+            "me": asker.actor,
+            "csrf_token": auth.mask(token),
+            "section": section,
+            "flash": flash,
+            "waiting_room": waiting,
+            "here": ask.here if ask else "/",
+            "problem": None,
+            "faults": {},
+        }
+        return render.render(self.env, template, {**base, **context})
+
+    def _html(self, body: bytes, status: int, request: Request[Any, Any, Any] | None) -> Response[bytes]:
+        headers = {**HEADERS, "Cache-Control": "no-store", "Vary": "Accept-Encoding"}
+        if request is not None and len(body) > 2048 and "gzip" in request.headers.get("accept-encoding", ""):
+            body = gzip.compress(body, 5)
+            headers["Content-Encoding"] = "gzip"
+        return Response(body, status_code=status, media_type="text/html; charset=utf-8", headers=headers)
+
+    def _go(self, found: Go, ask: Ask) -> Response[bytes]:
+        headers = {**HEADERS, "Cache-Control": "no-store"}
+        response: Response[bytes]
+        if ask.script:
+            response = Response(b"", status_code=200, headers={**headers, "HX-Redirect": found.to}, media_type="text/html")
+        else:
+            response = Response(b"", status_code=303, headers={**headers, "Location": found.to}, media_type="text/html")
+        if found.said:
+            value = quote(json.dumps({"tone": found.tone, "text": render.sentence(found.said)[:600]}), safe="")
+            response.set_cookie(key=FLASH, value=value, path="/", secure=True, httponly=True, samesite="lax", max_age=60)
+        if found.session:
+            response.set_cookie(key=auth.COOKIE, value=found.session, path="/", secure=True, httponly=True, samesite="lax", max_age=7 * 86400)
+        elif found.session == "":
+            _drop(response, auth.COOKIE)
+        return response
+
+    def _to_login(self, page: Page, request: Request[Any, Any, Any]) -> Response[bytes]:
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        to = "/login" if page.method != "GET" or here == "/" else "/login?" + urlencode({"next": here})
+        headers = {**HEADERS, "Cache-Control": "no-store"}
+        if request.headers.get("hx-request") == "true":
+            return Response(b"", status_code=200, headers={**headers, "HX-Redirect": to}, media_type="text/html")
+        return Response(b"", status_code=303, headers={**headers, "Location": to}, media_type="text/html")
+
+    def _problem(self, found: Problem, asker: auth.Asker) -> Response[bytes]:
+        template = "problem.html" if asker.signed_in else "problem_gate.html"
+        body = self._page(template, {"problem": found}, asker, asker.csrf or "none", None, "", None)
+        return self._html(body, found.status, None)
+
+    def not_found(self) -> Response[bytes]:
+        """There is no such page."""
+        return self._problem(
+            problems.make(404, "no-such-page", "there is no such page", remedy="go to the fleet and look from there"), auth.Asker(auth.NOBODY, auth.EVERYWHERE)
+        )
+
+
+def _drop(response: Response[Any], name: str) -> None:
+    """Delete a __Host- cookie; browsers ignore a deletion that is not Secure."""
+    response.set_cookie(key=name, value="", path="/", secure=True, httponly=True, samesite="lax", max_age=0)
+
+
+def _flash(raw: str) -> dict[str, str] | None:
+    if not raw:
+        return None
+    try:
+        found = json.loads(unquote(raw))
+        return {"tone": found["tone"] if found["tone"] in ("good", "bad", "wait", "busy") else "wait", "text": str(found["text"])[:600]}
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+async def read_form(request: Request[Any, Any, Any]) -> dict[str, list[str]]:
+    """A form's fields as lists of text; an uploaded file's text counts as its field's value."""
+    found: dict[str, list[str]] = {}
+    for name, value in (await request.form()).multi_items():
+        if isinstance(value, str):
+            text = value
+        elif hasattr(value, "read"):
+            text = (await value.read()).decode("utf-8", "replace")
+        else:
+            text = str(value)
+        found.setdefault(name, []).append(text.replace("\r\n", "\n"))
+    return found
