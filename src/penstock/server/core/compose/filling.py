@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from penstock.server.core.compose.faults import Faults
-from penstock.server.core.compose.scalars import READERS, Bad
+from penstock.server.core.compose.forms import READERS
+from penstock.server.core.compose.scalars import Bad
 from penstock.server.core.compose.whole import check_whole
 from penstock.server.core.interpolate import SECRET_VERSION, Hole, TemplateError, evaluate, fill, holes, parse
 from penstock.wire.codec import WireError, from_plain

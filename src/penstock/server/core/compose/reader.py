@@ -12,7 +12,8 @@ from typing import Any
 
 from penstock.server.core.compose import tree
 from penstock.server.core.compose.faults import Faults
-from penstock.server.core.compose.scalars import READERS, Bad, shown
+from penstock.server.core.compose.forms import READERS
+from penstock.server.core.compose.scalars import Bad, shown
 from penstock.server.core.interpolate import BUILT_IN, Hole, Template, TemplateError, evaluate, literal, parse, uses
 
 OURS = "x-penstock"
