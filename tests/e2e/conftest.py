@@ -1,0 +1,44 @@
+"""Fixtures of the end-to-end tests: the agent as it ships, and a house with everything in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.house import ROOT, House, house_in
+from tests.images import Images
+from tests.needs import require
+
+DEBIAN_PYTHON = "/usr/bin/python3"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(item.fspath).is_relative_to(ROOT / "tests" / "e2e"):
+            item.add_marker("e2e")
+
+
+@pytest.fixture(scope="session")
+def agent_pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The agent as one file, built as `make package` builds it."""
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run([sys.executable, "-m", "tools.package", "zipapp", "--out", str(folder)], check=True, cwd=ROOT, timeout=120)
+    return folder / "penstock-agent.pyz"
+
+
+@pytest.fixture(scope="session")
+def agent_program(agent_pyz: Path) -> list[str]:
+    """The agent in a bare interpreter: no site, no environment."""
+    python = DEBIAN_PYTHON if Path(DEBIAN_PYTHON).exists() else sys.executable
+    return [python, "-I", "-S", str(agent_pyz)]
+
+
+@pytest.fixture
+def house(tmp_path: Path, images: Images, agent_program: list[str]) -> Iterator[House]:
+    require("skopeo")
+    with house_in(tmp_path, images, agent_program) as opened:
+        yield opened
