@@ -39,12 +39,12 @@ def plan(memory: AppMemory, desired: AppState | None, releases: dict[str, AppSta
     """The next thing for one app. `desired`: what the accepted desired state asks for, None when it does not name the app. `releases`: every release
     the memory speaks of, by content."""
     if not look.seen.engine_ok:
-        return Wait(_stand(memory), f"the container engine does not answer: {look.seen.why}", _phase(memory, desired), reason="engine")
+        return Wait(_stand(memory), f"the container engine does not answer: {look.seen.why}", phase(memory, desired), reason="engine")
     if c.storage_fault:
         return Wait(
             _stand(memory),
             f"the agent's storage cannot be written ({c.storage_fault}); nothing is changed until it can",
-            _phase(memory, desired),
+            phase(memory, desired),
             reason="storage",
         )
     if memory.change is not None:
@@ -61,7 +61,7 @@ def _stand(memory: AppMemory) -> AppMemory:
     return replace(memory, change=replace(change, **marks))
 
 
-def _phase(memory: AppMemory, desired: AppState | None) -> str:
+def phase(memory: AppMemory, desired: AppState | None) -> str:
     change = memory.change
     if change is not None:
         if change.stage in ("reverting", "undoing"):
@@ -114,7 +114,7 @@ def _towards_new(memory: AppMemory, desired: AppState, content: str, releases: d
         if refused.content == content and leave in ("", refused.leave):
             return Wait(memory, f"version {desired.version} is not tried again under the same leave: {refused.why}", "failed", reason="refused")
     if memory.pin is not None:
-        return Wait(memory, f"{memory.pin.by} went back at the device; it stays there until the plane agrees", _phase(memory, None), reason="pinned")
+        return Wait(memory, f"{memory.pin.by} went back at the device; it stays there until the plane agrees", phase(memory, None), reason="pinned")
     try:
         start_order(desired.services)
         fault = platform_fault(desired, look.platforms) if look.platforms else None
@@ -212,7 +212,7 @@ def _upkeep(memory: AppMemory, state: AppState, releases: dict[str, AppState], l
     if wrong and policy == "correct":
         leave = gate("recreate", memory.app, memory.running, c)
         if isinstance(leave, Shut):
-            return Wait(memory, f"a container is not as ordered, and it waits: {leave.why}", _phase(memory, state), reason=leave.reason)
+            return Wait(memory, f"a container is not as ordered, and it waits: {leave.why}", phase(memory, state), reason=leave.reason)
         items = ", ".join(f"{item.service} {item.field}".strip() for item in found.items[:3])
         why = f"not as ordered, and nobody ordered it: {items}"
         return turns.begin(memory, "recreate", state, c, why, cause="drift", by="", releases=releases)
@@ -226,9 +226,9 @@ def _upkeep(memory: AppMemory, state: AppState, releases: dict[str, AppState], l
     if isinstance(answer, Act):
         return replace(answer, step=replace(answer.step, change=""))
     if isinstance(answer, Wait):
-        return replace(answer, phase=_phase(memory, state))
+        return replace(answer, phase=phase(memory, state))
     if isinstance(answer, Broken):
-        return Wait(memory, answer.why, _phase(memory, state), reason="broken")
+        return Wait(memory, answer.why, phase(memory, state), reason="broken")
     return Turn(answer.memory, "noted") if answer.memory != memory else None
 
 
