@@ -47,7 +47,7 @@ CODES = (
 )
 
 
-class RuntimeFault(Exception):  # noqa: N818 - a fault is what the rest of the agent calls it
+class RuntimeFault(Exception):
     """A verb that failed. `why` is a sentence an operator can act on; `retry`: the same order may succeed later, unchanged."""
 
     def __init__(self, code: str, why: str, *, retry: bool) -> None:

@@ -204,6 +204,8 @@ class DockerRuntime:
     def create(self, order: CreateOrder) -> str:
         """Make the container with all its networks, not started; its id."""
         identity = self._image_id(order.variant, order.service.name)
+        if self._podman:
+            self._binds_are_there(order)
         body = dockerorders.container_body(order, identity, self._defaults(identity, {}), start_interval=self.facts().start_interval)
         doing = f"creating container {order.name}"
         platform = None
@@ -217,6 +219,15 @@ class DockerRuntime:
         for network, endpoint in dockerorders.further_networks(order):
             self._join(container, network, endpoint, doing)
         return container
+
+    def _binds_are_there(self, order: CreateOrder) -> None:
+        """Docker refuses to bind a folder of the host that is not there; Podman's compatible API makes an empty one, which hides a mistyped
+        path. So it is looked for here, wherever this process sees the host's files (it then sees the engine's folder)."""
+        if not os.path.isdir(self.facts().root):
+            return
+        for mount in order.service.mounts:
+            if mount.kind == "bind" and not os.path.exists(mount.source):
+                raise RuntimeFault("bad-settings", f"service {order.service.name}: there is no {mount.source} on this device to bind; make it", retry=False)
 
     def _same_token(self, order: CreateOrder, error: EngineError) -> str:
         """After a failed create: the id of the container we made earlier under the same token, or the fault."""
@@ -444,6 +455,7 @@ class DockerRuntime:
 
     def import_volume(self, order: VolumeOrder, helper: Variant, source: BinaryIO) -> None:
         """Make the volume anew and fill it from an exported tar."""
+        dockervolumes.must_be_whole(source)
         plain = self._volume(order.name)
         if plain is not None:
             self._restorable(order.name, plain)

@@ -129,11 +129,11 @@ def _must_be_whole(watch: TarWatch) -> None:
         raise RuntimeFault("engine-error", "the engine's copy of the volume broke off before its end", retry=True)
 
 
-def fill(helper: Helper, source: BinaryIO) -> None:
-    """Unpack an exported tar into the volume. Raises RuntimeFault, also where the file is not a whole archive."""
-    start = source.tell()
+def must_be_whole(source: BinaryIO) -> None:
+    """Read an exported tar to its end and go back to where it began: nothing is given up for a copy that is not whole. Raises RuntimeFault."""
     watch = TarWatch(HELPER_TARGET)
     try:
+        start = source.tell()
         for piece in _pieces(source):
             watch.feed(piece)
         source.seek(start)
@@ -141,6 +141,10 @@ def fill(helper: Helper, source: BinaryIO) -> None:
         raise RuntimeFault("not-restorable", f"the kept copy of the volume cannot be read: {fault}", retry=False) from None
     if not watch.whole:
         raise RuntimeFault("not-restorable", "the kept copy of the volume is not whole", retry=False)
+
+
+def fill(helper: Helper, source: BinaryIO) -> None:
+    """Unpack an exported tar into the volume."""
     helper.write(_pieces(source))
 
 

@@ -186,6 +186,7 @@ _KNOWN = (
         "bytes of the image are not what their digest names; they have to be fetched again",
     ),
     ("in-use", True, ("in use", "being used", "active endpoints", "is using", "associated containers"), "something still uses it"),
+    ("start-failed", False, ('exec: "', "executable file"), "its program is not in the image or cannot be run"),
     (
         "bad-settings",
         False,

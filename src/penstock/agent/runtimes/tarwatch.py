@@ -10,7 +10,7 @@ BLOCK = 512
 _NOTHING = ("", "lost+found")  # the root itself, and what a fresh ext4 file system holds
 
 
-class TarFault(ValueError):  # noqa: N818 - a fault is what the rest of the agent calls it
+class TarFault(ValueError):
     """The bytes are no tar archive."""
 
 

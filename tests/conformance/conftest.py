@@ -1,0 +1,39 @@
+"""The fixture `bench`: every runtime in turn, clean for each test."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.agent.blobstore import BlobStore
+from penstock.agent.runtimes.docker import DockerRuntime
+from tests.conformance.bench import Bench
+
+REAL = ["docker", "podman", "docker_new", "podman_new"]
+
+
+@pytest.fixture(scope="session")
+def conformance_store(tmp_path_factory):
+    return BlobStore(str(tmp_path_factory.mktemp("conformance-blobs")), reserve_bytes=0)
+
+
+def _real(request, kind, images, store):
+    engine = request.getfixturevalue(kind)
+    engine.start()
+    engine.reset()
+    return Bench(kind, DockerRuntime(str(engine.socket)), images, store, engine=engine)
+
+
+@pytest.fixture(params=[pytest.param(kind, marks=pytest.mark.engine) for kind in REAL])
+def real_bench(request, images, conformance_store):
+    """A real engine in turn."""
+    bench = _real(request, request.param, images, conformance_store)
+    yield bench
+    bench.engine.reset()
+
+
+@pytest.fixture(params=[pytest.param(kind, marks=pytest.mark.engine) for kind in REAL])
+def bench(request, images, conformance_store):
+    """Every runtime in turn."""
+    made = _real(request, request.param, images, conformance_store)
+    yield made
+    made.engine.reset()
