@@ -100,6 +100,14 @@ def read_keys(places: Places) -> Keys | None:
         raise PlaceError(f"a key under {places.identity} is damaged ({fault}); restore the folder from its copy, or enrol this device anew") from None
 
 
+def read_seal_key(places: Places) -> bytes:
+    """The key that opens secrets, read when one has to be opened and not before. Raises PlaceError."""
+    key = _secret(f"{places.identity}/{SEAL}")
+    if key is None:
+        raise PlaceError(f"{places.identity}/{SEAL} is gone, so no secret can be opened; restore the folder from its copy, or enrol this device anew")
+    return key
+
+
 # --- trust --------------------------------------------------------------------------------------------------------------
 
 

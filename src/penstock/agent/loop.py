@@ -1,0 +1,336 @@
+"""The selector loop: it carries the brain's works to their hands and the outcomes back, and answers people at once meanwhile.
+
+Owns waiting, signals, and the three lanes' traffic: engine and fetch works go to children, exchanges with the plane to the link. Nothing in
+here blocks and nothing decides; what is decided is the brain's, what is heavy is a child's.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found] # `signal` would import enum on top
+import os
+import select
+
+from penstock.agent.journal import say
+from penstock.agent.link import resolve_job
+from penstock.agent.work import Answer, ApplyStep, EngineDone, FetchDone, Local, LocalReply, Observe, RunCommand
+from penstock.wire.codec import WireError, from_plain
+from penstock.wire.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    from penstock.agent.children import Child, Children, Ended, Job
+    from penstock.agent.clock import Clock
+    from penstock.agent.control import Control
+    from penstock.agent.link import Link
+    from penstock.agent.work import Call, EngineWork, Fetch, Moment, Outcome, Work
+    from penstock.wire.messages import Endpoint
+
+    class Mind(Protocol):
+        """What the loop needs of a brain (see `agent.brain.Brain`)."""
+
+        def engine_work(self, now: Moment) -> EngineWork | None: ...
+
+        def fetch_work(self, now: Moment) -> Fetch | None: ...
+
+        def link_work(self, now: Moment) -> Call | None: ...
+
+        def done(self, work: Work, outcome: Outcome, now: Moment) -> None: ...
+
+        def progress(self, work: Fetch, done_bytes: int, now: Moment) -> None: ...
+
+        def wake_at(self, now: Moment) -> int: ...
+
+        def local(self, request: Local, now: Moment) -> LocalReply: ...
+
+        def endpoints(self) -> tuple[Endpoint, ...]: ...
+
+        def generation(self) -> int: ...
+
+        def floor_ms(self, now: Moment) -> int: ...
+
+        def busy(self) -> bool: ...
+
+
+READ = 1  # POLLIN
+LONGEST_MS = 300_000  # the loop looks up at least this often
+SHORTEST_MS = 20  # and, with nothing to do, at most this often
+MARGIN_MS = 5_000  # what a child has beyond its work's own time-out, to say that it ran out
+FETCH_SILENCE_MS = 600_000  # a fetch that tells nothing for so long is stuck
+RESOLVE_MS = 20_000
+ENDING_MS = 8_000  # how long a step under way may still take when the agent is asked to end
+SPARING_MS = 600_000  # how long the sparing mode stays at most when no change is under way
+
+
+@record
+class Options:
+    """How to run. `sparing`: end when the poll is done and no change is under way."""
+
+    sparing: bool = False
+
+
+class Loop:
+    """One run of the agent. `engine_job` and `fetch_job` make the job a child carries out; its value is an outcome in plain form."""
+
+    def __init__(
+        self,
+        brain: Mind,
+        link: Link,
+        children: Children,
+        clock: Clock,
+        engine_job: Callable[[EngineWork], Job],
+        fetch_job: Callable[[Fetch, int], Job],
+        options: Options,
+    ) -> None:
+        self._brain = brain
+        self._link = link
+        self._children = children
+        self._clock = clock
+        self._engine_job = engine_job
+        self._fetch_job = fetch_job
+        self._options = options
+        self.control: Control | None = None
+        self.checked_in: Callable[[], None] = lambda: None  # called after each poll the plane has answered
+        self._engine: tuple[Child, EngineWork] | None = None
+        self._fetch: tuple[Child, Fetch] | None = None
+        self._call: Call | None = None
+        self._resolver: Child | None = None
+        self._polled = False
+        self._trouble = ""
+        self._engine_trouble = ""
+        self._ending_ms = 0
+        self._again = False
+        self._wake_r, self._wake_w = -1, -1
+        self._begun_ms = clock.now().mono_ms
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Until asked to end, or with nothing left to do in the sparing mode; the exit status."""
+        self._watch_signals()
+        try:
+            while not self._over(self._clock.now()):
+                self._feed(self._clock.now())
+                self._wait()
+        finally:
+            self._children.stop_all()
+            self._link.close()
+            if self.control is not None:
+                self.control.close()
+            self._unwatch_signals()
+        return 0
+
+    def _watch_signals(self) -> None:
+        self._wake_r, self._wake_w = os.pipe()
+        os.set_blocking(self._wake_r, False)
+        os.set_blocking(self._wake_w, False)
+        _signal.set_wakeup_fd(self._wake_w, warn_on_full_buffer=False)
+        for number in (_signal.SIGTERM, _signal.SIGINT):
+            _signal.signal(number, self._on_end)
+        _signal.signal(_signal.SIGHUP, self._on_again)
+        _signal.signal(_signal.SIGCHLD, lambda *_: None)
+        _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
+
+    def _unwatch_signals(self) -> None:
+        _signal.set_wakeup_fd(-1)
+        for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGCHLD):
+            _signal.signal(number, _signal.SIG_DFL)
+        os.close(self._wake_r)
+        os.close(self._wake_w)
+
+    def _on_end(self, *_: object) -> None:
+        if not self._ending_ms:
+            self._ending_ms = self._clock.now().mono_ms
+            say("info", "agent.ending")
+
+    def _on_again(self, *_: object) -> None:
+        self._again = True
+
+    def _over(self, now: Moment) -> bool:
+        if self._ending_ms:
+            return self._engine is None or now.mono_ms - self._ending_ms > ENDING_MS
+        if not self._options.sparing or self._working():
+            return False
+        if self._polled:
+            self._feed(now)  # the poll may have left a report or a look to do
+            return not self._working()
+        return now.mono_ms - self._begun_ms > SPARING_MS
+
+    def _working(self) -> bool:
+        return bool(self._engine or self._fetch or self._call) or self._brain.busy()
+
+    # --- handing out works ------------------------------------------------------------------------------------------
+
+    def _feed(self, now: Moment) -> None:
+        """Give every idle lane its next work."""
+        if self._ending_ms:
+            return
+        if self._again:
+            self._again = False
+            self._brain.local(Local("poll", by="signal"), now)
+        if self._engine is None:
+            work = self._brain.engine_work(now)
+            if work is not None:
+                self._begin_engine(work, now)
+        if self._fetch is None:
+            fetch = self._brain.fetch_work(now)
+            if fetch is not None:
+                self._begin_fetch(fetch, now)
+        if self._call is None:
+            self._call = self._brain.link_work(now)
+            if self._call is not None:
+                floor_ms = self._brain.floor_ms(now)
+                self._link.judge_at_s = floor_ms // 1000 if now.wall_ms < floor_ms else 0
+                self._link.start(self._call, now.mono_ms)
+                self._after_link(now)
+
+    def _begin_engine(self, work: EngineWork, now: Moment) -> None:
+        if isinstance(work, ApplyStep):
+            step = work.step
+            say("info", f"step.{step.kind}", app=step.app, service=step.service, name=step.name, why=step.why)
+        elif isinstance(work, RunCommand):
+            say("info", f"command.{work.verb}", command=work.command)
+        name = "looking at the engine" if isinstance(work, Observe) else "work on the engine"
+        try:
+            child = self._children.start(name, self._engine_job(work), work.timeout_ms + MARGIN_MS, now.mono_ms)
+        except OSError as fault:
+            self._brain.done(work, EngineDone(ok=False, why=f"no process can be started: {fault.strerror}", code="died"), now)
+            return
+        self._engine = (child, work)
+
+    def _begin_fetch(self, work: Fetch, now: Moment) -> None:
+        say("info", "fetch.begin", blobs=len(work.blobs), bytes=sum(blob.size for blob in work.blobs), cap=work.bytes_per_s or "none")
+        try:
+            job = self._fetch_job(work, self._brain.floor_ms(now))
+            child = self._children.start("fetching", job, FETCH_SILENCE_MS, now.mono_ms, niceness=10)
+        except OSError as fault:
+            self._brain.done(work, FetchDone(ok=False, why=f"no process can be started: {fault.strerror}", code="died"), now)
+            return
+        self._fetch = (child, work)
+
+    # --- waiting -----------------------------------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        now = self._clock.now()
+        parts = [self._brain.wake_at(now), self._link.next_ms(), self._children.next_ms(), now.mono_ms + LONGEST_MS]
+        if self.control is not None:
+            parts.append(self.control.next_ms())
+        if self._ending_ms:
+            parts.append(self._ending_ms + ENDING_MS)
+        rest = min(part for part in parts if part is not None) - now.mono_ms
+        watch = select.poll()
+        watch.register(self._wake_r, READ)
+        pipes = self._children.watched()
+        for number in pipes:
+            watch.register(number, READ)
+        for number, events in self._link.watched().items():
+            watch.register(number, events)
+        if self.control is not None:
+            for number, events in self.control.watched().items():
+                watch.register(number, events)
+        ready = {number for number, _ in watch.poll(min(max(rest, SHORTEST_MS), LONGEST_MS))}
+        now = self._clock.now()
+        if self._wake_r in ready:
+            os.read(self._wake_r, 4096)
+        for number, child in pipes.items():
+            if number in ready:
+                self._children.read(child)
+                self._news(child, now)
+        self._children.expire(now.mono_ms)
+        for child, ended in self._children.reap():
+            self._news(child, now)
+            self._ended(child, ended, now)
+        self._link.step(ready, now.mono_ms)
+        self._after_link(now)
+        if self.control is not None:
+            self.control.step(ready, now.mono_ms)
+
+    def answer(self, request: Local) -> LocalReply:
+        """For the control socket: the brain's answer, and in a status what only the running process knows."""
+        reply = self._brain.local(request, self._clock.now())
+        if request.verb == "status" and reply.ok:
+            reply.data.update(pid=os.getpid(), address=self._link.address(), link=self._trouble, children=len(self._children))
+        return reply
+
+    # --- bringing outcomes back -------------------------------------------------------------------------------------
+
+    def _news(self, child: Child, now: Moment) -> None:
+        if not child.news:
+            return
+        latest, child.news = child.news[-1], []
+        if self._fetch is not None and self._fetch[0] is child and isinstance(latest, int):
+            child.until_ms = now.mono_ms + FETCH_SILENCE_MS
+            self._brain.progress(self._fetch[1], latest, now)
+
+    def _ended(self, child: Child, ended: Ended, now: Moment) -> None:
+        if child is self._resolver:
+            self._resolver = None
+            value: dict[str, Any] = ended.value if ended.ok else {"why": f"{ended.why}; check the device's DNS settings"}
+            self._link.resolved(value.get("addresses"), value.get("why", ""), now.mono_ms)
+        elif self._engine is not None and self._engine[0] is child:
+            work = self._engine[1]
+            self._engine = None
+            outcome = _outcome(EngineDone, ended)
+            self._tell_engine(work, outcome)
+            self._brain.done(work, outcome, now)
+        elif self._fetch is not None and self._fetch[0] is child:
+            fetch = self._fetch[1]
+            self._fetch = None
+            fetched = _outcome(FetchDone, ended)
+            say("info" if fetched.ok else "warning", "fetch.end", blobs=len(fetched.fetched), why=fetched.why)
+            self._brain.done(fetch, fetched, now)
+
+    def _tell_engine(self, work: EngineWork, outcome: EngineDone) -> None:
+        look = outcome.look
+        trouble = outcome.why if look is None else look.seen.why
+        if isinstance(work, Observe) or outcome.ok:
+            if trouble != self._engine_trouble:
+                self._engine_trouble = trouble
+                say("warning" if trouble else "info", "engine.trouble" if trouble else "engine.ok", why=trouble)
+        else:
+            what = work.step.kind if isinstance(work, ApplyStep) else work.verb
+            say("warning", "work.failed", work=what, code=outcome.code, why=outcome.why)
+
+    def _after_link(self, now: Moment) -> None:
+        wanted = self._link.to_resolve()
+        if wanted is not None and self._resolver is None:
+            try:
+                self._resolver = self._children.start("resolving", resolve_job(*wanted), RESOLVE_MS, now.mono_ms)
+            except OSError as fault:
+                self._link.resolved(None, f"no process can be started: {fault.strerror}", now.mono_ms)
+        outcome = self._link.take()
+        if outcome is None:
+            return
+        call, self._call = self._call, None
+        assert call is not None
+        self._tell_link(call, outcome)
+        self._brain.done(call, outcome, now)
+        self._link.offer(self._brain.endpoints(), self._brain.generation())
+        if not isinstance(outcome, Answer):
+            self._polled = True  # nobody is there: the sparing mode tries again when it is started next
+        elif call.kind == "poll" and outcome.status != 401:
+            self._polled = True
+            if outcome.status in (200, 304):
+                self.checked_in()
+
+    def _tell_link(self, call: Call, outcome: Any) -> None:
+        trouble = ""
+        if not isinstance(outcome, Answer):
+            trouble = outcome.why
+        elif outcome.status >= 400 and outcome.status != 401:
+            trouble = f"the control plane answered {outcome.status} to a {call.kind}"
+        if trouble != self._trouble:
+            self._trouble = trouble
+            say("warning" if trouble else "info", "link.trouble" if trouble else "link.ok", why=trouble)
+
+
+def _outcome(cls: type[Any], ended: Ended) -> Any:
+    """A child's value as an outcome; a child that ended otherwise is one too."""
+    if ended.ok:
+        try:
+            return from_plain(cls, ended.value)
+        except WireError as fault:
+            return cls(ok=False, why=f"a child gave no usable result: {fault}", code="died")
+    return cls(ok=False, why=ended.why, code="timeout" if ended.code == "timeout" else "died")
