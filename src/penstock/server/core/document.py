@@ -39,8 +39,6 @@ def content_of(apps: Sequence[bytes], device: str, endpoints: Sequence[Endpoint]
     return sha256_of(_body(apps, device, endpoints, epoch, b"", settings))
 
 
-def text_of(
-    apps: Sequence[bytes], device: str, endpoints: Sequence[Endpoint], epoch: int, generation: int, issued_ms: int, settings: Settings
-) -> bytes:
+def text_of(apps: Sequence[bytes], device: str, endpoints: Sequence[Endpoint], epoch: int, generation: int, issued_ms: int, settings: Settings) -> bytes:
     """The canonical JSON of the Desired."""
     return _body(apps, device, endpoints, epoch, b'"generation":%d,"issued_ms":%d' % (generation, issued_ms), settings)

@@ -71,7 +71,7 @@ class Session:
     """A person's browser, signed in. `hash` is the digest of its secret; `csrf` goes into every form."""
 
     id: str
-    user: UserId
+    user: str
     hash: str
     csrf: str
     created_ms: int
@@ -86,7 +86,7 @@ class ApiToken:
     """A program's key. `hash` is the digest of its secret."""
 
     id: str
-    user: UserId
+    user: str
     name: str
     hash: str
     created_ms: int
@@ -115,7 +115,7 @@ class JoinToken:
     """The leave to ask for admission at one site. `hash` is the digest of the secret; `labels` are given to whoever joins with it."""
 
     id: JoinId
-    site: SiteId
+    site: str
     title: str
     hash: str
     uses: int
@@ -139,8 +139,8 @@ class Enrolment:
     keyid: str
     fingerprint: str
     name: str
-    site: SiteId
-    token: JoinId
+    site: str
+    token: str
     sign_key: str
     seal_key: str
     facts: Facts
@@ -167,7 +167,7 @@ class Device:
 
     id: DeviceId
     name: str
-    site: SiteId
+    site: str
     labels: dict[str, str]
     state: str
     why: str
@@ -189,7 +189,7 @@ class DeviceStatus:
     """How a device stands, by its own last words: the one row lists are made from. `severity` sorts worst first (see
     `status.py`); `liveness`: never, current, late or silent; `lost` counts log entries whose loss was named."""
 
-    device: DeviceId
+    device: str
     severity: int = 10
     phase: str = "pending"
     why: str = "it has not reported yet"
@@ -214,7 +214,7 @@ class LogHead:
     """How far the plane holds a device's log: the last entry's number and digest, on which branch (0 at first, one up when a
     person lets a forked log go on)."""
 
-    device: DeviceId
+    device: str
     branch: int = 0
     seq: int = 0
     head: str = ""
@@ -225,7 +225,7 @@ class LogHead:
 class AppStatus:
     """The newest observation of one app on one device. `seq` is the log entry it came from."""
 
-    device: DeviceId
+    device: str
     app: str
     deployment: str
     phase: str
@@ -241,7 +241,7 @@ class AppStatus:
 class ReceiptRow:
     """A receipt as it stands in a device's log."""
 
-    device: DeviceId
+    device: str
     branch: int
     seq: int
     at_ms: int
@@ -252,7 +252,7 @@ class ReceiptRow:
 class LogLine:
     """One stored entry of a device's log. `body` is the JSON text of the record that `kind` names."""
 
-    device: DeviceId
+    device: str
     branch: int
     seq: int
     boot: int
@@ -305,9 +305,9 @@ class Plan:
     """One version of a deployment, never changed once written: which release with which values for whom. `secrets` maps a secret
     parameter to the version of its value."""
 
-    deployment: DeploymentId
+    deployment: str
     version: int
-    release: ReleaseId
+    release: str
     target: Target
     values: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
@@ -345,7 +345,7 @@ class Rollout:
     """Moving a deployment to one of its plans. `waves` is how many there are, `wave` the highest one opened so far (0: none)."""
 
     id: RolloutId
-    deployment: DeploymentId
+    deployment: str
     app: str
     plan: int
     state: str
@@ -375,8 +375,8 @@ SETTLED = frozenset((SOAKED, FAILED, PINNED, REMOVED, LEFT_OUT))
 class Member:
     """One device in one rollout. `content` is the digest it shall run, empty for a withdrawal."""
 
-    rollout: RolloutId
-    device: DeviceId
+    rollout: str
+    device: str
     app: str
     wave: int
     content: str
@@ -389,11 +389,11 @@ class Member:
 class Assignment:
     """What one device is owed of one app: a plan's number, put there by a rollout when the device's wave opened."""
 
-    device: DeviceId
+    device: str
     app: str
-    deployment: DeploymentId
+    deployment: str
     plan: int
-    rollout: RolloutId
+    rollout: str
     content: str
 
 
@@ -402,7 +402,7 @@ class DeviceState:
     """The newest signed document of a device and what names it. `content` is the digest of the document without its number and date: the
     number rises only when it changes. `etag` covers everything a poll would answer but the root."""
 
-    device: DeviceId
+    device: str
     epoch: int
     generation: int
     content: str
@@ -417,10 +417,10 @@ class Leave:
     """An authorisation given out, with its signed form."""
 
     id: LeaveId
-    device: DeviceId
+    device: str
     app: str
     content: str
-    rollout: RolloutId
+    rollout: str
     wave: int
     issued_ms: int
     not_after_ms: int
@@ -435,7 +435,7 @@ class CommandRow:
     """A command given to a device. `outcome`: open, expired, or what the device said (done, failed, refused, unknown)."""
 
     id: CommandId
-    device: DeviceId
+    device: str
     verb: str
     arguments: dict[str, str]
     issued_ms: int

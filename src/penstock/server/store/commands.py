@@ -63,3 +63,12 @@ def expire(tx: Tx, now_ms: int) -> tuple[str, ...]:
 def drop_open(tx: Tx, why: str, now_ms: int) -> None:
     """Close all that is open (a new epoch voids them)."""
     tx.run(t.update().where(t.c.outcome == OPEN).values(outcome="expired", why=why, ended_ms=now_ms))
+
+
+def open_ids(tx: Tx, many: list[str]) -> dict[str, list[str]]:
+    """The ids of what is open for these devices, in a stable order."""
+    found: dict[str, list[str]] = {device: [] for device in many}
+    for at in range(0, len(many), 400):
+        for row in tx.run(select(t.c.device, t.c.id).where(t.c.outcome == OPEN, t.c.device.in_(many[at : at + 400])).order_by(t.c.id)):
+            found[row.device].append(row.id)
+    return found

@@ -83,17 +83,16 @@ class Db:
 
     def update(self, work: Callable[[Tx], T]) -> T:
         """Run `work` and commit it, durably, before returning; an exception undoes all of it."""
-        with self._writer:
-            with self.engine.connect().execution_options(penstock_write=True) as connection:
-                tx = Tx(connection)
-                try:
-                    if connection.dialect.name == "sqlite":
-                        connection.exec_driver_sql("BEGIN IMMEDIATE")
-                    value = work(tx)
-                    connection.commit()
-                except BaseException:
-                    connection.rollback()
-                    raise
+        with self._writer, self.engine.connect().execution_options(penstock_write=True) as connection:
+            tx = Tx(connection)
+            try:
+                if connection.dialect.name == "sqlite":
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                value = work(tx)
+                connection.commit()
+            except BaseException:
+                connection.rollback()
+                raise
         for act in tx._after:  # noqa: SLF001 - the two classes are one mechanism
             act()
         return value

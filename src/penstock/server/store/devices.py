@@ -178,3 +178,8 @@ def tally(tx: Tx, scope: Scope, wanted: DeviceQuery, among: tuple[str, ...] | No
         query = _narrow(select(column, func.count()).select_from(source), scope, wanted, among).group_by(column)
         counts[name] = {str(key): int(number) for key, number in tx.run(query)}
     return counts
+
+
+def in_review(tx: Tx) -> tuple[str, ...]:
+    """Those a person must look at before they may change anything."""
+    return tuple(tx.run(select(t.c.id).where(t.c.review != "", t.c.state != RETIRED)).scalars())

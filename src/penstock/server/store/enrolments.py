@@ -51,3 +51,8 @@ def change(tx: Tx, enrolment: str, **values: Any) -> None:
 def forget_before(tx: Tx, asked_before_ms: int) -> int:
     """Remove refused and stale askings; how many."""
     return int(tx.run(t.delete().where(t.c.status != "approved", t.c.asked_ms < asked_before_ms)).rowcount)
+
+
+def forget(tx: Tx, enrolment: str) -> None:
+    """Remove one (its key asks again with another token)."""
+    tx.run(t.delete().where(t.c.id == enrolment))

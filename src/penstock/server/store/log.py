@@ -26,7 +26,7 @@ def heads(tx: Tx, devices: list[str]) -> dict[str, LogHead]:
 
 def head(tx: Tx, device: str) -> LogHead:
     """How far the log of one device is held."""
-    return noun(LogHead, tx.run(select(log_heads).where(log_heads.c.device == device)).first()) or LogHead(device)  # type: ignore[arg-type]
+    return noun(LogHead, tx.run(select(log_heads).where(log_heads.c.device == device)).first()) or LogHead(device)
 
 
 def put_heads(tx: Tx, many: list[LogHead]) -> None:

@@ -42,3 +42,8 @@ def drop(tx: Tx, pairs: list[tuple[str, str]]) -> None:
     """Forget apps that are gone from their device."""
     if pairs:
         tx.run(delete(t).where(tuple_(t.c.device, t.c.app).in_(pairs)))
+
+
+def forget(tx: Tx, device: str) -> None:
+    """Forget all of a device that is new hardware."""
+    tx.run(delete(t).where(t.c.device == device))

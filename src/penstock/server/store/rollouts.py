@@ -87,6 +87,23 @@ def counts(tx: Tx, rollout: str) -> dict[str, int]:
     return {str(state): int(number) for state, number in tx.run(query)}
 
 
+def tally(tx: Tx, rollout: str) -> dict[tuple[int, str], int]:
+    """How many members stand where, by (wave, state)."""
+    query = select(members.c.wave, members.c.state, func.count()).where(members.c.rollout == rollout).group_by(members.c.wave, members.c.state)
+    return {(int(wave), str(state)): int(number) for wave, state, number in tx.run(query)}
+
+
+def concerned(tx: Tx, among: list[str]) -> set[tuple[str, str]]:
+    """(device, rollout) for these devices: running rollouts they are part of, and those their assignments came from."""
+    found: set[tuple[str, str]] = set()
+    for at in range(0, len(among), _CHUNK):
+        part = among[at : at + _CHUNK]
+        moving = select(members.c.device, members.c.rollout).join(t, t.c.id == members.c.rollout).where(t.c.state == RUNNING, members.c.device.in_(part))
+        found.update((row.device, row.rollout) for row in tx.run(moving))
+        found.update((row.device, row.rollout) for row in tx.run(select(assignments.c.device, assignments.c.rollout).where(assignments.c.device.in_(part))))
+    return found
+
+
 def page(tx: Tx, scope: Scope, rollout: str, state: str, after: str, limit: int) -> tuple[tuple[Member, str, str, str], ...]:
     """Members with device name, site and liveness, by device id; `after` is the last id shown."""
     query = (
@@ -161,5 +178,3 @@ def known(tx: Tx, wanted: set[str]) -> dict[str, str]:
         query = select(contents.c.content, contents.c.version).where(contents.c.content.in_(many[at : at + _CHUNK]))
         found.update({row.content: row.version for row in tx.run(query)})
     return found
-
-

@@ -52,4 +52,3 @@ def compare_and_set(tx: Tx, table: Any, key: Any, revision: int, noun_name: str,
         have = tx.run(select(table.c.revision).where(key)).scalar()
         raise stale(noun_name, int(have or 0), revision)
     return revision + 1
-

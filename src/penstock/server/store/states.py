@@ -72,3 +72,12 @@ def drop_leaves(tx: Tx, pairs: list[tuple[str, str]]) -> None:
 def drop_all_leaves(tx: Tx, device: str = "") -> None:
     """Take all leaves back, of one device or of all (a new epoch)."""
     tx.run(delete(leaves) if not device else delete(leaves).where(leaves.c.device == device))
+
+
+def leave_ids(tx: Tx, devices: list[str]) -> dict[str, list[str]]:
+    """The ids of the leaves these devices hold, in a stable order."""
+    found: dict[str, list[str]] = {device: [] for device in devices}
+    for at in range(0, len(devices), _CHUNK):
+        for row in tx.run(select(leaves.c.device, leaves.c.id).where(leaves.c.device.in_(devices[at : at + _CHUNK])).order_by(leaves.c.id)):
+            found[row.device].append(row.id)
+    return found

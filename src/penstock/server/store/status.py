@@ -48,7 +48,7 @@ def put_reported(tx: Tx, statuses: list[DeviceStatus]) -> None:
 
 def get(tx: Tx, device: str) -> DeviceStatus:
     """A device's row; a fresh one where there is none."""
-    return noun(DeviceStatus, tx.run(select(t).where(t.c.device == device)).first()) or DeviceStatus(device)  # type: ignore[arg-type]
+    return noun(DeviceStatus, tx.run(select(t).where(t.c.device == device)).first()) or DeviceStatus(device)
 
 
 def many(tx: Tx, ids: list[str]) -> dict[str, DeviceStatus]:
@@ -80,24 +80,23 @@ def liveness_of_all(tx: Tx) -> dict[str, str]:
 
 def known(tx: Tx, ids: list[str] | None = None) -> tuple[Known, ...]:
     """What the hot path keeps of every device, or of these."""
-    query: Any = (
-        select(
-            devices.c.id,
-            devices.c.name,
-            devices.c.site,
-            devices.c.state,
-            devices.c.why,
-            devices.c.key_epoch,
-            states.c.etag,
-            states.c.pending,
-            t.c.seen_ms,
-        )
-        .select_from(devices.outerjoin(states, states.c.device == devices.c.id).outerjoin(t, t.c.device == devices.c.id))
-    )
+    query: Any = select(
+        devices.c.id,
+        devices.c.name,
+        devices.c.site,
+        devices.c.state,
+        devices.c.why,
+        devices.c.key_epoch,
+        states.c.etag,
+        states.c.pending,
+        t.c.seen_ms,
+    ).select_from(devices.outerjoin(states, states.c.device == devices.c.id).outerjoin(t, t.c.device == devices.c.id))
     chunks = [None] if ids is None else [ids[at : at + 500] for at in range(0, len(ids), 500)]
-    found = []
+    found: list[Known] = []
     for chunk in chunks:
         narrowed = query if chunk is None else query.where(devices.c.id.in_(chunk))
-        for row in tx.run(narrowed):
-            found.append(Known(row.id, row.name, row.site, row.state, row.why, row.key_epoch, row.etag or "", bool(row.pending), row.seen_ms or 0))
+        found.extend(
+            Known(row.id, row.name, row.site, row.state, row.why, row.key_epoch, row.etag or "", bool(row.pending), row.seen_ms or 0)
+            for row in tx.run(narrowed)
+        )
     return tuple(found)

@@ -98,7 +98,15 @@ def _flag(name: str) -> Column[Any]:
 # --- people -----------------------------------------------------------------------------------------------------------
 
 users = Table(
-    "users", metadata, _id(primary_key=True), _text("name", unique=True), _text("password"), _text("role"), _ms("created_ms"), _flag("disabled"), _number("revision")
+    "users",
+    metadata,
+    _id(primary_key=True),
+    _text("name", unique=True),
+    _text("password"),
+    _text("role"),
+    _ms("created_ms"),
+    _flag("disabled"),
+    _number("revision"),
 )
 sessions = Table(
     "sessions",
@@ -129,9 +137,7 @@ settings = Table("settings", metadata, Column("key", String(64), primary_key=Tru
 
 # --- places and devices -----------------------------------------------------------------------------------------------
 
-sites = Table(
-    "sites", metadata, _id(primary_key=True), _text("name", unique=True), _text("title"), _text("time_zone"), _ms("created_ms"), _number("revision")
-)
+sites = Table("sites", metadata, _id(primary_key=True), _text("name", unique=True), _text("title"), _text("time_zone"), _ms("created_ms"), _number("revision"))
 join_tokens = Table(
     "join_tokens",
     metadata,
@@ -266,6 +272,18 @@ receipts = Table(
     Column("seq", BigInteger, primary_key=True),
     _ms("at_ms"),
     Column("receipt", RecordText(Receipt), nullable=False),
+)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("device", String(64), ForeignKey("devices.id"), primary_key=True),
+    Column("app", String(64), primary_key=True),
+    _text("content"),
+    _text("verdict"),
+    _text("why"),
+    _text("authorisation"),
+    _ms("received_ms"),
 )
 
 # --- what shall run ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,188 @@
+"""Releases as devices get them: loaded once, filled in for a plan, remembered while they are asked for.
+
+Owns the memory of resolved releases (bounded) and the sealing of secrets for one device (kept in the store, so that the same value is sealed
+once). Never decides who gets what.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.server.actions.context import Plane
+from penstock.server.core.compose import ComposeError
+from penstock.server.core.document import app_text
+from penstock.server.core.errors import Conflict, Invalid, missing
+from penstock.server.core.model import EVERYWHERE, Assignment, Device, Plan
+from penstock.server.core.release import Release, Site, asks_device, load, resolve
+from penstock.server.effects.vault import VaultFault
+from penstock.server.store import deployments, releases, secrets, sites
+from penstock.server.store.db import Tx
+from penstock.wire.codec import decode, encode
+from penstock.wire.record import replace
+from penstock.wire.types import AppState, Sealed, Secret, content_digest, secret_bound_to
+
+REMEMBERED = 2048
+UNSEALED = Sealed("", "", "", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A plan filled in: the state with secrets by name and version only, its content digest, its text where it needs no sealing."""
+
+    state: AppState
+    content: str
+    text: bytes | None
+
+
+def remember(plane: Plane, key: Any, make: Any) -> Any:
+    """The value under `key`, made at first use; the memory forgets what was not asked for longest."""
+    with plane.memo_lock:
+        found = plane.memo.get(key)
+        if found is not None:
+            plane.memo.move_to_end(key)
+            return found
+    made = make()
+    with plane.memo_lock:
+        plane.memo[key] = made
+        while len(plane.memo) > REMEMBERED:
+            plane.memo.popitem(last=False)
+    return made
+
+
+def release_of(plane: Plane, tx: Tx, release: str) -> tuple[Release, str]:
+    """A published release and its digest, by id. Raises Missing."""
+
+    def read() -> tuple[Release, str]:
+        row = releases.by_id(tx, release)
+        if row is None:
+            raise missing("release", release)
+        return load(row.document), row.digest
+
+    found: tuple[Release, str] = remember(plane, ("release", release), read)
+    return found
+
+
+def site_name(plane: Plane, tx: Tx, site: str) -> str:
+    """A site's short name (it never changes)."""
+
+    def read() -> str:
+        found = sites.find(tx, EVERYWHERE, site)
+        return found.name if found is not None else site
+
+    name: str = remember(plane, ("site", site), read)
+    return name
+
+
+def fill(plane: Plane, tx: Tx, plan: Plan, device: Device) -> Filled:
+    """A plan filled in for a device, secrets not sealed. Raises Invalid with all faults."""
+    release, digest = release_of(plane, tx, plan.release)
+    own = remember(plane, ("asks", plan.release), lambda: (asks_device(release),))[0]
+    key = ("filled", plan.deployment, plan.version, plan, device.id if own else "")
+
+    def make() -> Filled:
+        place = Site(device.name, device.id, site_name(plane, tx, device.site))
+        try:
+            state = resolve(
+                release,
+                plan.values,
+                plan.secrets,
+                place,
+                deployment=plan.deployment,
+                release_digest=digest,
+                drift=plan.drift,
+                soak_s=plan.soak_s,
+                deadline_s=plan.deadline_s,
+            )
+        except ComposeError as fault:
+            raise values_refused(fault) from None
+        used = _used(state)
+        state = replace_secrets(state, tuple(Secret(name, version, UNSEALED) for name, version in used))
+        return Filled(state, content_digest(state), None if used else app_text(state))
+
+    filled: Filled = remember(plane, _hashable(key), make)
+    return filled
+
+
+def _hashable(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    kind, deployment, version, plan, device = key
+    # A preview's plan has no number yet: its values tell it apart.
+    told = "" if version else repr((plan.release, sorted(plan.values.items()), sorted(plan.secrets.items()), plan.drift, plan.soak_s, plan.deadline_s))
+    return kind, deployment, version, told, device
+
+
+def values_refused(fault: ComposeError) -> Invalid:
+    """A ComposeError about values, as the API says it."""
+    first = fault.faults[0]
+    more = f" (and {len(fault.faults) - 1} more)" if len(fault.faults) > 1 else ""
+    return Invalid("values-do-not-fit", f"{first.path}: {first.why}{more}", field=first.path or "values", remedy=first.remedy, faults=fault.faults)
+
+
+def _used(state: AppState) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted({(use.secret, use.version) for service in state.services for use in service.secret_environment.values()}))
+
+
+def replace_secrets(state: AppState, sealed: tuple[Secret, ...]) -> AppState:
+    """The same state with these secrets."""
+    return replace(state, secrets=sealed)
+
+
+def unfit(release: Release, device: Device) -> str:
+    """Why a device cannot run a release whatever the values (no image for its processor), as a sentence; empty when it can."""
+    platforms = set(device.facts.platforms)
+    if not platforms:
+        return ""
+    by_name = {image.name: {variant.platform for variant in image.variants} for image in release.images}
+    for service in release.services:
+        have = by_name.get(str(service["image"]), set())
+        asked = service.get("platform")
+        wanted = {asked} if isinstance(asked, str) and asked else platforms
+        if not have & wanted:
+            return f"the image {service['image']} exists for {', '.join(sorted(have)) or 'nothing'}, and this device runs {', '.join(device.facts.platforms)}"
+    return ""
+
+
+def text_for(plane: Plane, tx: Tx, assignment: Assignment, device: Device) -> bytes:
+    """An assignment as it stands in a device's document, secrets sealed for it. Raises Missing, Invalid, Conflict."""
+
+    def read() -> Plan:
+        plan = deployments.plan(tx, assignment.deployment, assignment.plan)
+        if plan is None:
+            raise missing("plan", f"{assignment.deployment} {assignment.plan}")
+        return plan
+
+    plan: Plan = remember(plane, ("plan", assignment.deployment, assignment.plan), read)
+    filled = fill(plane, tx, plan, device)
+    if filled.text is not None:
+        return filled.text
+    held = secrets.sealed_for(tx, device.id)
+    sealed = []
+    for one in filled.state.secrets:
+        kept = held.get((plan.deployment, one.name, one.version, device.key_epoch))
+        if kept is None:
+            kept = _seal(plane, tx, plan, filled.state.app, one, device)
+            secrets.put_sealed(tx, device.id, plan.deployment, one.name, one.version, device.key_epoch, kept)
+        sealed.append(replace_sealed(one, decode(Sealed, kept.encode("ascii"))))
+    return app_text(replace_secrets(filled.state, tuple(sealed)))
+
+
+def replace_sealed(secret: Secret, sealed: Sealed) -> Secret:
+    """The same secret with its sealed value."""
+    return Secret(secret.name, secret.version, sealed)
+
+
+def vault_bound(deployment: str, name: str, version: str) -> bytes:
+    """What a value in the vault is bound to."""
+    return f"penstock vault v1\n{deployment}\n{name}\n{version}".encode()
+
+
+def _seal(plane: Plane, tx: Tx, plan: Plan, app: str, secret: Secret, device: Device) -> str:
+    kept = secrets.get(tx, plan.deployment, secret.name, secret.version)
+    if kept is None:
+        raise Conflict("secret-missing", f"the value of secret {secret.name} is not held any more", remedy="give the deployment its value again")
+    bound = vault_bound(plan.deployment, secret.name, secret.version)
+    try:
+        sealed = plane.vault.seal_for(kept, bound, device.seal_key, secret_bound_to(device.id, app, secret.name, secret.version))
+    except VaultFault as fault:
+        raise Conflict("secret-unreadable", f"secret {secret.name} cannot be sealed for this device: {fault}", remedy="give its value again") from None
+    return encode(sealed).decode("ascii")

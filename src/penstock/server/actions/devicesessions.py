@@ -1,0 +1,64 @@
+"""Sessions of devices: a signed request in, a short-lived bearer token out.
+
+Owns that exchange and the reading of tokens on the hot path. A token only says who asks; it is bound to the device's key epoch, so that
+replacing a key kills every token made before. Never touches the store for a poll.
+"""
+
+from __future__ import annotations
+
+from penstock.server.actions.context import Plane
+from penstock.server.actions.reports import sign_key_of
+from penstock.server.core.errors import Conflict, Forbidden, Invalid, Unauthenticated
+from penstock.server.core.model import ACTIVE, QUARANTINED
+from penstock.server.effects.fleetcache import Entry
+from penstock.wire.codec import WireError, decode, encode
+from penstock.wire.envelope import open_unverified
+from penstock.wire.messages import SessionReply, SessionRequest
+from penstock.wire.trust import Refusal, accept_session
+from penstock.wire.version import WIRE
+
+MAX_NONCES = 100_000
+
+
+def open_session(plane: Plane, raw: bytes) -> bytes:
+    """The encoded SessionReply to a signed SessionRequest. Raises Unauthenticated, Forbidden, Conflict (a repeated request), Invalid."""
+    try:
+        _, payload = open_unverified(raw, 65536)
+        device = decode(SessionRequest, payload, 65536).device
+    except WireError as fault:
+        raise Invalid("session-malformed", str(fault), field=fault.path) from None
+    entry = plane.fleet.entries.get(device)
+    if entry is None:
+        raise Unauthenticated("device-unknown", f"there is no device {device[:40]} here", remedy="enrol it with a join token")
+    check_state(entry)
+    asked = accept_session(sign_key_of(plane, device), raw, plane.verifiers.verify)
+    if isinstance(asked, Refusal):
+        raise Unauthenticated(f"session-{asked.reason}", asked.why, remedy="if its key was replaced, enrol it again")
+    nonce = (device, asked.nonce)
+    if nonce in plane.nonces:
+        raise Conflict("session-repeated", "this very request was already answered; something on the way repeats requests", field="nonce")
+    plane.nonces[nonce] = None
+    while len(plane.nonces) > MAX_NONCES:
+        plane.nonces.popitem(last=False)
+    expires_s = plane.limits.device_session_s
+    token = plane.tokens.issue(device, entry.key_epoch, plane.clock.now_ms() + expires_s * 1000)
+    return encode(SessionReply(token, expires_s, WIRE))
+
+
+def check_state(entry: Entry) -> None:
+    """Raises Forbidden unless the device may take part."""
+    if entry.state == ACTIVE:
+        return
+    code = "device-quarantined" if entry.state == QUARANTINED else "device-retired"
+    raise Forbidden(code, entry.why or f"the device is {entry.state}", remedy="a person at the control plane decides; nothing that runs is touched")
+
+
+def read_token(plane: Plane, token: str) -> tuple[Entry, int]:
+    """The device a token speaks for, and when the token ends (unix ms). Raises Unauthenticated session-expired."""
+    found = plane.tokens.read(token)
+    if found is not None:
+        device, key_epoch, ends_ms = found
+        entry = plane.fleet.entries.get(device)
+        if entry is not None and entry.key_epoch == key_epoch and ends_ms > plane.clock.now_ms():
+            return entry, ends_ms
+    raise Unauthenticated("session-expired", "the session has ended or never was", remedy="open a new session with the device's key")

@@ -1,0 +1,170 @@
+"""What stored log entries mean for the rows people and rollouts look at.
+
+Owns the step from entries to observations, receipts, outcomes of commands and the one status row. Works on batches: it gathers from many
+reports and writes each table once. Never judges a chain (see `reports`) and never moves a rollout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from penstock.server.actions.context import Plane, note, tell
+from penstock.server.core import status as judge
+from penstock.server.core.chain import Lost
+from penstock.server.core.model import SYSTEM, AppStatus, Device, DeviceStatus, ReceiptRow
+from penstock.server.core.rollout import Outcome
+from penstock.server.store import commands, devices, observations, receipts, rollouts, status
+from penstock.server.store.db import Tx
+from penstock.wire.codec import WireError
+from penstock.wire.log import Boot, CommandOutcome, DeviceObservation, Observation, Receipt, body_of
+from penstock.wire.messages import Facts, LogEntry
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What a batch of reports says, per device."""
+
+    spoken: dict[str, tuple[DeviceObservation, int]] = field(default_factory=dict)
+    apps: dict[tuple[str, str], AppStatus] = field(default_factory=dict)
+    facts: dict[str, Facts] = field(default_factory=dict)
+    receipts: list[ReceiptRow] = field(default_factory=list)
+    outcomes: list[tuple[str, CommandOutcome]] = field(default_factory=list)
+    lost: dict[str, list[Lost]] = field(default_factory=dict)
+    unread: list[tuple[str, int, str]] = field(default_factory=list)
+
+
+def gather(found: Gathered, device: str, branch: int, entries: tuple[LogEntry, ...]) -> None:
+    """Add what these entries say. An entry that cannot be read is kept as evidence and named."""
+    for entry in entries:
+        if entry.kind not in ("observation", "receipt", "command-outcome", "boot"):
+            continue
+        try:
+            body = body_of(entry)
+        except WireError as fault:
+            found.unread.append((device, entry.seq, str(fault)))
+            continue
+        if isinstance(body, Observation):
+            if body.device is not None:
+                found.spoken[device] = (body.device, entry.at_ms)
+                if body.device.facts is not None:
+                    found.facts[device] = body.device.facts
+            elif body.app is not None:
+                seen = body.app
+                found.apps[device, seen.app] = AppStatus(
+                    device, seen.app, seen.deployment, seen.phase, seen.content, seen.target, seen.version, entry.at_ms, entry.seq, seen
+                )
+        elif isinstance(body, Receipt):
+            found.receipts.append(ReceiptRow(device, branch, entry.seq, entry.at_ms, body))
+        elif isinstance(body, CommandOutcome):
+            found.outcomes.append((device, body))
+        elif isinstance(body, Boot):
+            found.facts[device] = body.facts
+
+
+@dataclass(slots=True)
+class Changed:
+    """Devices a rollout should look at, and devices whose tag changed."""
+
+    moved: set[str] = field(default_factory=set)
+    owed: set[str] = field(default_factory=set)
+
+
+def save(plane: Plane, tx: Tx, found: Gathered) -> Changed:
+    """Write what was gathered."""
+    now = plane.clock.now_ms()
+    changed = Changed()
+    concerned = sorted({*found.spoken, *(device for device, _ in found.apps), *found.lost, *found.facts})
+    before = observations.of_devices(tx, concerned)
+    rows = devices.many(tx, concerned)
+    _apps(tx, found, before, changed)
+    receipts.add(tx, found.receipts)
+    newest: dict[tuple[str, str], Outcome] = {}
+    for one in found.receipts:
+        said = one.receipt
+        newest[one.device, said.app] = Outcome(said.to_content, said.verdict, said.why, said.authorisation, now)
+        changed.moved.add(one.device)
+    receipts.put_outcomes(tx, [(device, app, outcome) for (device, app), outcome in newest.items()])
+    for device, outcome in found.outcomes:
+        values = {"outcome": outcome.outcome, "why": outcome.why, "output": outcome.output, "ended_ms": now}
+        if commands.end(tx, device, outcome.command, **values):
+            changed.owed.add(device)
+            tell(plane, tx, [(f"device/{device}", outcome.command)])
+    for device, facts in found.facts.items():
+        row = rows.get(device)
+        if row is not None and row.facts != facts:
+            devices.mark(tx, device, facts=facts)
+            rows[device] = replace(row, facts=facts)
+    for device, seq, why in found.unread:
+        note(plane, tx, SYSTEM, "log.entry-unread", device, outcome="failed", reason=f"entry {seq}: {why}")
+    _status(plane, tx, found, concerned, rows, before)
+    return changed
+
+
+def _apps(tx: Tx, found: Gathered, before: dict[str, list[AppStatus]], changed: Changed) -> None:
+    gone, kept = [], []
+    for (device, app), fresh in found.apps.items():
+        held = before.setdefault(device, [])
+        old = next((one for one in held if one.app == app), None)
+        if old is None or _gist(old) != _gist(fresh):
+            changed.moved.add(device)
+        if old is not None:
+            held.remove(old)
+        held.append(fresh)
+        if fresh.observed.removed:
+            gone.append((device, app))
+        kept.append(fresh)
+    observations.put(tx, kept)
+
+
+def _gist(one: AppStatus) -> tuple[object, ...]:
+    seen = one.observed
+    return one.phase, one.content, one.target, seen.pinned, seen.removed, seen.why
+
+
+def _status(plane: Plane, tx: Tx, found: Gathered, concerned: list[str], rows: dict[str, Device], held: dict[str, list[AppStatus]]) -> None:
+    now = plane.clock.now_ms()
+    old = status.many(tx, concerned)
+    fresh = []
+    for device in concerned:
+        row = rows.get(device)
+        if row is None:
+            continue
+        was = old.get(device) or DeviceStatus(row.id)
+        is_now = was
+        if device in found.spoken:
+            is_now = judge.observed(is_now, found.spoken[device][0], now)
+        if device in found.lost:
+            is_now = replace(is_now, lost=is_now.lost + sum(one.last - one.first + 1 for one in found.lost[device]))
+        is_now = judge.summary(row, is_now, held.get(device, ()))
+        if is_now != was:
+            fresh.append(replace(is_now, reported_ms=now))
+            tell(plane, tx, [(f"device/{device}", device), ("fleet", device)])
+    status.put_reported(tx, fresh)
+
+
+def restate(plane: Plane, tx: Tx, device: Device) -> None:
+    """Make the status row of one device anew after the plane changed something about it (state, review)."""
+    fresh = judge.summary(device, status.get(tx, device.id), observations.of_device(tx, device.id))
+    status.put_reported(tx, [fresh])
+    tell(plane, tx, [(f"device/{device.id}", device.id), ("fleet", device.id)])
+
+
+def review(plane: Plane, tx: Tx, device: Device) -> str | None:
+    """After a restore: the sentence a person must look at, "" when all is known, None while the device has not spoken in this epoch.
+
+    It must have said of itself that it is in this epoch, and of every app it is owed what runs."""
+    spoken = status.get(tx, device.id)
+    if spoken.epoch != plane.epoch:
+        return None
+    held = {one.app: one for one in observations.of_device(tx, device.id)}
+    for assignment in rollouts.assigned_to(tx, [device.id])[device.id]:
+        if assignment.app not in held:
+            return None
+    running = {one.content: one.app for one in held.values() if one.content and not one.observed.removed}
+    known = rollouts.known(tx, set(running))
+    unknown = sorted(app for content, app in running.items() if content not in known)
+    if unknown:
+        return (
+            f"it runs {', '.join(unknown)} in a release this control plane does not know (deployed after the backup, lost by the restore); accept it to go on"
+        )
+    return ""

@@ -1,0 +1,194 @@
+"""Publishing: a Compose file and images already pushed become a release. And the catalogue, for reading.
+
+Owns the path from the file to the stored release. What a file may say is `core.compose`'s, what a release is `core.release`'s. Everything that
+is not understood, and every image that is missing, is refused by place, all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from penstock.server.actions.context import Plane
+from penstock.server.actions.context import note as record
+from penstock.server.actions.deployments import find_release
+from penstock.server.core import compose
+from penstock.server.core.access import require
+from penstock.server.core.compose import ComposeError
+from penstock.server.core.difference import Difference, between_releases
+from penstock.server.core.errors import Conflict, Invalid, missing
+from penstock.server.core.images import Documents, Wanted
+from penstock.server.core.model import Actor, App, ReleaseId, ReleaseRow, Scope
+from penstock.server.core.release import Release, digest, document, images_wanted, load
+from penstock.server.core.release import publish as make
+from penstock.server.core.views import AppView, Parameter, ReleaseView
+from penstock.server.store import releases as store
+from penstock.server.store.db import Tx
+
+MAX_SOURCE = 1024 * 1024
+
+
+class Images(Protocol):
+    """The built-in registry, as far as publishing needs it."""
+
+    def find(self, wanted: Wanted) -> Documents | None:
+        """The manifests and configs of an image; None when it is not there. May read files."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePreview:
+    """What a file would become. `faults` empty: it can be published. `difference`: against the app's newest release."""
+
+    parameters: tuple[Parameter, ...]
+    services: tuple[str, ...]
+    faults: tuple[compose.Fault, ...]
+    difference: Difference | None = None
+    name: str = ""
+
+
+def refused(fault: ComposeError, what: str = "the Compose file") -> Invalid:
+    """A ComposeError as the API says it."""
+    first = fault.faults[0]
+    more = f" (and {len(fault.faults) - 1} more)" if len(fault.faults) > 1 else ""
+    return Invalid("compose-refused", f"{what} is refused: {first}{more}", field=first.path or "source", remedy=first.remedy, faults=fault.faults)
+
+
+def _build(plane: Plane, source: bytes, app: str, version: str, fixed: Mapping[str, str] | None) -> Release:
+    if len(source) > MAX_SOURCE:
+        raise Invalid("source-too-long", f"the file has {len(source)} bytes, more than the {MAX_SOURCE} allowed", field="source")
+    template = compose.read(source, fixed)
+    hosts = registry_hosts(plane)
+    found = {one.name: plane.images.find(one) for one in images_wanted(template, hosts)}
+    return make(app, version, template, found, hosts[0] if hosts else "HOST", hosts)
+
+
+def registry_hosts(plane: Plane) -> tuple[str, ...]:
+    """The names under which people push to the built-in registry, "host:port"."""
+    return tuple(address.partition("://")[2].rstrip("/") for address in plane.addresses)
+
+
+def _parameters(release: Release) -> tuple[Parameter, ...]:
+    return tuple(
+        Parameter(one.name, one.default, (one.message or "it has no default") if one.required else "", one.secret, one.used_at)
+        for one in release.parameters
+        if one.name not in release.fixed
+    )
+
+
+def check(
+    plane: Plane, actor: Actor, scope: Scope, *, source: bytes, app: str = "", version: str = "0", fixed: Mapping[str, str] | None = None
+) -> ReleasePreview:
+    """Read a file as `publish` would, and say everything that is wrong with it. Stores nothing."""
+    require(actor, "releases.publish", scope)
+    try:
+        template = compose.read(source, fixed)
+        name = app or template.name or "app"
+        release = _build(plane, source, name, version, fixed)
+    except ComposeError as fault:
+        return ReleasePreview((), (), fault.faults)
+    newest = plane.db.view(lambda tx: store.of_app(tx, name)[:1])
+    difference = between_releases(load(newest[0].document), release) if newest else None
+    return ReleasePreview(_parameters(release), tuple(str(one["name"]) for one in release.services), (), difference, template.name)
+
+
+def publish(
+    plane: Plane,
+    actor: Actor,
+    scope: Scope,
+    *,
+    source: bytes,
+    app: str,
+    version: str,
+    title: str = "",
+    note: str = "",
+    fixed: Mapping[str, str] | None = None,
+) -> ReleaseRow:
+    """Make a release, pinned for ever. Publishing the same again gives the same release back; the same version with other content is a
+    Conflict. Raises Invalid with all faults."""
+    require(actor, "releases.publish", scope)
+    try:
+        release = _build(plane, source, app, version, fixed)
+    except ComposeError as fault:
+        raise refused(fault) from None
+    named = digest(release)
+    text = source.decode("utf-8", "replace")
+
+    def work(tx: Tx) -> ReleaseRow:
+        now = plane.clock.now_ms()
+        old = store.by_version(tx, app, version)
+        if old is not None:
+            if old.digest == named:
+                return old
+            raise Conflict(
+                "version-taken",
+                f"{app} {version} was published before with other content; a release never changes",
+                field="version",
+                remedy="choose another version",
+            )
+        store.put_app(tx, App(app, title or app, now))
+        if title:
+            store.set_title(tx, app, title)
+        row = ReleaseRow(ReleaseId(plane.ids.new("rel")), app, version, named, document(release), text, now, actor.name, note[:2000])
+        store.add(tx, row)
+        record(
+            plane, tx, actor, "release.published", row.id, reason=note, data={"app": app, "version": version, "digest": named}, topics=[("deployments", app)]
+        )
+        return row
+
+    return plane.db.update(work)
+
+
+def list_apps(plane: Plane, actor: Actor, scope: Scope) -> tuple[AppView, ...]:
+    """The catalogue, by name."""
+    require(actor, "apps.read", scope)
+
+    def work(tx: Tx) -> tuple[AppView, ...]:
+        counts = store.deployment_counts(tx)
+        by_app: dict[str, list[ReleaseRow]] = {}
+        for row in store.of_app(tx):
+            by_app.setdefault(row.app, []).append(row)
+        return tuple(AppView(app.name, app.title, tuple(by_app.get(app.name, ())), counts.get(app.name, 0)) for app in store.all_apps(tx))
+
+    return plane.db.view(work)
+
+
+def get_app(plane: Plane, actor: Actor, scope: Scope, *, app: str) -> AppView:
+    """One app with its releases, newest first."""
+    require(actor, "apps.read", scope)
+
+    def work(tx: Tx) -> AppView:
+        found = store.app(tx, app)
+        if found is None:
+            raise missing("app", app)
+        return AppView(found.name, found.title, store.of_app(tx, app), store.deployment_counts(tx).get(app, 0))
+
+    return plane.db.view(work)
+
+
+def list_releases(plane: Plane, actor: Actor, scope: Scope, *, app: str = "") -> tuple[ReleaseRow, ...]:
+    """Releases, newest first."""
+    require(actor, "apps.read", scope)
+    return plane.db.view(lambda tx: store.of_app(tx, app))
+
+
+def get_release(plane: Plane, actor: Actor, scope: Scope, *, release: str) -> ReleaseView:
+    """One release, by id or "app:version", with what a person wants to see of it."""
+    require(actor, "apps.read", scope)
+    row = plane.db.view(lambda tx: find_release(tx, release))
+    loaded = load(row.document)
+    platforms = [{variant.platform for variant in image.variants} for image in loaded.images]
+    common = set.intersection(*platforms) if platforms else set()
+    images = {str(one["name"]): str(one["image"]) for one in loaded.services}
+    irreversible = tuple(str(volume["name"]) for volume in loaded.volumes if volume.get("policy") == "irreversible")
+    ruled = any(one.get("healthcheck") or one.get("probes") for one in loaded.services)
+    services = tuple(str(one["name"]) for one in loaded.services)
+    return ReleaseView(row, _parameters(loaded), services, images, tuple(sorted(common)), irreversible, ruled)
+
+
+def compare(plane: Plane, actor: Actor, scope: Scope, *, old: str, new: str) -> Difference:
+    """What changes from one release to another, service by service."""
+    require(actor, "apps.read", scope)
+    one, two = plane.db.view(lambda tx: (find_release(tx, old), find_release(tx, new)))
+    return between_releases(load(one.document), load(two.document))

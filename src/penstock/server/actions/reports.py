@@ -1,0 +1,225 @@
+"""Reports of devices: verified, judged against the chain, stored durably, then acknowledged.
+
+Owns group commit: `ingest` takes many reports, verifies each, and writes all of them in one transaction; only then does it sign the
+acknowledgements. A report that is refused never holds up the others. Never interprets entries (see `projections`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from penstock.server.actions import projections, states
+from penstock.server.actions.context import Plane, note, refresh, seal
+from penstock.server.core import chain
+from penstock.server.core.errors import Forbidden, Invalid, Refused, missing
+from penstock.server.core.model import ACTIVE, EVERYWHERE, QUARANTINED, SYSTEM, Device, LogHead
+from penstock.server.store import devices, log
+from penstock.server.store.db import Tx
+from penstock.wire.codec import encode
+from penstock.wire.log import entry_digest
+from penstock.wire.messages import Ack, Report, ReportReply
+from penstock.wire.trust import Refusal, accept_report
+from penstock.wire.version import WIRE
+
+AWAITING = "restored: waiting until it has said what runs there"
+
+
+@dataclass(slots=True)
+class _Work:
+    """One report on its way through a batch."""
+
+    device: str
+    report: Report | None = None
+    digests: tuple[str, ...] = ()
+    refused: Refused | None = None
+    head: LogHead | None = None
+    why: str = ""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one transaction knows."""
+
+    heads: dict[str, LogHead]
+    found: projections.Gathered = field(default_factory=projections.Gathered)
+    lines: list[dict[str, object]] = field(default_factory=list)
+    touched: dict[str, LogHead] = field(default_factory=dict)
+
+
+def sign_key_of(plane: Plane, device: str) -> str:
+    """The public key that a device signs with, remembered for its key epoch."""
+    entry = plane.fleet.entries.get(device)
+    epoch = entry.key_epoch if entry is not None else -1
+    held = plane.sign_keys.get(device)
+    if held is not None and held[0] == epoch:
+        return held[1]
+    found = plane.db.view(lambda tx: devices.find(tx, EVERYWHERE, device))
+    if found is None:
+        raise missing("device", device)
+    plane.sign_keys[device] = (found.key_epoch, found.sign_key)
+    return found.sign_key
+
+
+def ingest(plane: Plane, many: Sequence[tuple[str, bytes]]) -> list[bytes | Refused]:
+    """Take reports (device of the session, body); for each the encoded ReportReply or the refusal, in the same order."""
+    works = [_read(plane, device, raw) for device, raw in many]
+    good = [work for work in works if work.refused is None]
+    if good:
+        plane.db.update(lambda tx: _store(plane, tx, good))
+    return [work.refused if work.refused is not None else _reply(plane, work) for work in works]
+
+
+def _read(plane: Plane, device: str, raw: bytes) -> _Work:
+    work = _Work(device)
+    try:
+        report = accept_report(device, sign_key_of(plane, device), raw, plane.verifiers.verify)
+    except Refused as refusal:
+        work.refused = refusal
+        return work
+    if isinstance(report, Refusal):
+        work.refused = Invalid(f"report-{report.reason}", report.why, remedy="the device keeps its log and tries again; look at its own log for why")
+        return work
+    work.report = report
+    work.digests = tuple(entry_digest(entry) for entry in report.entries)
+    return work
+
+
+def _store(plane: Plane, tx: Tx, works: list[_Work]) -> None:
+    names = sorted({work.device for work in works})
+    batch = _Batch(log.heads(tx, names))
+    for work in works:
+        _take(plane, tx, batch, work)
+    log.append(tx, batch.lines)
+    log.put_heads(tx, list(batch.touched.values()))
+    changed = projections.save(plane, tx, batch.found)
+    for device, lost in batch.found.lost.items():
+        for one in lost:
+            note(
+                plane,
+                tx,
+                SYSTEM,
+                "log.entries-lost",
+                device,
+                outcome="lost",
+                reason=one.why,
+                data={"first": str(one.first), "last": str(one.last)},
+                topics=[(f"device/{device}", device)],
+            )
+    _reviews(plane, tx, names, changed)
+    states.owe(plane, tx, sorted(changed.owed))
+    if changed.moved:
+        moved = set(changed.moved)
+        tx.after(lambda: _mark(plane, moved))
+
+
+def _mark(plane: Plane, moved: set[str]) -> None:
+    with plane.dirty_lock:
+        plane.dirty |= moved
+    plane.poke("rollouts")
+
+
+def _reviews(plane: Plane, tx: Tx, names: list[str], changed: projections.Changed) -> None:
+    """Devices that wait for a look after a restore: those that run only what is known go on by themselves."""
+    for name in [one for one in names if one in plane.reviewing]:
+        device = devices.find(tx, EVERYWHERE, name)
+        if device is None or device.review != AWAITING:
+            continue
+        found = projections.review(plane, tx, device)
+        if found is None:
+            continue
+        devices.mark(tx, name, review=found)
+        if found:
+            note(
+                plane, tx, SYSTEM, "device.review", name, site=device.site, outcome="waiting", reason=found, topics=[(f"device/{name}", name), ("fleet", name)]
+            )
+        else:
+            changed.moved.add(name)
+        plane.reviewing.discard(name)
+        fresh = devices.find(tx, EVERYWHERE, name)
+        if fresh is not None:
+            projections.restate(plane, tx, fresh)
+
+
+def _take(plane: Plane, tx: Tx, batch: _Batch, work: _Work) -> None:
+    assert work.report is not None
+    head = batch.heads.get(work.device) or LogHead(work.device)
+    entries = work.report.entries
+    at = chain.needed(head, entries)
+    held = log.digest_of(tx, work.device, head.branch, at) if at else ""
+    asked = bool(entries) and plane.asked.get(work.device) == entries[0].seq
+    judged = chain.judge(head, entries, work.digests, held=held, asked=asked)
+    if isinstance(judged, (chain.Fork, chain.Hole)):
+        device = devices.find(tx, EVERYWHERE, work.device)
+        if device is None:
+            work.refused = missing("device", work.device)
+            return
+        if device.accept_fork:
+            judged = chain.judge(head, entries, work.digests, held=held, accept_fork=True)
+        elif isinstance(judged, chain.Fork):
+            _quarantine(plane, tx, device, judged.why)
+            work.refused = Forbidden("device-quarantined", judged.why, remedy="a person at the control plane decides; nothing that runs is touched")
+            return
+    if isinstance(judged, chain.Hole):
+        plane.asked[work.device] = entries[0].seq
+        work.head, work.why = head, judged.why
+        return
+    if isinstance(judged, chain.Broken):
+        work.refused = Invalid("report-broken-chain", judged.why, remedy="the device keeps its log; look at its own log for why")
+        return
+    assert isinstance(judged, chain.Continue)
+    plane.asked.pop(work.device, None)
+    if judged.forked:
+        devices.mark(tx, work.device, accept_fork=False)
+    if judged.entries:
+        last = judged.entries[-1]
+        head = LogHead(head.device, judged.branch, last.seq, judged.digests[-1], last.boot)
+        batch.heads[work.device] = batch.touched[work.device] = head
+        now = plane.clock.now_ms()
+        batch.lines.extend(
+            {
+                "device": work.device,
+                "branch": judged.branch,
+                "seq": entry.seq,
+                "boot": entry.boot,
+                "at_ms": entry.at_ms,
+                "clock": entry.clock,
+                "kind": entry.kind,
+                "body": entry.body,
+                "digest": digest,
+                "received_ms": now,
+            }
+            for entry, digest in zip(judged.entries, judged.digests, strict=True)
+        )
+        projections.gather(batch.found, work.device, judged.branch, judged.entries)
+    if judged.lost:
+        batch.found.lost.setdefault(work.device, []).extend(judged.lost)
+    work.head = head
+
+
+def _quarantine(plane: Plane, tx: Tx, device: Device, why: str) -> None:
+    if device.state != ACTIVE:
+        return
+    devices.mark(tx, device.id, state=QUARANTINED, why=why)
+    note(
+        plane,
+        tx,
+        SYSTEM,
+        "device.quarantined",
+        device.id,
+        site=device.site,
+        outcome="quarantined",
+        reason=why,
+        topics=[(f"device/{device.id}", device.id), ("fleet", device.id)],
+    )
+    fresh = devices.find(tx, EVERYWHERE, device.id)
+    if fresh is not None:
+        projections.restate(plane, tx, fresh)
+    refresh(plane, tx, [device.id])
+    tx.after(lambda: _mark(plane, {device.id}))
+
+
+def _reply(plane: Plane, work: _Work) -> bytes:
+    head = work.head or LogHead(work.device)
+    ack = Ack(WIRE, work.device, plane.epoch, head.seq, head.head, plane.clock.now_ms())
+    return encode(ReportReply(seal(plane, "ack", encode(ack)).decode("ascii"), head.seq + 1, work.why))

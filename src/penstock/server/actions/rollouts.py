@@ -1,0 +1,436 @@
+"""Rollouts in motion: what `core.rollout.decide` says, carried out; and deployments matched with devices again when either changes.
+
+Owns the only places where assignments, members and leaves are written. Each call is one transaction's part, idempotent, and bounded: large
+rollouts are worked through in chunks by the reconciler. Never decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from penstock.server.actions import catalog, states
+from penstock.server.actions import settings as plane_settings
+from penstock.server.actions.context import Plane, bounded, make_cursor, note, read_cursor, seal, tell
+from penstock.server.core.access import require
+from penstock.server.core.assign import Moves, claims, describe_conflict, moves
+from penstock.server.core.errors import Conflict, Refused, missing
+from penstock.server.core.model import (
+    DONE,
+    FAILED,
+    LEFT_OUT,
+    ORDERED,
+    PENDING,
+    PINNED,
+    RUNNING,
+    SETTLED,
+    STANDING,
+    STOPPED,
+    SUPERSEDED,
+    SYSTEM,
+    Actor,
+    Assignment,
+    Deployment,
+    Leave,
+    LeaveId,
+    Member,
+    Plan,
+    Rollout,
+    RolloutId,
+    Scope,
+)
+from penstock.server.core.rollout import Decision, Given, Standing, decide
+from penstock.server.core.views import MemberRow, Page, RolloutView
+from penstock.server.store import deployments, devices, observations, receipts, status
+from penstock.server.store import rollouts as store
+from penstock.server.store import states as state_store
+from penstock.server.store.db import Tx
+from penstock.wire.codec import encode
+from penstock.wire.messages import Authorisation
+from penstock.wire.version import WIRE
+
+CHUNK = 250
+INLINE = 64
+
+
+# --- one step -----------------------------------------------------------------------------------------------------------
+
+
+def step(plane: Plane, tx: Tx, rollout: Rollout, among: Sequence[str]) -> Decision:
+    """Decide one rollout, looking at these of its members, and carry it out."""
+    members = {member.device: member for member in store.members_of(tx, rollout.id, list(among))}
+    names = sorted(members)
+    found = devices.many(tx, names)
+    seen = observations.of_app(tx, rollout.app, names)
+    outcomes = receipts.outcomes_of(tx, rollout.app, names)
+    given = state_store.leaves_in(tx, rollout.id, names)
+    said = status.many(tx, names)
+    held = state_store.many(tx, names)
+    standings = []
+    for name in names:
+        device, spoken, document, leave, app = found[name], said.get(name), held.get(name), given.get(name), seen.get(name)
+        adopted = spoken is not None and document is not None and (spoken.epoch, spoken.generation) >= (document.epoch, document.generation)
+        standings.append(
+            Standing(
+                members[name],
+                device.state,
+                device.review,
+                adopted,
+                app.observed if app is not None else None,
+                outcomes.get(name),
+                Given(leave.id, leave.content, leave.issued_ms, leave.not_after_ms) if leave is not None else None,
+                spoken.liveness if spoken is not None else "never",
+            )
+        )
+    now = plane.clock.now_ms()
+    settings = plane_settings.read(plane, tx)
+    # A finished rollout is looked at again when one of its devices says something new: it may have lost what it had.
+    judged = replace(rollout, state=RUNNING) if rollout.state == DONE else rollout
+    decision = decide(judged, store.tally(tx, rollout.id), standings, now, settings.leave_s)
+    _carry_out(plane, tx, rollout, decision, members)
+    return decision
+
+
+def _carry_out(plane: Plane, tx: Tx, rollout: Rollout, decision: Decision, members: dict[str, Member]) -> None:
+    now = plane.clock.now_ms()
+    store.put_members(tx, list(decision.members))
+    ordered = [members[name] for name in decision.order]
+    store.assign(
+        tx,
+        [Assignment(one.device, one.app, rollout.deployment, rollout.plan, rollout.id, one.content) for one in ordered if one.content],
+    )
+    store.unassign(tx, [(one.device, one.app) for one in ordered if not one.content])
+    renewed = [(name, rollout.app) for name in (*decision.grant, *decision.revoke)]
+    state_store.drop_leaves(tx, renewed)
+    state_store.add_leaves(tx, [_leave(plane, rollout, members[name], content, now, decision.not_after_ms) for name, content in decision.grant.items()])
+    states.owe(plane, tx, sorted({*decision.order, *decision.grant, *decision.revoke}))
+    fresh = replace(
+        rollout,
+        wave=max(rollout.wave, decision.wave),
+        state=decision.state,
+        why=decision.why,
+        ended_ms=0 if decision.state == RUNNING else rollout.ended_ms or now,
+    )
+    if fresh != rollout:
+        store.change(tx, rollout.id, wave=fresh.wave, state=fresh.state, why=fresh.why, ended_ms=fresh.ended_ms)
+        if fresh.state != rollout.state:
+            note(
+                plane,
+                tx,
+                SYSTEM,
+                f"rollout.{fresh.state}",
+                rollout.id,
+                outcome=fresh.state,
+                reason=fresh.why,
+                data={"deployment": rollout.deployment},
+                topics=[("deployments", rollout.deployment)],
+            )
+    if decision.members or fresh != rollout:
+        tell(plane, tx, [(f"rollout/{rollout.id}", rollout.id), ("deployments", rollout.deployment)])
+    for member in decision.members:
+        if member.state in (FAILED, PINNED) and members[member.device].state != member.state:
+            note(
+                plane,
+                tx,
+                SYSTEM,
+                f"rollout.member-{member.state}",
+                member.device,
+                outcome=member.state,
+                reason=member.why,
+                data={"rollout": rollout.id, "app": member.app},
+                topics=[(f"device/{member.device}", member.device)],
+            )
+
+
+def _leave(plane: Plane, rollout: Rollout, member: Member, content: str, now: int, not_after_ms: int) -> Leave:
+    ident = LeaveId(plane.ids.new("lev"))
+    said = Authorisation(WIRE, ident, member.device, plane.epoch, member.app, content, rollout.id, member.wave, now, not_after_ms, by=rollout.deployment)
+    envelope = seal(plane, "authorisation", encode(said))
+    return Leave(ident, member.device, member.app, content, rollout.id, member.wave, now, not_after_ms, envelope)
+
+
+def tick(plane: Plane, rollout: str, among: Sequence[str] | None = None) -> Decision | None:
+    """One rollout, in chunks of their own transactions: these devices, or all that are not settled. The last chunk's decision."""
+
+    def names(tx: Tx) -> list[str]:
+        if among is not None:
+            return list(among)
+        return [member.device for member in store.members_of(tx, rollout) if member.state not in SETTLED]
+
+    todo = plane.db.view(names)
+    decision: Decision | None = None
+    for at in range(0, max(1, len(todo)), CHUNK):
+        part = todo[at : at + CHUNK]
+
+        def work(tx: Tx, part: list[str] = part) -> Decision | None:
+            found = store.by_id(tx, rollout)
+            if found is None or found.state in (STOPPED, SUPERSEDED):
+                return None
+            return step(plane, tx, found, part)
+
+        decision = plane.db.update(work)
+    return decision
+
+
+def tick_dirty(plane: Plane) -> int:
+    """Look at every rollout that devices with news are part of; how many devices had news."""
+    with plane.dirty_lock:
+        dirty, plane.dirty = plane.dirty, set()
+    if not dirty:
+        return 0
+    names = sorted(dirty)
+
+    def concerned(tx: Tx) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for member, rollout in store.concerned(tx, names):
+            found.setdefault(rollout, []).append(member)
+        return found
+
+    for rollout, part in plane.db.view(concerned).items():
+        tick(plane, rollout, part)
+    return len(names)
+
+
+def tick_running(plane: Plane) -> int:
+    """Look at all of every running rollout (renews leaves, opens waves); how many there are."""
+    found = plane.db.view(store.running)
+    for rollout in found:
+        tick(plane, rollout.id)
+    return len(found)
+
+
+# --- deployments against devices ----------------------------------------------------------------------------------------
+
+
+def settle(plane: Plane, tx: Tx, actor: Actor, app: str, fresh: Deployment | None = None, reason: str = "") -> Rollout | None:
+    """Match all deployments of an app with the devices there are. `fresh` has a new plan (or was withdrawn) and gets a rollout of its own;
+    others only gain and lose devices. The rollout of `fresh`."""
+    labels = [(device, given) for device, _, _, given in devices.labels(tx, Scope())]
+    living = {device for device, _ in labels}
+    standing = deployments.all_of(tx, app, STANDING)
+    plans = {found.deployment: found for found in deployments.newest_plans(tx).values() if any(one.id == found.deployment for one in standing)}
+    assigned = store.assigned_app(tx, app)
+    gone = [(device, app) for device in assigned if device not in living]
+    store.unassign(tx, gone)
+    assigned = {device: one for device, one in assigned.items() if device in living}
+    found = claims(standing, plans, labels, assigned)
+    taken = {device for held in found.held.values() for device in held}
+    names = {device: name for device, name, _, _ in devices.labels(tx, Scope())}
+    everybody = {one.id: one for one in standing}
+    if fresh is not None:
+        everybody.setdefault(fresh.id, fresh)
+    started = None
+    for deployment in everybody.values():
+        conflict = describe_conflict(found.conflicts.get(deployment.id, ()), names)
+        if conflict != deployment.conflict:
+            deployments.mark(tx, deployment.id, conflict=conflict)
+        mine = {device: one for device, one in assigned.items() if one.deployment == deployment.id}
+        dropped = tuple(device for device in mine if device not in taken)
+        held = found.held.get(deployment.id, ())
+        if fresh is not None and deployment.id == fresh.id:
+            started = _begin(plane, tx, actor, fresh, plans.get(fresh.id), held, mine, dropped, reason)
+        else:
+            _adjust(plane, tx, deployment, plans[deployment.id], held, mine, dropped)
+    return started
+
+
+def _contents(plane: Plane, tx: Tx, plan: Plan, held: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Device to the content it shall run, and device to the reason it cannot."""
+    names = list(held)
+    found = devices.many(tx, names)
+    release, _ = catalog.release_of(plane, tx, plan.release)
+    wanted, unfit = {}, {}
+    for name in names:
+        why = catalog.unfit(release, found[name])
+        if why:
+            unfit[name] = why
+            continue
+        try:
+            wanted[name] = catalog.fill(plane, tx, plan, found[name]).content
+        except Refused as refusal:
+            unfit[name] = refusal.why
+    made = {content: {"content": content, "app": release.app, "deployment": plan.deployment, "plan": plan.version} for content in wanted.values()}
+    now = plane.clock.now_ms()
+    store.know(tx, [{**row, "version": release.version, "made_ms": now} for row in made.values()])
+    return wanted, unfit
+
+
+def _begin(
+    plane: Plane,
+    tx: Tx,
+    actor: Actor,
+    deployment: Deployment,
+    plan: Plan | None,
+    held: Sequence[str],
+    mine: dict[str, Assignment],
+    dropped: Sequence[str],
+    reason: str,
+) -> Rollout:
+    now = plane.clock.now_ms()
+    wanted, unfit = _contents(plane, tx, plan, held) if plan is not None and deployment.state == STANDING else ({}, {})
+    former = store.of_deployment(tx, deployment.id)
+    stands = {member.device: member.state for old in former[:1] for member in store.members_of(tx, old.id)}
+    moved: Moves = moves(wanted, mine, stands)
+    for old in former:
+        if old.state == RUNNING:
+            _supersede(plane, tx, old)
+    rollout = Rollout(RolloutId(plane.ids.new("rol")), deployment.id, deployment.app, deployment.plan, RUNNING, "begins", 1, 0, now)
+    store.add(tx, rollout)
+    store.assign(tx, [replace(mine[device], plan=deployment.plan) for device in moved.same])
+    _enlist(tx, rollout, moved.move, dropped, unfit, now)
+    note(
+        plane,
+        tx,
+        actor,
+        "rollout.started",
+        rollout.id,
+        reason=reason,
+        data={
+            "deployment": deployment.id,
+            "app": deployment.app,
+            "devices": str(len(moved.move)),
+            "withdrawn": str(len(dropped)),
+            "unchanged": str(len(moved.same)),
+        },
+        topics=[("deployments", deployment.id)],
+    )
+    states.owe(plane, tx, list(moved.same))
+    go(plane, tx, rollout, [*moved.move, *dropped])
+    return rollout
+
+
+def go(plane: Plane, tx: Tx, rollout: Rollout, names: Sequence[str]) -> None:
+    """The first step at once where it is small, by the reconciler where it is not."""
+    if len(names) <= INLINE:
+        step(plane, tx, rollout, names)
+    else:
+        tx.after(lambda: plane.poke("rollouts-all"))
+
+
+def _enlist(tx: Tx, rollout: Rollout, move: dict[str, str], dropped: Sequence[str], unfit: dict[str, str], now: int) -> None:
+    wave = max(1, rollout.waves)
+    many = [Member(rollout.id, device, rollout.app, wave, content, PENDING, "its wave is not open yet", now) for device, content in move.items()]
+    many += [Member(rollout.id, device, rollout.app, wave, "", PENDING, "to be withdrawn", now) for device in dropped]
+    many += [Member(rollout.id, device, rollout.app, wave, "", LEFT_OUT, why[:1000], now) for device, why in unfit.items()]
+    store.put_members(tx, many)
+
+
+def _adjust(plane: Plane, tx: Tx, deployment: Deployment, plan: Plan, held: Sequence[str], mine: dict[str, Assignment], dropped: Sequence[str]) -> None:
+    """Devices that came to a deployment or left it, without a new plan: they join its newest rollout."""
+    former = store.of_deployment(tx, deployment.id)
+    if not former:
+        return
+    rollout = former[0]
+    known = {member.device: member for member in store.members_of(tx, rollout.id)}
+    new = [device for device in held if device not in mine and (device not in known or not known[device].content)]
+    if not new and not dropped:
+        return
+    wanted, unfit = _contents(plane, tx, plan, new)
+    unfit = {device: why for device, why in unfit.items() if device not in known or known[device].why != why[:1000]}
+    _enlist(tx, rollout, wanted, dropped, unfit, plane.clock.now_ms())
+    if (wanted or dropped) and rollout.state == DONE:
+        store.change(tx, rollout.id, state=RUNNING, ended_ms=0)
+        rollout = replace(rollout, state=RUNNING, ended_ms=0)
+    go(plane, tx, rollout, [*wanted, *dropped])
+
+
+def _supersede(plane: Plane, tx: Tx, rollout: Rollout) -> None:
+    now = plane.clock.now_ms()
+    over = [
+        replace(member, state=LEFT_OUT, why="a newer rollout of the same deployment came first", changed_ms=now)
+        for member in store.members_of(tx, rollout.id)
+        if member.state not in SETTLED
+    ]
+    store.put_members(tx, over)
+    state_store.drop_leaves(tx, [(member.device, member.app) for member in over])
+    store.change(tx, rollout.id, state=SUPERSEDED, why="a newer rollout of the same deployment came first", ended_ms=now)
+    states.owe(plane, tx, [member.device for member in over])
+
+
+def retarget(plane: Plane, tx: Tx, actor: Actor, changed: Sequence[str]) -> None:
+    """Devices came, went or have other labels: match every app that stands with the fleet again."""
+    if not changed:
+        return
+    for app in sorted({deployment.app for deployment in deployments.all_of(tx, state=STANDING)}):
+        settle(plane, tx, actor, app)
+
+
+def begin_again(plane: Plane, tx: Tx, device: str) -> None:
+    """Everything a device is owed is to be applied anew (new hardware, or accepted after a restore): its members are unsettled again."""
+    now = plane.clock.now_ms()
+    for assignment in store.assigned_to(tx, [device])[device]:
+        rollout = store.by_id(tx, assignment.rollout)
+        if rollout is None or rollout.state == STOPPED:
+            continue
+        wave = next((member.wave for member in store.members_of(tx, rollout.id, [device])), max(1, rollout.waves))
+        store.put_members(tx, [Member(rollout.id, assignment.device, assignment.app, wave, assignment.content, ORDERED, "ordered anew", now)])
+        if rollout.state != RUNNING:
+            store.change(tx, rollout.id, state=RUNNING, ended_ms=0)
+        step(plane, tx, replace(rollout, state=RUNNING, ended_ms=0, wave=max(wave, rollout.wave)), [device])
+
+
+# --- for people -----------------------------------------------------------------------------------------------------------
+
+
+def view(tx: Tx, rollout: Rollout) -> RolloutView:
+    """A rollout with its counts."""
+    return RolloutView(rollout, store.counts(tx, rollout.id))
+
+
+def list_rollouts(plane: Plane, actor: Actor, scope: Scope, *, deployment: str) -> tuple[RolloutView, ...]:
+    """A deployment's rollouts, newest first."""
+    require(actor, "deployments.read", scope)
+
+    def work(tx: Tx) -> tuple[RolloutView, ...]:
+        found = deployments.find(tx, deployment)
+        if found is None:
+            raise missing("deployment", deployment)
+        return tuple(view(tx, rollout) for rollout in store.of_deployment(tx, found.id)[:100])
+
+    return plane.db.view(work)
+
+
+def _get(tx: Tx, rollout: str) -> Rollout:
+    found = store.by_id(tx, rollout)
+    if found is None:
+        raise missing("rollout", rollout)
+    return found
+
+
+def get_rollout(plane: Plane, actor: Actor, scope: Scope, *, rollout: str) -> RolloutView:
+    """One rollout."""
+    require(actor, "deployments.read", scope)
+    return plane.db.view(lambda tx: view(tx, _get(tx, rollout)))
+
+
+def members(plane: Plane, actor: Actor, scope: Scope, *, rollout: str, state: str = "", cursor: str = "", limit: int = 50) -> Page[MemberRow]:
+    """The devices of a rollout, by id."""
+    require(actor, "deployments.read", scope)
+    after = read_cursor(cursor, str)
+    most = bounded(plane, limit)
+
+    def work(tx: Tx) -> Page[MemberRow]:
+        _get(tx, rollout)
+        found = store.page(tx, scope, rollout, state, after[0] if after else "", most + 1)
+        rows = tuple(MemberRow(member, name, catalog.site_name(plane, tx, site), liveness) for member, name, site, liveness in found[:most])
+        return Page(rows, make_cursor(rows[-1].member.device) if len(found) > most else "")
+
+    return plane.db.view(work)
+
+
+def stop_rollout(plane: Plane, actor: Actor, scope: Scope, *, rollout: str, reason: str) -> RolloutView:
+    """Stop it where it stands: no more leave is given, and the leave already given lapses. What was applied stays."""
+    require(actor, "deployments.write", scope)
+
+    def work(tx: Tx) -> RolloutView:
+        found = _get(tx, rollout)
+        if found.state != RUNNING:
+            raise Conflict("rollout-ended", f"the rollout is {found.state} already")
+        open_ones = [member for member in store.members_of(tx, found.id) if member.state not in SETTLED]
+        state_store.drop_leaves(tx, [(member.device, member.app) for member in open_ones])
+        store.change(tx, found.id, state=STOPPED, why=f"stopped by {actor.name}: {reason}"[:1000], ended_ms=plane.clock.now_ms())
+        note(plane, tx, actor, "rollout.stopped", found.id, reason=reason, data={"deployment": found.deployment}, topics=[("deployments", found.deployment)])
+        states.owe(plane, tx, [member.device for member in open_ones])
+        return view(tx, _get(tx, rollout))
+
+    return plane.db.update(work)

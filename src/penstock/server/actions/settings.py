@@ -1,0 +1,111 @@
+"""What an administrator sets: reading and changing it. A change that devices must know gives every device a new document."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from penstock.server.actions.context import Plane, note
+from penstock.server.actions.states import owe
+from penstock.server.core.access import require
+from penstock.server.core.errors import Invalid
+from penstock.server.core.model import Actor, Scope
+from penstock.server.core.views import PlaneSettings
+from penstock.server.store import devices
+from penstock.server.store import settings as store
+from penstock.server.store.db import Tx
+from penstock.wire.codec import WireError, canonical, from_plain, parse, to_plain
+from penstock.wire.join import pem_fault
+from penstock.wire.messages import Endpoint
+from penstock.wire.urls import read_url
+
+KEY = "plane"
+
+
+def read(plane: Plane, tx: Tx) -> PlaneSettings:
+    """The settings; addresses default to those the plane was started with."""
+    text, revision = store.get(tx, KEY)
+    own = tuple(Endpoint(url, plane.authorities) for url in plane.addresses)
+    if not text:
+        return PlaneSettings(endpoints=own)
+    plain = parse(text.encode("utf-8"))
+    endpoints = tuple(from_plain(Endpoint, one) for one in plain["endpoints"])
+    return PlaneSettings(
+        revision=revision + 1,
+        poll_s=plain["poll_s"],
+        fetch_bytes_per_s=plain["fetch_bytes_per_s"],
+        log_quota_bytes=plain["log_quota_bytes"],
+        leave_s=plain["leave_s"],
+        endpoints=endpoints or own,
+    )
+
+
+def get_settings(plane: Plane, actor: Actor, scope: Scope) -> PlaneSettings:
+    """The settings as they are."""
+    require(actor, "settings.read", scope)
+    return plane.db.view(lambda tx: read(plane, tx))
+
+
+def _check(found: PlaneSettings) -> None:
+    for name, value, least, most, unit in (
+        ("poll_s", found.poll_s, 5, 86_400, "seconds"),
+        ("fetch_bytes_per_s", found.fetch_bytes_per_s, 0, 10**10, "bytes per second"),
+        ("log_quota_bytes", found.log_quota_bytes, 1024 * 1024, 2**34, "bytes"),
+        ("leave_s", found.leave_s, 300, 30 * 86_400, "seconds"),
+    ):
+        if not least <= value <= most:
+            raise Invalid("setting-out-of-range", f"{name} is {value}; it must be {least} to {most} {unit}", field=name)
+    if len(found.endpoints) > 8:
+        raise Invalid("setting-out-of-range", "there can be at most 8 endpoints", field="endpoints")
+    for index, endpoint in enumerate(found.endpoints):
+        try:
+            read_url(endpoint.url, path=f"endpoints[{index}].url")
+            if endpoint.proxy:
+                read_url(endpoint.proxy, ("http",), f"endpoints[{index}].proxy")
+            for place, pem in enumerate(endpoint.ca):
+                pem_fault(pem, f"endpoints[{index}].ca[{place}]")
+        except WireError as fault:
+            raise Invalid("endpoint-malformed", fault.why, field=fault.path, remedy="write it as https://host:port") from None
+
+
+def change_settings(
+    plane: Plane,
+    actor: Actor,
+    scope: Scope,
+    *,
+    revision: int,
+    poll_s: int | None = None,
+    fetch_bytes_per_s: int | None = None,
+    log_quota_bytes: int | None = None,
+    leave_s: int | None = None,
+    endpoints: tuple[Endpoint, ...] | None = None,
+    reason: str = "",
+) -> PlaneSettings:
+    """Change what is given. Endpoints are tried by devices beside the old ones and committed after a check-in; an empty tuple means the addresses
+    the plane was started with. Raises Stale."""
+    require(actor, "settings.write", scope)
+
+    def work(tx: Tx) -> PlaneSettings:
+        before = read(plane, tx)
+        given: dict[str, Any] = {
+            name: value
+            for name, value in (
+                ("poll_s", poll_s),
+                ("fetch_bytes_per_s", fetch_bytes_per_s),
+                ("log_quota_bytes", log_quota_bytes),
+                ("leave_s", leave_s),
+                ("endpoints", endpoints),
+            )
+            if value is not None
+        }
+        after = replace(before, **given)
+        _check(after)
+        plain = {name: getattr(after, name) for name in ("poll_s", "fetch_bytes_per_s", "log_quota_bytes", "leave_s")}
+        keep = after.endpoints if endpoints is not None or store.get(tx, KEY)[0] else ()
+        plain["endpoints"] = [to_plain(one) for one in keep]
+        store.change(tx, KEY, revision - 1, canonical(plain).decode("ascii"))
+        note(plane, tx, actor, "settings.changed", "plane", reason=reason, data={name: str(value)[:500] for name, value in given.items()})
+        owe(plane, tx, list(devices.ids(tx)))
+        return read(plane, tx)
+
+    return plane.db.update(work)

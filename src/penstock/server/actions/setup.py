@@ -1,0 +1,63 @@
+"""The first administrator, made with the one-time set-up token that the plane printed when it was made.
+
+Owns that exchange: it works once, and never again after there is a user.
+"""
+
+from __future__ import annotations
+
+from penstock.server.actions.context import Plane, note, throttled
+from penstock.server.actions.sessions import check_password, open_for
+from penstock.server.core.errors import Conflict, Invalid, Limited
+from penstock.server.core.model import ADMINISTRATOR, Actor, User, UserId
+from penstock.server.core.views import NewSession
+from penstock.server.effects.passwords import hash_password
+from penstock.server.store import settings, users
+from penstock.server.store.db import Tx
+from penstock.wire.types import sha256_of
+
+KEY = "setup-token"
+
+
+def setup_needed(plane: Plane) -> bool:
+    """Whether there is nobody yet who could sign in."""
+    return plane.db.view(lambda tx: users.count(tx) == 0)
+
+
+def new_setup_token(plane: Plane) -> str:
+    """A fresh set-up token, shown once; an older one is worthless. Raises Conflict once there is a user. For the command line of the plane itself."""
+
+    def work(tx: Tx) -> str:
+        if users.count(tx):
+            raise Conflict("already-set-up", "there is an administrator already", remedy="sign in, or let an administrator reset the password")
+        secret = plane.ids.secret()
+        settings.put(tx, KEY, sha256_of(secret.encode("utf-8")))
+        return secret
+
+    return plane.db.update(work)
+
+
+def set_up(plane: Plane, *, token: str, name: str, password: str, address: str = "", agent: str = "") -> NewSession:
+    """The first administrator, signed in. Raises Invalid (setup-token-wrong, weak-password), Conflict already-set-up, Limited."""
+    wait = throttled(plane, "set-up", 20, 300_000)
+    if wait:
+        raise Limited("too-many-attempts", "there were too many attempts", retry_s=wait)
+    if not 1 <= len(name.strip()) <= 100 or name != name.strip():
+        raise Invalid("name-malformed", "a name has 1 to 100 characters and no space at its ends", field="name")
+    check_password(password)
+    made = hash_password(password, plane.limits.password_rounds)
+
+    def work(tx: Tx) -> NewSession:
+        if users.count(tx):
+            raise Conflict("already-set-up", "there is an administrator already", remedy="sign in")
+        kept, _ = settings.get(tx, KEY)
+        if not kept or kept != sha256_of(token.strip().encode("utf-8")):
+            raise Invalid(
+                "setup-token-wrong", "this is not the set-up token", field="token", remedy="it was printed once; make a new one with `penstock-server token`"
+            )
+        user = User(UserId(plane.ids.new("usr")), name, made, ADMINISTRATOR, plane.clock.now_ms())
+        users.add(tx, user)
+        settings.put(tx, KEY, "")
+        note(plane, tx, Actor("setup", "setup", "set-up token"), "user.created", user.id, data={"name": name, "role": ADMINISTRATOR})
+        return open_for(plane, tx, user, address, agent)
+
+    return plane.db.update(work)

@@ -1,0 +1,61 @@
+"""Session tokens of devices: stateless, short-lived, made with a key only the plane has.
+
+Owns the token's text (base64url of device, key epoch, end, and an HMAC-SHA256 over them) and the file of the key, which outlives
+restarts so that a restart is no stampede. A token only says who asks; what the asker may read is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from pathlib import Path
+
+from penstock.crypto import constant_time_equal, hmac_sha256, random_bytes
+
+_MAC = 16
+
+
+class SessionTokens:
+    """Makes and reads tokens with one key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def issue(self, device: str, key_epoch: int, ends_ms: int) -> str:
+        """A token for `device`, dead at `ends_ms` (unix milliseconds)."""
+        body = f"{device}.{key_epoch}.{ends_ms}".encode("ascii")
+        return base64.urlsafe_b64encode(body + hmac_sha256(self._key, body)[:_MAC]).decode("ascii").rstrip("=")
+
+    def read(self, token: str) -> tuple[str, int, int] | None:
+        """(device, key epoch, end) of a token of ours; None for anything else."""
+        if len(token) > 256:
+            return None
+        try:
+            raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+            body, mac = raw[:-_MAC], raw[-_MAC:]
+            if not constant_time_equal(mac, hmac_sha256(self._key, body)[:_MAC]):
+                return None
+            device, epoch, ends = body.decode("ascii").split(".")
+            return device, int(epoch), int(ends)
+        except (binascii.Error, ValueError):
+            return None
+
+
+def key_file(path: Path) -> bytes:
+    """The 32 bytes in `path`, made at first use (0600)."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        key = path.read_bytes()
+        if len(key) != 32:
+            raise ValueError(
+                f"{path} must hold 32 bytes and holds {len(key)}; restore it from a backup, or remove it to make all devices open new sessions"
+            ) from None
+        return key
+    with os.fdopen(fd, "wb") as file:
+        key = random_bytes(32)
+        file.write(key)
+        file.flush()
+        os.fsync(file.fileno())
+    return key
