@@ -85,6 +85,13 @@ class About(Struct, frozen=True, kw_only=True):
     addresses: tuple[str, ...]
 
 
+class Authorities(Struct, frozen=True, kw_only=True):
+    """The certificates to trust for this plane, PEM, and the SHA-256 fingerprint of each. None: it uses certificates the system already trusts."""
+
+    certificates: tuple[str, ...]
+    fingerprints: tuple[str, ...]
+
+
 class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A way for devices to reach the plane. `ca`: PEM certificates to trust for it; `proxy`: an HTTP proxy's URL or empty."""
 

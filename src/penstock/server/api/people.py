@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import ssl
 from typing import TYPE_CHECKING
 
 from penstock.apiv1 import people as shapes
@@ -13,6 +15,13 @@ from penstock.wire.messages import Endpoint
 
 if TYPE_CHECKING:
     from penstock.server.api.frame import Call
+
+
+def authorities(call: Call) -> shapes.Authorities:
+    """What to trust for this plane. Public: a fingerprint given by other means is what makes it believable."""
+    found = call.plane.authorities
+    prints = tuple(hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest() for pem in found)
+    return shapes.Authorities(certificates=found, fingerprints=prints)
 
 
 def setup_state(call: Call) -> shapes.SetupState:

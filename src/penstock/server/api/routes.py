@@ -17,6 +17,7 @@ V = "/api/v1"
 ROUTES: tuple[Route, ...] = (
     # the front door
     Route("GET", f"{V}/openapi.json", openapi.serve, PUBLIC, "This document.", dict),
+    Route("GET", f"{V}/ca", people.authorities, PUBLIC, "The certificates to trust for this plane; compare the fingerprint.", p.Authorities),
     Route("GET", f"{V}/setup", people.setup_state, PUBLIC, "Whether the first administrator is still to be made.", p.SetupState),
     Route("POST", f"{V}/setup", people.set_up, PUBLIC, "Make the first administrator with the one-time set-up token.", p.TokenMade, p.SetupRequest, status=201),
     Route("POST", f"{V}/login", people.log_in, PUBLIC, "A name and password for an API token.", p.TokenMade, p.LoginRequest, status=201),

@@ -1,0 +1,41 @@
+"""What every command takes: which context, and whether to print JSON. Opens the client for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from penstock.cli import contexts
+from penstock.client import Client
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Common:
+    """Which control plane, and how to print."""
+
+    context: Annotated[str, Parameter(help="Which control plane, if not the current one.")] = ""
+    json: Annotated[bool, Parameter(negative=(), help="Print JSON for programs.")] = False
+
+    def client(self) -> Client:
+        """The client of the chosen context. Raises NoContext."""
+        found = contexts.chosen(self.context)
+        return Client(found.url, found.token, ca=found.ca)
+
+
+COMMON = Common()
+
+
+def pairs(given: tuple[str, ...], what: str) -> dict[str, str]:
+    """ "key=value" texts as a dict; the value may be "@FILE" for a file's text. Raises ValueError naming the one that is none."""
+    from pathlib import Path
+
+    found = {}
+    for text in given:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise ValueError(f"{text!r} is no {what}: write key=value")
+        found[key] = Path(value[1:]).read_text().removesuffix("\n") if value.startswith("@") else value
+    return found
