@@ -247,7 +247,7 @@ class Brain:
         assert heard.report is not None
         ack = accept_ack(mind.root, self._identity.device, heard.report.ack.encode("utf-8"), self._tools.verify)
         if isinstance(ack, Refusal):
-            mind.note_refusal(RefusalNote("ack", ack.reason, ack.why))
+            mind.note_refusal(RefusalNote("ack", ack.reason, ack.why), now)
             return
         fault = mind.log.ack_fault(ack.seq, ack.head)
         if fault:

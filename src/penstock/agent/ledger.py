@@ -163,6 +163,15 @@ class Ledger:
         self._releases[content] = state
         return True
 
+    def keep_file(self, name: str, data: bytes) -> bool:
+        """Keep a file beside the ledger. False: the disk would not (see `fault`)."""
+        try:
+            self._disk.write(name, data)
+        except DiskFault as fault:
+            self.fault = fault.why
+            return False
+        return True
+
     def drop_releases(self, needed: frozenset[str]) -> None:
         """Let go of releases that nothing speaks of any more; what cannot be removed now is tried again later."""
         for content in [one for one in self._releases if one not in needed]:

@@ -6,8 +6,7 @@ Owns the shape of both. The same facts feed both, so that a screen at the machin
 from __future__ import annotations
 
 from penstock.rules.drift import drift
-from penstock.rules.health import has_rule, status_of, verdict
-from penstock.rules.health import fitting_unit
+from penstock.rules.health import fitting_unit, has_rule, status_of, verdict
 from penstock.rules.ours import owned
 from penstock.rules.wayback import way_back
 from penstock.wire.codec import canonical, to_plain
@@ -110,12 +109,12 @@ def _coarse(free: int) -> int:
 
 def phase_of(answer: Answer, memory: AppMemory, desired: AppState | None) -> View:
     """What an answer of the planner says for people."""
-    from penstock.rules.answers import Settled, Wait
+    from penstock.rules.answers import Wait
     from penstock.rules.plan import phase
 
     if isinstance(answer, Wait):
         return View(answer.phase, answer.why, answer.reason)
-    return View(phase(memory, desired) if isinstance(answer, Settled) else phase(memory, desired), answer.why)
+    return View(phase(memory, desired), answer.why)
 
 
 def status_data(device: dict[str, Any], apps: list[AppObservation]) -> dict[str, Any]:

@@ -41,6 +41,9 @@ def plan(memory: AppMemory, desired: AppState | None, releases: dict[str, AppSta
     if not look.seen.engine_ok:
         return Wait(_stand(memory), f"the container engine does not answer: {look.seen.why}", phase(memory, desired), reason="engine")
     if c.storage_fault:
+        start = _start_unnoted(memory, releases, look, c)
+        if start is not None:
+            return start
         return Wait(
             _stand(memory),
             f"the agent's storage cannot be written ({c.storage_fault}); nothing is changed until it can",
@@ -59,6 +62,17 @@ def _stand(memory: AppMemory) -> AppMemory:
         return memory
     marks = {name: replace(getattr(change, name), mark_ms=-1) for name in ("ill", "soak", "total")}
     return replace(memory, change=replace(change, **marks))
+
+
+def _start_unnoted(memory: AppMemory, releases: dict[str, AppState], look: Look, c: Circumstances) -> Act | None:
+    """What should be running is started even while nothing can be written: that changes nothing, and a reboot must not stop a plant."""
+    state = releases.get(memory.running)
+    if memory.change is not None or state is None:
+        return None
+    answer = toward(memory, state, releases, look, c)
+    if isinstance(answer, Act) and answer.step.kind == "start":
+        return replace(answer, step=replace(answer.step, change=""))
+    return None
 
 
 def phase(memory: AppMemory, desired: AppState | None) -> str:
