@@ -315,13 +315,13 @@ def test_a_new_address_takes_over_only_after_a_check_in(authority, leaf, drive):
         before, after = Endpoint(old.url, (authority.pem,)), Endpoint(new.url, (authority.pem,))
         driver = drive(before)
         driver.ask()
-        driver.link.offer((after,), 2)
-        assert driver.books[-1] == Book((before,), (), (after,), 2)
+        driver.link.offer((after,), "1.2")
+        assert driver.books[-1] == Book((before,), (), (after,), "1.2")
         assert isinstance(driver.ask(), Answer)
-        assert driver.books[-1] == Book((after,), (before,), (), 2, 2)
+        assert driver.books[-1] == Book((after,), (before,), (), "1.2", "1.2")
         assert driver.link.address() == new.url
-        driver.link.offer((after,), 3)
-        assert driver.books[-1] == Book((after,), (), (), 3, 2)
+        driver.link.offer((after,), "1.3")
+        assert driver.books[-1] == Book((after,), (), (), "1.3", "1.2")
 
 
 def test_a_new_address_that_is_wrong_costs_nothing_but_a_try(authority, leaf, drive, tmp_path):
@@ -335,7 +335,7 @@ def test_a_new_address_that_is_wrong_costs_nothing_but_a_try(authority, leaf, dr
         for server in (other, false):
             driver = drive(before)
             driver.ask()
-            driver.link.offer((Endpoint(server.url, (authority.pem,)),), 2)
+            driver.link.offer((Endpoint(server.url, (authority.pem,)),), "1.2")
             asked = len(old.requests)
             outcome = driver.ask()
             assert isinstance(outcome, Answer)
@@ -352,7 +352,7 @@ def test_a_new_address_may_ask_for_a_new_session_first(authority, leaf, drive):
     with HttpsServer(leaf) as old, HttpsServer(leaf, lambda *_: answers.pop(0)) as new:
         driver = drive(Endpoint(old.url, (authority.pem,)))
         driver.ask()
-        driver.link.offer((Endpoint(new.url, (authority.pem,)),), 2)
+        driver.link.offer((Endpoint(new.url, (authority.pem,)),), "1.2")
         first = driver.ask()
         assert isinstance(first, Answer)
         assert first.status == 401
@@ -367,7 +367,7 @@ def test_when_the_old_address_is_gone_the_unproven_one_is_tried_whatever_the_wai
     answers: list[tuple[int, dict[str, str], bytes]] = [(503, {}, b""), (200, {}, b"state")]
     with HttpsServer(leaf) as old, HttpsServer(leaf, lambda *_: answers.pop(0)) as new:
         driver = drive(Endpoint(old.url, (authority.pem,)))
-        driver.link.offer((Endpoint(new.url, (authority.pem,)),), 2)
+        driver.link.offer((Endpoint(new.url, (authority.pem,)),), "1.2")
         driver.ask()
         assert driver.link.address() == old.url
         old.stop()

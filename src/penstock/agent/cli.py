@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, USAGE, STOPPED, NOT_ENROLLED = 0, 1, 2, 3, 4
 FOLLOW_S = 1.0
+PAGE = 200  # entries of the log asked for at once
 
 OVERVIEW = """\
 penstock-agent: the agent of Penstock on this device
@@ -344,22 +345,28 @@ def _log(arguments: Sequence[str]) -> int:
     given, places = _given(arguments, {"--count": True, "--follow": False}, (0, 0), {"-n": "--count", "-f": "--follow"})
     count = _number("-n", given.values.get("--count", "20"), 1, 10_000)
     try:
-        reply = ask(places.control, {"verb": "log", "count": count})
-        entries = list(reply.data.get("entries", ()))
-        if not reply.ok:
-            raise Failure(FAILED, reply.why)
+        reply = ask(places.control, {"verb": "log", "count": min(count, PAGE)})
     except NotRunning as fault:
         if "--follow" in given.switches:
-            raise
-        entries = _written_log(places, count, fault)
-    _entries(given, entries)
-    while "--follow" in given.switches:
-        time.sleep(FOLLOW_S)
+            raise Failure(*_stopped(places, fault)) from None
+        _entries(given, _written_log(places, count, fault))
+        return DONE
+    if not reply.ok:
+        raise Failure(FAILED, reply.why)
+    entries = list(reply.data.get("entries", ()))
+    last = max(int(reply.data.get("newest", 0)) - count, 1)  # 0 would ask for the tail
+    if count <= PAGE:
+        _entries(given, entries)
         last = int(entries[-1]["seq"]) if entries else 0
-        fresh = _ask(places, verb="log", count=1000, after=last).get("entries", ())
-        _entries(given, [one for one in fresh if int(one["seq"]) > last])
-        entries = list(fresh) or entries
-    return DONE
+    while True:
+        entries = list(_ask(places, verb="log", count=PAGE, after=max(last, 1)).get("entries", ()))
+        _entries(given, entries)
+        if entries:
+            last = int(entries[-1]["seq"])
+        elif "--follow" not in given.switches:
+            return DONE
+        else:
+            time.sleep(FOLLOW_S)
 
 
 def _entries(given: Given, entries: list[Any]) -> None:

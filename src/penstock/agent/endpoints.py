@@ -17,24 +17,24 @@ TRIAL_MOST_MS = 3_600_000
 
 @record
 class Book:
-    """`current`: in use, in order of preference. `wanted`: asked for by the accepted desired state of `generation`, not proven yet.
-    `previous`: what `current` replaced, kept until a generation above `committed` has been accepted."""
+    """`current`: in use, in order of preference. `wanted`: asked for by the accepted desired state `at` ("epoch.generation"), not proven
+    yet. `previous`: what `current` replaced under the desired state `committed`, kept until another one has been accepted."""
 
     LIMITS = {"current": 8, "previous": 8, "wanted": 8}
 
     current: tuple[Endpoint, ...]
     previous: tuple[Endpoint, ...] = ()
     wanted: tuple[Endpoint, ...] = ()
-    generation: int = 0
-    committed: int = 0
+    at: str = ""
+    committed: str = ""
 
 
-def offered(book: Book, endpoints: tuple[Endpoint, ...], generation: int) -> Book:
-    """The book after a desired state of `generation` has been accepted that names `endpoints` (none: it does not say, so nothing changes)."""
-    if generation == book.generation:
+def offered(book: Book, endpoints: tuple[Endpoint, ...], at: str) -> Book:
+    """The book after the desired state `at` has been accepted that names `endpoints` (none: it does not say, so nothing changes)."""
+    if at == book.at:
         return book
-    book = replace(book, generation=generation)
-    if book.previous and generation != book.committed:
+    book = replace(book, at=at)
+    if book.previous and at != book.committed:
         book = replace(book, previous=())
     if not endpoints or _alike(endpoints, book.current):
         return replace(book, wanted=())
@@ -45,7 +45,7 @@ def checked_in(book: Book, endpoint: Endpoint) -> Book:
     """The book after a whole check-in over `endpoint`: a wanted one is proven by it, and its set becomes the current one."""
     if not any(same(endpoint, one) for one in book.wanted):
         return book
-    return replace(book, current=book.wanted, previous=book.current, wanted=(), committed=book.generation)
+    return replace(book, current=book.wanted, previous=book.current, wanted=(), committed=book.at)
 
 
 def order(book: Book, *, trial: bool) -> tuple[Endpoint, ...]:

@@ -17,7 +17,7 @@ from penstock.agent.facts import facts
 from penstock.agent.http1 import HttpError
 from penstock.agent.identity import Pending
 from penstock.agent.places import read_file, write_file
-from penstock.agent.reach import connect
+from penstock.agent.reach import connect, first_judge_at_s
 from penstock.wire.codec import WireError, decode, encode, parse
 from penstock.wire.envelope import payload_type, seal
 from penstock.wire.join import parse_join
@@ -112,7 +112,7 @@ def ask(places: Places, pending: Pending, environment: Mapping[str, str], engine
 
 def _post(endpoint: Endpoint, environment: Mapping[str, str], body: bytes) -> EnrolReply:
     try:
-        connection, base = connect(endpoint, environment)
+        connection, base = connect(endpoint, environment, first_judge_at_s())
         with connection:
             answer = connection.request("POST", f"{base}/d/v1/enrol", {"Content-Type": "application/json"}, body, timeout_s=60)
             raw = answer.read(MAX_REPLY)

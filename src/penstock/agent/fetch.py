@@ -42,11 +42,11 @@ class _Stop(Exception):
 
 @record
 class Way:
-    """How the plane is reached: addresses in order, the environment (for proxies), the time floor for TLS."""
+    """How the plane is reached: addresses in order, the environment (for proxies), and when to judge certificates (`reach.judge_at_s`)."""
 
     endpoints: tuple[Endpoint, ...]
     environment: Mapping[str, str]
-    floor_ms: int = 0
+    judge_at_s: int = 0
 
 
 class Pace:
@@ -152,7 +152,7 @@ class Fetcher:
         faults: list[str] = []
         for endpoint in self._way.endpoints:
             try:
-                self._connection, self._base = connect(endpoint, self._way.environment, self._way.floor_ms, IDLE_S)
+                self._connection, self._base = connect(endpoint, self._way.environment, self._way.judge_at_s, IDLE_S)
             except DialError as fault:
                 faults.append(fault.why)
             else:

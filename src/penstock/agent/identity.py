@@ -165,12 +165,12 @@ def _read_root(places: Places) -> Root:
             raw = read_file(f"{places.trust}/{name}", 512 * 1024)
             try:
                 root = read_root(open_unverified(raw or b"", 256 * 1024)[1])
-            except WireError as fault:
-                raise PlaceError(f"{places.trust}/{name} is damaged ({fault}); restore the folder from its copy, or enrol this device anew") from None
+            except WireError:
+                continue  # damaged: an older one will do, the plane shows the way on from it
             if newest is None or root.version > newest.version:
                 newest = root
     if newest is None:
-        raise PlaceError(f"there is no root document under {places.trust}; restore the folder from its copy, or enrol this device anew")
+        raise PlaceError(f"there is no readable root document under {places.trust}; restore the folder from its copy, or enrol this device anew")
     return newest
 
 

@@ -159,9 +159,17 @@ class Link:
         """The address of the open connection, empty when there is none."""
         return self._lines[0].endpoint.url if self._lines else ""
 
-    def offer(self, wanted: tuple[Endpoint, ...], generation: int) -> None:
-        """An accepted desired state names these endpoints."""
-        book = endpoints.offered(self.book, wanted, generation)
+    def give_up(self) -> None:
+        """Forget the call in flight; the line it is on is closed, because its answer would come to somebody else."""
+        if self._line is not None:
+            self._drop(self._line)
+        if self._dial is not None:
+            self._dial.close()
+        self._dial = self._dialing = self._resolving = self._call = self._result = None
+
+    def offer(self, wanted: tuple[Endpoint, ...], at: str) -> None:
+        """The accepted desired state `at` ("epoch.generation") names these endpoints."""
+        book = endpoints.offered(self.book, wanted, at)
         if book is not self.book:
             if book.wanted and book.wanted != self.book.wanted:
                 self._trial_at_ms, self._trial_wait_ms, self._trial_refused = 0, endpoints.TRIAL_FIRST_MS, 0

@@ -12,6 +12,7 @@ import select
 
 from penstock.agent.journal import say
 from penstock.agent.link import resolve_job
+from penstock.agent.reach import judge_at_s
 from penstock.agent.work import Answer, ApplyStep, EngineDone, FetchDone, Local, LocalReply, Observe, RunCommand
 from penstock.wire.codec import WireError, from_plain
 from penstock.wire.record import record
@@ -47,9 +48,13 @@ if TYPE_CHECKING:
 
         def endpoints(self) -> tuple[Endpoint, ...]: ...
 
-        def generation(self) -> int: ...
+        def generation(self) -> tuple[int, int]: ...
 
-        def floor_ms(self, now: Moment) -> int: ...
+        def device_time(self, now: Moment) -> tuple[int, str]: ...
+
+        def interrupt(self, now: Moment) -> bool: ...
+
+        def dropped(self, now: Moment) -> None: ...
 
         def busy(self) -> bool: ...
 
@@ -178,13 +183,19 @@ class Loop:
             fetch = self._brain.fetch_work(now)
             if fetch is not None:
                 self._begin_fetch(fetch, now)
+        if self._call is not None and self._brain.interrupt(now):
+            self._link.give_up()
+            self._call = None
+            self._brain.dropped(now)
         if self._call is None:
             self._call = self._brain.link_work(now)
             if self._call is not None:
-                floor_ms = self._brain.floor_ms(now)
-                self._link.judge_at_s = floor_ms // 1000 if now.wall_ms < floor_ms else 0
+                self._link.judge_at_s = self._judge_at_s(now)
                 self._link.start(self._call, now.mono_ms)
                 self._after_link(now)
+
+    def _judge_at_s(self, now: Moment) -> int:
+        return judge_at_s(self._brain.device_time(now)[0], now.wall_ms)
 
     def _begin_engine(self, work: EngineWork, now: Moment) -> None:
         if isinstance(work, ApplyStep):
@@ -203,7 +214,7 @@ class Loop:
     def _begin_fetch(self, work: Fetch, now: Moment) -> None:
         say("info", "fetch.begin", blobs=len(work.blobs), bytes=sum(blob.size for blob in work.blobs), cap=work.bytes_per_s or "none")
         try:
-            job = self._fetch_job(work, self._brain.floor_ms(now))
+            job = self._fetch_job(work, self._judge_at_s(now))
             child = self._children.start("fetching", job, FETCH_SILENCE_MS, now.mono_ms, niceness=10)
         except OSError as fault:
             self._brain.done(work, FetchDone(ok=False, why=f"no process can be started: {fault.strerror}", code="died"), now)
@@ -307,7 +318,8 @@ class Loop:
         assert call is not None
         self._tell_link(call, outcome)
         self._brain.done(call, outcome, now)
-        self._link.offer(self._brain.endpoints(), self._brain.generation())
+        epoch, generation = self._brain.generation()
+        self._link.offer(self._brain.endpoints(), f"{epoch}.{generation}" if generation else "")
         if not isinstance(outcome, Answer):
             self._polled = True  # nobody is there: the sparing mode tries again when it is started next
         elif call.kind == "poll" and outcome.status != 401:

@@ -23,24 +23,32 @@ if TYPE_CHECKING:
     from penstock.wire.messages import Endpoint
 
 
+OFF_MS = 300_000
+
+
 def target_of(endpoint: Endpoint, environment: Mapping[str, str]) -> Target:
     """Where an endpoint leads: its own proxy, else the environment's, else straight. Raises WireError."""
     url = read_url(endpoint.url)
     return Target(url, read_url(endpoint.proxy, ("http",), "proxy") if endpoint.proxy else proxy_for(url, environment))
 
 
-def judge_at_s(floor_ms: int, wall_ms: int | None = None) -> int:
-    """The time to judge certificates at, in unix seconds: the floor while the system clock is behind it, else 0 (the system clock serves)."""
-    floor_ms = max(floor_ms, BUILT_MS)
-    wall = int(time.time() * 1000) if wall_ms is None else wall_ms
-    return floor_ms // 1000 if wall < floor_ms else 0
+def judge_at_s(device_ms: int, wall_ms: int) -> int:
+    """The time to judge certificates at, in unix seconds: the device's own time (never below its floor) where the system clock is off by
+    more than five minutes, else 0 (the system clock serves)."""
+    return device_ms // 1000 if abs(device_ms - wall_ms) > OFF_MS else 0
 
 
-def connect(endpoint: Endpoint, environment: Mapping[str, str], floor_ms: int = 0, timeout_s: float = 30.0) -> tuple[Connection, str]:
-    """A connection to the plane and the path its address begins with. Raises DialError."""
+def first_judge_at_s() -> int:
+    """The same before any signed time has been heard: it cannot be earlier than the build."""
+    wall_ms = int(time.time() * 1000)
+    return judge_at_s(max(wall_ms, BUILT_MS), wall_ms)
+
+
+def connect(endpoint: Endpoint, environment: Mapping[str, str], at_s: int = 0, timeout_s: float = 30.0) -> tuple[Connection, str]:
+    """A connection to the plane and the path its address begins with; `at_s` as `judge_at_s` gives it. Raises DialError."""
     try:
         target = target_of(endpoint, environment)
-        context = Context(endpoint.ca, judge_at_s(floor_ms))
+        context = Context(endpoint.ca, at_s)
     except WireError as fault:
         raise DialError(str(fault)) from None
     except TlsError as fault:

@@ -21,6 +21,7 @@ from penstock.agent.clock import Clock, mono_ms
 from penstock.agent.control import Control
 from penstock.agent.disk import RealDisk
 from penstock.agent.endpoints import Book
+from penstock.agent.facts import default_name, facts
 from penstock.agent.journal import say
 from penstock.agent.link import Link
 from penstock.agent.loop import Loop, Options
@@ -81,7 +82,7 @@ def engine_job(places: Places, socket: str, work: EngineWork) -> Job:
     return job
 
 
-def fetch_job(places: Places, link: Link, work: Fetch, floor_ms: int) -> Job:
+def fetch_job(places: Places, link: Link, work: Fetch, at_s: int) -> Job:
     """Bring blobs, over the addresses the link knows, the one in use first."""
 
     def job(send: Any) -> Any:
@@ -89,7 +90,7 @@ def fetch_job(places: Places, link: Link, work: Fetch, floor_ms: int) -> Job:
         from penstock.agent.fetch import Way, fetch
 
         chosen = sorted(order(link.book, trial=False), key=lambda one: one.url != link.address())
-        return to_plain(fetch(work, Way(tuple(chosen), dict(os.environ), floor_ms), places.blobs, send))
+        return to_plain(fetch(work, Way(tuple(chosen), dict(os.environ), at_s), places.blobs, send))
 
     return job
 
@@ -169,7 +170,11 @@ def run(arguments: Sequence[str]) -> int:
         return FAILED
     if member is None:
         return NOT_ENROLLED
-    loop = build(places, member, given.values.get("--engine") or os.environ.get("PENSTOCK_ENGINE", ""), Options("--sparing" in given.switches))
+    try:
+        loop = build(places, member, given.values.get("--engine") or os.environ.get("PENSTOCK_ENGINE", ""), Options("--sparing" in given.switches))
+    except ValueError as fault:  # the ledger is another device's
+        say("error", "agent.place", why=str(fault))
+        return FAILED
     say("info", "agent.up", version=__version__, device=member.admission.device, name=member.admission.name, data=places.data, crypto=crypto.openssl_version())
     gc.collect()
     gc.freeze()  # what lives now lives on; children then do not copy pages by collecting
@@ -183,7 +188,6 @@ def _member(places: Places, join: str, name: str) -> Member | None:
         return member
     if join:
         from penstock.agent import enrol
-        from penstock.agent.facts import default_name
 
         try:
             enrol.prepare(places, join, name or default_name(os.uname().nodename))
@@ -205,7 +209,10 @@ def build(places: Places, member: Member, engine: str, options: Options) -> Loop
     clock = Clock()
     signer = crypto.Signer(member.keys.sign_private)
     who = Identity(member.admission.device, member.keys.keyid(), member.keys.data, signer.sign)
-    brain = Brain(RealDisk(places.data), who, member.root, Tools(crypto.random_bytes, crypto.verify), clock.now(), agent=__version__, built_ms=BUILT_MS)
+    now = clock.now()
+    resumed = options.sparing and _woke_before(places, now.boot_id)
+    tools = Tools(crypto.random_bytes, crypto.verify)
+    brain = Brain(RealDisk(places.data), who, member.root, tools, now, facts=facts(places.data), built_ms=BUILT_MS, resumed=resumed)
 
     def keep(book: Book) -> None:
         try:
@@ -220,7 +227,7 @@ def build(places: Places, member: Member, engine: str, options: Options) -> Loop
         Children(),
         clock,
         lambda work: engine_job(places, engine, work),
-        lambda work, floor_ms: fetch_job(places, link, work, floor_ms),
+        lambda work, at_s: fetch_job(places, link, work, at_s),
         options,
     )
     try:
@@ -238,6 +245,19 @@ def build(places: Places, member: Member, engine: str, options: Options) -> Loop
 
     loop.checked_in = checked_in
     return loop
+
+
+def _woke_before(places: Places, boot_id: str) -> bool:
+    """Whether this program has run before since the machine started: then the sparing mode's next waking is no start worth an entry."""
+    mark = f"{boot_id} {__version__}".encode("ascii", "replace")
+    path = f"{places.run}/woken"
+    try:
+        if read_file(path, 256) == mark:
+            return True
+        write_file(path, mark)
+    except (OSError, PlaceError) as fault:
+        say("warning", "woken.unwritten", why=str(fault))
+    return False
 
 
 def _answers(loop: Loop, member: Member) -> Any:
