@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 import pytest
 
@@ -128,7 +129,7 @@ def test_what_the_image_brings_is_no_drift(bench, shape):
         assert container_differences(state, service, image, image.variants[0], order.labels, bench.see(identity)) == ()
 
 
-CHANGES = {
+CHANGES: dict[str, dict[str, Any]] = {
     "command": {"command": ("other",)},
     "entrypoint": {"entrypoint": ("/bin/app", "serve")},
     "environment.PORT": {"environment": {"PORT": "8081", "EMPTY": "", "SPACED": "a b = c 'd' é"}},

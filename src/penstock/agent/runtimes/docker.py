@@ -408,11 +408,11 @@ class DockerRuntime:
 
     def remove_network(self, name: str) -> None:
         """Remove it; one that is not there is no fault."""
-        plain = self._network(name)
-        if plain is None:
+        if self._network(name) is None:
             return
         try:
-            self._client.call("DELETE", self._v(f"/networks/{quoted(str(plain['Id']))}"), f"removing network {name}", timeout_s=SLOW_S)
+            # By name: Podman 4.3 asked by id removes a network that is in use.
+            self._client.call("DELETE", self._v(f"/networks/{quoted(name)}"), f"removing network {name}", timeout_s=SLOW_S)
         except EngineError as error:
             if error.status == 404:
                 return
@@ -439,9 +439,10 @@ class DockerRuntime:
 
     def volume_has_data(self, name: str, helper: Variant) -> bool:
         """Whether anything lies in it."""
-        if self._volume(name) is None:
+        plain = self._volume(name)
+        if plain is None:
             return False
-        with self._helper(name, helper) as lent:
+        with self._helper(plain, helper) as lent:
             return dockervolumes.has_data(lent)
 
     def export_volume(self, name: str, helper: Variant, out: BinaryIO, limit_bytes: int) -> VolumeCopy:
@@ -450,8 +451,11 @@ class DockerRuntime:
         if plain is None:
             raise RuntimeFault("not-found", f"there is no volume {name}", retry=False)
         self._restorable(name, plain)
-        with self._helper(name, helper) as lent:
-            return dockervolumes.export(lent, out, limit_bytes)
+        sink = dockervolumes.Sink(name, out, limit_bytes)
+        if self._podman:
+            return dockervolumes.export_folder(name, str(plain.get("Mountpoint", "")), sink)
+        with self._helper(plain, helper) as lent:
+            return dockervolumes.export(lent, sink)
 
     def import_volume(self, order: VolumeOrder, helper: Variant, source: BinaryIO) -> None:
         """Make the volume anew and fill it from an exported tar."""
@@ -461,8 +465,8 @@ class DockerRuntime:
             self._restorable(order.name, plain)
             self.remove_volume(order.name)
         self.create_volume(order)
-        with self._helper(order.name, helper) as lent:
-            dockervolumes.fill(lent, source)
+        with self._helper(self._volume(order.name) or {"Name": order.name}, helper) as lent:
+            dockervolumes.fill(lent, source, podman=self._podman)
 
     @staticmethod
     def _restorable(name: str, plain: dict[str, Any]) -> None:
@@ -475,8 +479,10 @@ class DockerRuntime:
                 retry=False,
             )
 
-    def _helper(self, volume: str, helper: Variant) -> dockervolumes.Helper:
-        return dockervolumes.Helper(self._client, self._v(""), self._image_id(helper, f"reaching into volume {volume}"), volume)
+    def _helper(self, plain: dict[str, Any], helper: Variant) -> dockervolumes.Helper:
+        name = str(plain["Name"])
+        image = self._image_id(helper, f"reaching into volume {name}")
+        return dockervolumes.Helper(self._client, self._v(""), image, name, str(plain.get("Mountpoint", "")))
 
 
 # --- small things ---------------------------------------------------------------------------------------------------------

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from penstock.wire.types import Healthcheck, Mount, NetworkUse, Service
 
 MS = 1_000_000  # nanoseconds
-HELPER_TARGET = "penstock-volume"  # where a helper container sees the volume
+HELPER_VOLUME = "penstock-volume"  # where a helper container sees the volume
+HELPER_FOLDER = "penstock-folder"  # where it sees the folder the volume lies in
 
 
 def secrets_label(token: str, secrets: dict[str, str]) -> str:
@@ -158,19 +159,20 @@ def _mount(order: CreateOrder, mount: Mount) -> dict[str, Any]:
     return {"Type": mount.kind, "Source": source, "Target": mount.target, "ReadOnly": mount.read_only}
 
 
-def helper_body(image_id: str, volume: str, labels: dict[str, str]) -> dict[str, Any]:
-    """A container that is never started: it lends its file system so that the archive API reaches one volume. Nothing of the image is
-    copied into the volume."""
+def helper_body(image_id: str, volume: str, folder: str, labels: dict[str, str]) -> dict[str, Any]:
+    """A container that is never started: it lends its file system so that the archive API reaches one volume. `folder`, where known, is the
+    folder of the host the volume lies in: through it the volume's own owner and mode can be set, which engines otherwise skip.
+    Nothing of the image is copied into the volume."""
+    mounts: list[dict[str, Any]] = [{"Type": "volume", "Source": volume, "Target": "/" + HELPER_VOLUME, "VolumeOptions": {"NoCopy": True}}]
+    if folder:
+        mounts.append({"Type": "bind", "Source": folder, "Target": "/" + HELPER_FOLDER})
     return {
         "Image": image_id,
         "Entrypoint": [],
         "Cmd": ["/penstock-helper-never-started"],
         "Labels": labels,
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": {
-            "NetworkMode": "none",
-            "Mounts": [{"Type": "volume", "Source": volume, "Target": "/" + HELPER_TARGET, "VolumeOptions": {"NoCopy": True}}],
-        },
+        "HostConfig": {"NetworkMode": "none", "Mounts": mounts},
     }
 
 

@@ -190,7 +190,7 @@ def _ours(name: str) -> bool:
 def prune(client: EngineClient, version: str, kept: tuple[Variant, ...]) -> PruneResult:
     """Remove names of ours from images that no container uses and that are not among `kept`; an image goes with its last name."""
     try:
-        images = client.call("GET", f"{version}/images/json{query(all=False, digests=True)}", "listing images")
+        images = client.call("GET", f"{version}/images/json{query(all=False)}", "listing images")
         containers = client.call("GET", f"{version}/containers/json{query(all=True)}", "listing containers")
     except EngineError as error:
         raise fault_of(error) from None

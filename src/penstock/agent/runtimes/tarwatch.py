@@ -22,6 +22,7 @@ class TarWatch:
         self._head = bytearray()
         self._skip = 0
         self.entries = 0
+        self.astray = ""  # the first entry that lies outside the root, if any
         self.data_entries = 0
         self.whole = False
 
@@ -59,6 +60,10 @@ class TarWatch:
         parts = [part for part in path.split("/") if part not in ("", ".")]
         if parts and parts[0] == self._root:
             del parts[0]
+        elif parts and not self.astray:
+            self.astray = path
+        if ".." in parts:
+            self.astray = self.astray or path
         if not parts:
             return
         self.entries += 1
