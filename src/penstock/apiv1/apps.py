@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from penstock.apiv1.common import Name, Text, Title
+from penstock.apiv1.common import Fault, Name, Text, Title
 from penstock.apiv1.devices import Liveness, Tone
 
 Version = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
@@ -56,14 +56,14 @@ class Release(Struct, frozen=True, kw_only=True):
 
 
 class ReleaseCheck(Struct, frozen=True, kw_only=True):
-    """What a Compose file would become."""
+    """What a Compose file would become. It can be published when there are no `faults`. `name` is what the file calls itself; `restarts` what would
+    happen to each service of the app's newest release."""
 
+    name: str
     services: tuple[str, ...]
-    images: dict[str, str]
-    platforms: tuple[str, ...]
     parameters: tuple[Parameter, ...]
-    irreversible: tuple[str, ...]
-    health_rule: bool
+    faults: tuple[Fault, ...]
+    restarts: dict[str, str]
 
 
 class Publish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

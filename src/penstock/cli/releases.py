@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from rich.text import Text
 
 from penstock.apiv1 import apps as a
+from penstock.apiv1.common import Problem
 from penstock.cli import out
 from penstock.cli.common import COMMON, Common, pairs
 from penstock.cli.fleet import Watch, watched
@@ -93,8 +94,10 @@ def release_check(file: Path, *, app: str = "", common: Common = COMMON) -> int:
         found = client.check(_text(file), app)
     if common.json:
         out.show_json(found)
-        return out.DONE
-    out.say(f"it can be published: {', '.join(found.services)}; runs on {', '.join(found.platforms)}")
+        return out.REFUSED if found.faults else out.DONE
+    if found.faults:
+        return out.complain(Problem(title="Refused", status=422, code="compose-refused", detail=f"{file} cannot be published as it is", faults=found.faults))
+    out.say(f"it can be published: {', '.join(found.services)}")
     _print_parameters(found.parameters)
     return out.DONE
 

@@ -39,7 +39,7 @@ def get_release(call: Call) -> shapes.Release:
 
 def check(call: Call) -> shapes.ReleaseCheck:
     """What a Compose file would become; nothing is stored."""
-    found = releases.check(call.plane, call.actor, call.scope, source=call.body.compose.encode(), app=call.body.app or None)
+    found = releases.check(call.plane, call.actor, call.scope, source=call.body.compose.encode(), app=call.body.app)
     return present.check(found)
 
 
@@ -65,10 +65,10 @@ def preview(call: Call) -> shapes.Preview:
         call.plane,
         call.actor,
         call.scope,
-        app_release=body.release,
+        release=body.release,
         target=target_of(call.plane, call.actor, call.scope, body.target),
         values=body.values,
-        secrets=body.secrets,
+        secrets_given=tuple(body.secrets),
         drift=body.drift,
         soak_s=body.soak_s,
         deadline_s=body.deadline_s,
@@ -175,7 +175,7 @@ def stop_rollout(call: Call) -> Outcome:
 
 def members(call: Call) -> Page[shapes.Member]:
     """The devices of a rollout."""
-    found = deployments.members(
+    found = rollouts.members(
         call.plane,
         call.actor,
         call.scope,

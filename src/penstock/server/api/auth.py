@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penstock.server.actions import sessions, tokens
 from penstock.server.core.errors import Forbidden
@@ -39,6 +39,11 @@ class Asker:
         return self.signed_in.session.csrf if self.signed_in else ""
 
 
+def nobody() -> Asker:
+    """Somebody who brings nothing."""
+    return Asker(NOBODY, EVERYWHERE)
+
+
 def identify(plane: Plane, bearer: str, cookie: str) -> Asker:
     """Who a request's secrets belong to; nobody when it brings none. Raises Unauthenticated when one is brought that is no longer good."""
     if bearer:
@@ -47,10 +52,10 @@ def identify(plane: Plane, bearer: str, cookie: str) -> Asker:
     if cookie:
         found = sessions.who(plane, cookie)
         return Asker(found.actor, found.scope, found)
-    return Asker(NOBODY, EVERYWHERE)
+    return nobody()
 
 
-def bearer_of(connection: ASGIConnection[object, object, object, object]) -> str:
+def bearer_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
     """The bearer token of a request, or empty."""
     scheme, _, secret = connection.headers.get("authorization", "").partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else ""

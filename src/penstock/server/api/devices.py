@@ -8,6 +8,7 @@ from penstock.apiv1 import devices as shapes
 from penstock.apiv1.common import Outcome, Page
 from penstock.server.actions import commands, deployments, enrolments, joins, releases, sites
 from penstock.server.actions import devices as actions
+from penstock.server.actions import timeline as timelines
 from penstock.server.api import present, words
 from penstock.server.api.frame import Answer
 from penstock.server.core.errors import Conflict
@@ -26,7 +27,7 @@ CONCERNS_FROM = 200  # devices looked at, worst first; a fleet with more in need
 def site_names(plane: Plane, actor: Actor, scope: Scope) -> Callable[[str], str]:
     """A function from a site's id to its name."""
     names = {item.site.id: item.site.name for item in sites.list_sites(plane, actor, scope)}
-    return lambda site: names.get(site, site)  # type: ignore[call-overload,no-any-return]
+    return lambda site: names.get(site, site)  # type: ignore[call-overload]
 
 
 def list_joins(call: Call) -> Page[shapes.JoinToken]:
@@ -196,7 +197,7 @@ def accept_review(call: Call) -> Outcome:
 def timeline(call: Call) -> Page[shapes.TimelineItem]:
     """What happened on a device, newest first."""
     kinds = tuple(kind for kind in call.query.kinds.split(",") if kind)
-    found = actions.timeline(call.plane, call.actor, call.scope, device=call.path["device"], cursor=call.query.cursor, limit=call.query.limit, kinds=kinds)
+    found = timelines.timeline(call.plane, call.actor, call.scope, device=call.path["device"], cursor=call.query.cursor, limit=call.query.limit, kinds=kinds)
     return present.page(found, present.entry)
 
 

@@ -139,7 +139,7 @@ class Frame:
 
     async def _serve(self, route: Route, request: Request[Any, Any, Any]) -> Response[Any]:
         public = route.permission == PUBLIC
-        asker = auth.Asker(auth.NOBODY, auth.EVERYWHERE) if public else await self.identify(request)
+        asker = auth.nobody() if public else await self.identify(request)
         if not public:
             if route.permission == SIGNED_IN:
                 access.require(asker.actor, "tokens.own", asker.scope)

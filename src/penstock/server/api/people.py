@@ -55,7 +55,7 @@ def me(call: Call) -> shapes.Me:
 
 def change_password(call: Call) -> Outcome:
     """A new password; every other session ends."""
-    sessions.change_password(call.plane, call.actor, old=call.body.old, new=call.body.new)
+    sessions.change_password(call.plane, call.actor, old=call.body.old, new=call.body.new, keep=call.session)
     return Outcome(said="the password is changed and all other sessions have ended")
 
 

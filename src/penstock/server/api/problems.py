@@ -39,18 +39,20 @@ def make(status: int, code: str, detail: str, *, field: str = "", remedy: str = 
     return Problem(title=HTTPStatus(status).phrase, status=status, code=code, detail=detail, field=field, remedy=remedy, faults=faults)
 
 
+def of_fault(fault: object) -> Fault:
+    """One fault of a document, with its place."""
+    return Fault(
+        path=str(getattr(fault, "path", "")),
+        why=str(getattr(fault, "why", fault)),
+        remedy=str(getattr(fault, "remedy", "")),
+        line=int(getattr(fault, "line", 0) or 0),
+        column=int(getattr(fault, "column", 0) or 0),
+    )
+
+
 def of_refusal(refused: Refused) -> Problem:
     """A domain refusal as a problem. Faults of a Compose file keep their line and column."""
-    faults = tuple(
-        Fault(
-            path=str(getattr(fault, "path", "")),
-            why=str(getattr(fault, "why", fault)),
-            remedy=str(getattr(fault, "remedy", "")),
-            line=int(getattr(fault, "line", 0) or 0),
-            column=int(getattr(fault, "column", 0) or 0),
-        )
-        for fault in refused.faults
-    )
+    faults = tuple(of_fault(fault) for fault in refused.faults)
     return make(STATUS.get(refused.kind, 422), refused.code, refused.why, field=refused.field, remedy=refused.remedy, faults=faults)
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
-from penstock.server.api import apps, devices, queries
+from penstock.server.api import apps, devices, problems, queries
 from penstock.server.core.errors import Invalid
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, faults_of, read, told
 
@@ -59,7 +59,9 @@ def publish(ask: Ask) -> Show | Go:
         if not form["compose"].strip():
             raise Invalid("compose-empty", "there is no Compose file here yet", field="compose", remedy="choose a file or paste its text")
         if ask.first("do") == "check":
-            return _publish(form, checked=ask.ask(apps.check, body=read(a.Check, {"compose": form["compose"], "app": form["app"]})))
+            found = ask.ask(apps.check, body=read(a.Check, {"compose": form["compose"], "app": form["app"]}))
+            bad = problems.make(422, "compose-refused", "the Compose file cannot be published as it is", faults=found.faults) if found.faults else None
+            return _publish(form, bad, checked=None if bad else found)
         made = ask.ask(apps.publish, body=read(a.Publish, form))
     except PAGE_FAULTS as fault:
         return _publish(form, told(fault))
@@ -157,9 +159,8 @@ def deploy(ask: Ask) -> Show | Go:
 
 def deployments(ask: Ask) -> Show:
     """Every deployment and how far it is."""
-    state = ask.query.get("state", "standing")
-    state = state if state in ("standing", "withdrawn") else "standing"
-    return Show("deployments.html", {"items": ask.ask(apps.list_deployments, query=queries.Deployments(state=state)).items, "state": state})
+    query = queries.Deployments(state="withdrawn" if ask.query.get("state") == "withdrawn" else "standing")
+    return Show("deployments.html", {"items": ask.ask(apps.list_deployments, query=query).items, "state": query.state})
 
 
 def deployment(ask: Ask) -> Show:

@@ -167,7 +167,7 @@ class Web:
 
     async def serve(self, page: Page, request: Request[Any, Any, Any]) -> Response[bytes]:
         """The whole way of one request for a page. Every fault becomes a page."""
-        asker = auth.Asker(auth.NOBODY, auth.EVERYWHERE)
+        asker = auth.nobody()
         try:
             cookie = request.cookies.get(auth.COOKIE, "")
             if page.permission != api.PUBLIC:
@@ -274,9 +274,7 @@ class Web:
 
     def not_found(self) -> Response[bytes]:
         """There is no such page."""
-        return self._problem(
-            problems.make(404, "no-such-page", "there is no such page", remedy="go to the fleet and look from there"), auth.Asker(auth.NOBODY, auth.EVERYWHERE)
-        )
+        return self._problem(problems.make(404, "no-such-page", "there is no such page", remedy="go to the fleet and look from there"), auth.nobody())
 
 
 def _drop(response: Response[Any], name: str) -> None:
