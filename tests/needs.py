@@ -118,6 +118,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "docker": _all(_root, _programs("dockerd", "docker", "containerd", "runc", "ip", "iptables", "setpriv")),
     "podman": _all(_root, _programs("podman", "conmon", "runc", "ip", "iptables", "setpriv", "nsenter", "unshare"), _unshare("-m")),
     "skopeo": _programs("skopeo"),
+    "docker-compose": _programs("docker-compose"),
     "chromium": _programs("chromium"),
     "qemu-arm": _programs("qemu-arm-static"),
     "qemu-aarch64": _programs("qemu-aarch64-static"),

@@ -12,7 +12,7 @@ import json
 from urllib.parse import parse_qs, quote
 
 from penstock.server.api.blobs import Receive, Scope, Send, header, respond
-from penstock.server.core.oci import OciError
+from penstock.server.core.oci import OciError, check_digest
 
 PAGE = 100
 MAX_PAGE = 1000

@@ -277,7 +277,9 @@ def _annotations(plain: dict[str, Any], where: str) -> dict[str, str]:
 
 
 def _descriptors(plain: dict[str, Any], key: str) -> tuple[Descriptor, ...]:
-    found = plain.get(key) or []
+    found = plain.get(key)
+    if found is None:
+        return ()  # Go writes an empty list as null
     if not isinstance(found, list):
         raise OciError(f"{key} is no list")
     if len(found) > MAX_REFERENCES:
