@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -32,8 +33,8 @@ class Script:
 
     def __init__(self, engine=(), fetch=(), calls=(), at_end=None) -> None:
         self.engine, self.fetch, self.calls = list(engine), list(fetch), list(calls)
-        self.ends: list[tuple[object, object]] = []
-        self.asked: list[object] = []
+        self.ends: list[tuple[Any, Any]] = []
+        self.asked: list[Any] = []
         self.told: list[int] = []
         self.at_end = at_end or (lambda work, outcome: None)
         self.is_busy = False
@@ -108,7 +109,7 @@ def run(loop):
 
 def test_engine_works_are_carried_out_one_after_the_other():
     works = [LOOK, Observe(Ask("dev_y"))]
-    brain = Script(engine=works, at_end=lambda *_: end() if len(brain.ends) == 2 else None)
+    brain: Script = Script(engine=works, at_end=lambda *_: end() if len(brain.ends) == 2 else None)
     assert run(loop_of(brain)) == 0
     assert [work.ask.device for work, _ in brain.ends] == ["dev_x", "dev_y"]
     assert all(outcome == EngineDone(ok=True, why="looked") for _, outcome in brain.ends)
@@ -123,7 +124,7 @@ def test_engine_works_are_carried_out_one_after_the_other():
     ],
 )
 def test_a_child_that_fails_is_an_outcome(job, code, words):
-    brain = Script(engine=[LOOK], fetch=[Fetch(BLOBS, "t")], at_end=lambda *_: end() if len(brain.ends) == 2 else None)
+    brain: Script = Script(engine=[LOOK], fetch=[Fetch(BLOBS, "t")], at_end=lambda *_: end() if len(brain.ends) == 2 else None)
     run(loop_of(brain, engine=lambda work: job, fetch=lambda work, at: job))
     for _, outcome in brain.ends:
         assert isinstance(outcome, (EngineDone, FetchDone))
@@ -217,7 +218,7 @@ def test_answers_and_their_absence_reach_the_brain(plane):
     server, authority = plane
     server.hold.set()
     confirmed: list[int] = []
-    brain = Script(calls=[POLL, Call("report", "POST", "/d/v1/report", {}, b"x")], at_end=lambda *_: end() if len(brain.ends) == 2 else None)
+    brain: Script = Script(calls=[POLL, Call("report", "POST", "/d/v1/report", {}, b"x")], at_end=lambda *_: end() if len(brain.ends) == 2 else None)
     loop = loop_of(brain, Endpoint(server.url, (authority.pem,)))
     loop.checked_in = lambda: confirmed.append(1)
     run(loop)
@@ -245,7 +246,7 @@ def test_a_held_poll_is_given_up_when_there_is_something_to_say(plane):
     run(loop_of(brain, Endpoint(server.url, (authority.pem,))))
     server.hold.set()
     assert brain.drops == 1
-    assert [(work.kind, outcome.status) for work, outcome in brain.ends] == [("report", 200)]  # type: ignore[attr-defined]
+    assert [(work.kind, outcome.status) for work, outcome in brain.ends] == [("report", 200)]
 
 
 def test_certificates_are_judged_at_the_devices_own_time_when_the_clock_is_off(plane):
