@@ -1,0 +1,466 @@
+"""The brain's life of a change, end to end on the stage: every bullet of going back, drift, order, commands, storage."""
+
+from __future__ import annotations
+
+from penstock.agent.work import Answer, Local
+from penstock.rules.observed import ObservedContainer
+from penstock.wire.types import content_digest
+
+from tests.agent.stage import DEVICE, Stage, config_of, simple
+from tests.agent.tinyengine import Act
+
+
+def deployed(version: str = "1", **fields) -> Stage:
+    stage = Stage()
+    stage.want(simple(version, **fields))
+    stage.run(60)
+    return stage
+
+
+def test_a_first_deployment_is_fetched_applied_seen_and_soaked():
+    stage = deployed()
+    assert stage.running() == {"line-db-1": "db", "line-web-1": "web1"}
+    assert [one.verdict for one in stage.plane.receipts()] == ["soaked"]
+    assert stage.app()["phase"] == "soaked"
+    assert stage.app()["version"] == "1"
+
+
+def test_at_rest_nothing_is_written_and_nothing_restarted():
+    stage = deployed()
+    stage.run(60)
+    writes, did = stage.disk.changes, list(stage.engine.did)
+    stage.run(4 * 3600)
+    assert stage.disk.changes == writes
+    assert stage.engine.did == did
+
+
+def test_an_update_leaves_unchanged_services_alone():
+    stage = deployed()
+    before = next(box for box in stage.engine.boxes.values() if box.order.service.name == "db")
+    stage.want(simple("2"))
+    stage.run(120)
+    assert stage.running() == {"line-db-1": "db", "line-web-1": "web2"}
+    assert before.starts == 1
+    assert before.id in stage.engine.boxes
+    assert [one.verdict for one in stage.plane.receipts()] == ["soaked", "soaked"]
+    back = stage.app()["way_back"]
+    assert back["ok"]
+    assert back["version"] == "1"
+
+
+def test_a_release_that_never_gets_healthy_goes_back_by_itself_with_its_data_and_without_the_plane():
+    stage = deployed("1", policy="snapshot")
+    stage.engine.volumes["line_data"]["file"] = "kept"
+    stage.engine.acts[config_of("web2")] = Act(healthy_after_ms=-1, writes=("file", "spoiled"))
+    stage.want(simple("2", policy="snapshot"))
+    stage.run(3)
+    stage.plane.up = False
+    stage.run(10)
+    assert stage.engine.volumes["line_data"]["file"] == "spoiled"
+    stage.run(60)
+    assert stage.running() == {"line-db-1": "db", "line-web-1": "web1"}
+    assert stage.engine.volumes["line_data"]["file"] == "kept"
+    assert stage.app()["phase"] == "failed"
+    stage.plane.up = True
+    stage.run(900)
+    last = stage.plane.receipts()[-1]
+    assert last.verdict == "failed-reverted"
+    assert "not healthy within 20 s" in last.why
+    assert stage.running()["line-web-1"] == "web1"  # not tried again under the same leave
+
+
+def test_a_refused_release_is_tried_again_under_another_leave():
+    stage = deployed()
+    stage.engine.acts[config_of("web2")] = Act(healthy_after_ms=-1)
+    stage.want(simple("2"))
+    stage.run(120)
+    assert stage.running()["line-web-1"] == "web1"
+    stage.engine.acts.clear()
+    stage.want(simple("2"))
+    stage.run(120)
+    assert stage.running()["line-web-1"] == "web2"
+    assert stage.plane.receipts()[-1].verdict == "soaked"
+
+
+def test_a_first_installation_that_fails_leaves_nothing_but_volumes_that_held_data():
+    stage = Stage()
+    stage.engine.volumes["line_data"] = {"old": "data"}
+    stage.engine.acts[config_of("web1")] = Act(healthy_after_ms=-1)
+    stage.want(simple("1", policy="compatible"))
+    stage.run(120)
+    assert stage.engine.boxes == {}
+    assert stage.engine.networks == {}
+    assert stage.engine.images == {}
+    assert stage.engine.volumes == {"line_data": {"old": "data"}}
+    assert stage.plane.receipts()[-1].verdict == "failed-unchanged"
+
+
+def test_a_first_installation_that_fails_removes_the_volumes_it_made():
+    stage = Stage()
+    stage.engine.acts[config_of("web1")] = Act(healthy_after_ms=-1, writes=("a", "b"))
+    stage.want(simple("1", policy="compatible"))
+    stage.run(120)
+    assert stage.engine.volumes == {}
+
+
+def test_a_container_that_cannot_start_fails_the_change_at_once():
+    stage = deployed()
+    stage.engine.acts[config_of("web2")] = Act(start_fails="no such command")
+    stage.want(simple("2"))
+    stage.run(15)
+    assert stage.running()["line-web-1"] == "web1"
+    assert "no such command" in stage.plane.receipts()[-1].why
+
+
+def test_a_crash_after_the_start_goes_back_after_a_few_tries():
+    stage = deployed()
+    stage.engine.acts[config_of("web2")] = Act(exit_after_ms=100, exit_code=3)
+    stage.want(simple("2"))
+    stage.run(60)
+    assert stage.running()["line-web-1"] == "web1"
+    assert "exit code 3" in stage.plane.receipts()[-1].why
+
+
+def test_without_leave_it_fetches_and_does_not_apply():
+    stage = deployed()
+    stage.want(simple("2"), leave=False)
+    stage.run(300)
+    assert stage.running()["line-web-1"] == "web1"
+    assert stage.app()["phase"] == "waiting"
+    assert "leave" in stage.app()["why"]
+    assert any("web2" in tag for _, tags in stage.engine.images.values() for tag in tags)
+
+
+def test_a_leave_that_lapses_while_the_device_is_dark_opens_nothing():
+    stage = deployed()
+    stage.want(simple("2"), leave=False)
+    stage.plane.leave("line", content_digest(simple("2")), span_ms=30_000)
+    stage.engine.down = "the socket is gone"
+    stage.run(20)
+    stage.plane.up = False
+    stage.run(100)
+    stage.engine.down = ""
+    stage.run(600)
+    assert stage.running()["line-web-1"] == "web1"
+    assert stage.app()["phase"] in ("waiting", "fetching")
+
+
+def test_a_person_goes_back_and_it_stays_so_until_the_plane_agrees():
+    stage = deployed()
+    stage.want(simple("2"))
+    stage.run(120)
+    stage.plane.up = False
+    reply = stage.brain.local(Local("revert", "line", by="bea"), stage.now())
+    assert reply.ok, reply.why
+    stage.run(60)
+    assert stage.running()["line-web-1"] == "web1"
+    stage.plane.up = True
+    stage.want(simple("2"))  # a fresh leave does not overrule the person
+    stage.run(900)
+    assert stage.running()["line-web-1"] == "web1"
+    assert stage.app()["pinned"]
+    last = stage.plane.receipts()[-1]
+    assert (last.kind, last.cause, last.by, last.verdict) == ("revert", "local", "bea", "soaked")
+    stage.plane.order("accept-pin", app="line")
+    stage.run(200)
+    assert not stage.app()["pinned"]
+    assert stage.plane.bodies("command-outcome")[-1].outcome == "done"
+
+
+def test_a_person_takes_back_a_change_that_is_still_soaking():
+    stage = deployed("1", policy="snapshot")
+    stage.engine.volumes["line_data"]["file"] = "kept"
+    stage.engine.acts[config_of("web2")] = Act(writes=("file", "new"))
+    stage.want(simple("2", policy="snapshot", soak_s=1000))
+    stage.run(30)
+    assert stage.app()["phase"] == "confirmed"
+    reply = stage.brain.local(Local("revert", "line", by="bea"), stage.now())
+    assert reply.ok
+    stage.run(60)
+    assert stage.running()["line-web-1"] == "web1"
+    assert stage.engine.volumes["line_data"]["file"] == "kept"
+    assert stage.app()["pinned"]
+    assert stage.plane.receipts()[-1].by == "bea"
+
+
+def test_going_back_after_the_soak_restores_the_copy_and_can_itself_go_back():
+    stage = deployed("1", policy="snapshot")
+    stage.engine.volumes["line_data"]["file"] = "one"
+    stage.engine.acts[config_of("web2")] = Act(writes=("file", "two"))
+    stage.want(simple("2", policy="snapshot"))
+    stage.run(120)
+    assert stage.engine.volumes["line_data"]["file"] == "two"
+    stage.engine.acts[config_of("web1")] = Act(healthy_after_ms=-1)
+    stage.brain.local(Local("revert", "line", by="bea"), stage.now())
+    stage.run(10)
+    assert stage.engine.volumes["line_data"]["file"] == "one"
+    stage.run(120)
+    assert stage.running()["line-web-1"] == "web2"
+    assert stage.engine.volumes["line_data"]["file"] == "two"
+
+
+def test_a_newer_release_before_the_soak_does_not_become_the_way_back():
+    stage = deployed("1", policy="snapshot")
+    stage.engine.volumes["line_data"]["file"] = "one"
+    stage.engine.acts[config_of("web2")] = Act(writes=("file", "two"))
+    stage.want(simple("2", policy="snapshot", soak_s=5000))
+    stage.run(60)
+    stage.engine.acts[config_of("web3")] = Act(healthy_after_ms=-1, writes=("file", "three"))
+    stage.want(simple("3", policy="snapshot"))
+    stage.run(120)
+    assert stage.running()["line-web-1"] == "web1"
+    assert stage.engine.volumes["line_data"]["file"] == "one"
+    assert [one.verdict for one in stage.plane.receipts()] == ["soaked", "superseded", "failed-reverted"]
+
+
+def test_irreversible_data_is_never_taken_back_by_the_machine():
+    stage = deployed("1", policy="irreversible")
+    stage.engine.acts[config_of("web2")] = Act(healthy_after_ms=-1)
+    stage.want(simple("2", policy="irreversible"))
+    stage.run(120)
+    assert stage.running()["line-web-1"] == "web2"
+    assert stage.plane.receipts()[-1].verdict == "failed-left"
+    assert "irreversible" in stage.plane.receipts()[-1].why
+
+
+def test_what_was_pruned_is_brought_back_from_the_own_copies():
+    stage = deployed()
+    stage.engine.acts[config_of("web2")] = Act(healthy_after_ms=-1)
+    stage.want(simple("2"))
+    stage.run(4)
+    stage.plane.up = False
+    stage.engine.prune_all()
+    stage.run(90)
+    assert stage.running()["line-web-1"] == "web1"
+
+
+def test_no_way_back_is_said_and_the_change_refused():
+    stage = deployed()
+    stage.want(simple("2"))
+    stage.run(120)
+    stage.blobs.blobs.clear()
+    stage.engine.prune_all()
+    stage.plane.have_blobs = False
+    stage.run(120)
+    assert not stage.app()["way_back"]["ok"]
+    reply = stage.brain.local(Local("revert", "line", by="bea"), stage.now())
+    assert not reply.ok
+    assert "no way back" in reply.why
+
+
+def test_withdrawal_removes_in_order_and_keeps_volumes():
+    stage = deployed("1", policy="compatible")
+    stage.engine.volumes["line_data"]["file"] = "kept"
+    stage.want()
+    stage.run(120)
+    assert stage.engine.boxes == {}
+    assert stage.engine.networks == {}
+    assert stage.engine.volumes == {"line_data": {"file": "kept"}}
+    assert stage.plane.receipts()[-1].kind == "uninstall"
+    assert stage.plane.bodies("observation")[-1].app.removed
+    assert stage.status()["apps"] == []
+
+
+def test_withdrawal_without_leave_waits():
+    stage = deployed()
+    stage.want()
+    stage.plane.leaves = []
+    stage.run(200)
+    assert len(stage.running()) == 2
+
+
+def test_a_stopped_container_is_started_again():
+    stage = deployed()
+    box = next(box for box in stage.engine.boxes.values() if box.order.service.name == "web")
+    box.state, box.exit_code = "exited", 137
+    stage.run(90)
+    assert "line-web-1" in stage.running()
+    assert len(stage.plane.receipts()) == 1  # starting is no change
+
+
+def test_a_stopped_container_is_only_reported_where_the_deployment_says_so():
+    stage = deployed("1", drift="report")
+    box = next(box for box in stage.engine.boxes.values() if box.order.service.name == "web")
+    box.state, box.exit_code = "exited", 137
+    stage.run(200)
+    assert "line-web-1" not in stage.running()
+    assert stage.app()["drift"]
+
+
+def test_a_removed_container_is_made_again():
+    stage = deployed()
+    box = next(box for box in stage.engine.boxes.values() if box.order.service.name == "web")
+    del stage.engine.boxes[box.id]
+    stage.run(90)
+    assert "line-web-1" in stage.running()
+
+
+def test_other_settings_are_explained_and_corrected_with_a_receipt():
+    stage = deployed()
+    box = next(box for box in stage.engine.boxes.values() if box.order.service.name == "web")
+    box.settings_changed = {"user": "root"}
+    stage.run(120)
+    receipt = stage.plane.receipts()[-1]
+    assert (receipt.kind, receipt.cause, receipt.verdict) == ("recreate", "drift", "done")
+    assert "user" in stage.plane.bodies("event")[-1].why or any("web user" in one.why for one in stage.plane.bodies("event"))
+    fresh = next(box for box in stage.engine.boxes.values() if box.order.service.name == "web")
+    assert fresh.id != box.id
+
+
+def test_strangers_with_our_labels_are_named_and_left_alone():
+    stage = deployed()
+    stage.engine.strangers.append(ObservedContainer("f" * 64, "copycat", "running", "sha256:0", labels={"penstock.device": DEVICE, "penstock.app": "line"}))
+    stage.run(120)
+    assert "copycat" in stage.status()["observation"]["strangers"][0]
+    assert any("copycat" in item["seen"] for item in stage.app()["drift"])
+    assert len(stage.plane.receipts()) == 1
+
+
+def test_a_name_that_is_taken_is_said_and_left_alone():
+    stage = Stage()
+    stage.engine.strangers.append(ObservedContainer("f" * 64, "line-web-1", "running", "sha256:0"))
+    stage.want(simple("1"))
+    stage.run(120)
+    assert stage.engine.boxes == {}
+    assert "line-web-1" in stage.plane.receipts()[-1].why
+
+
+def test_after_a_reboot_without_network_everything_starts_again():
+    stage = deployed()
+    stage.plane.up = False
+    stage.reboot()
+    stage.run(60)
+    assert stage.running() == {"line-db-1": "db", "line-web-1": "web1"}
+
+
+def test_commands_are_done_once_with_an_outcome():
+    stage = deployed()
+    stage.plane.order("restart", app="line", service="web")
+    stage.plane.order("logs", app="line", service="web")
+    stage.plane.order("inspect", app="line", service="nope")
+    stage.plane.order("refresh")
+    stage.run(200)
+    outcomes = {one.verb: one for one in stage.plane.bodies("command-outcome")}
+    assert {verb: one.outcome for verb, one in outcomes.items()} == {"restart": "done", "logs": "done", "inspect": "failed", "refresh": "done"}
+    assert outcomes["logs"].output == "hello"
+    assert stage.engine.did.count("restart line-web-1") == 1
+    stage.run(900)
+    assert len(stage.plane.bodies("command-outcome")) == 4
+
+
+def test_a_command_from_afar_goes_back():
+    stage = deployed()
+    stage.want(simple("2"))
+    stage.run(120)
+    stage.plane.order("revert", app="line")
+    stage.run(120)
+    assert stage.running()["line-web-1"] == "web1"
+    assert stage.plane.bodies("command-outcome")[-1].outcome == "done"
+    assert not stage.app()["pinned"]
+
+
+def test_a_command_that_lapsed_is_refused():
+    stage = deployed()
+    stage.plane.up = False
+    stage.plane.order("restart", span_ms=10_000, app="line", service="web")
+    stage.run(100)
+    stage.plane.up = True
+    stage.run(900)
+    assert stage.plane.bodies("command-outcome")[-1].outcome == "refused"
+    assert "restart line-web-1" not in stage.engine.did
+
+
+def test_unwritable_storage_stops_changes_and_nothing_else():
+    stage = deployed()
+    stage.disk.broken = "input/output error"
+    stage.want(simple("2"))
+    stage.run(300)
+    assert stage.running()["line-web-1"] == "web1"
+    assert any("storage" in one for one in stage.status()["alarms"])
+    stage.disk.broken = ""
+    stage.run(300)
+    assert stage.running()["line-web-1"] == "web2"
+
+
+def test_after_a_reboot_on_an_unwritable_disk_what_should_run_is_started():
+    stage = deployed()
+    stage.disk.broken = "read-only file system"
+    stage.reboot()
+    stage.run(120)
+    assert stage.running() == {"line-db-1": "db", "line-web-1": "web1"}
+
+
+def test_a_device_set_apart_changes_nothing_and_keeps_running():
+    stage = deployed()
+    stage.plane.status = Answer(403, {}, b'{"code":"device-quarantined","detail":"two devices speak with one voice"}')
+    stage.run(300)
+    assert len(stage.running()) == 2
+    assert any("two devices" in one for one in stage.status()["alarms"])
+    stage.plane.status = None
+    stage.run(700)
+    assert not stage.status()["quarantined"]
+
+
+def test_any_answer_of_the_server_leaves_what_runs_alone():
+    for status in (200, 204, 301, 400, 401, 403, 404, 410, 418, 429, 500, 503):
+        for body in (b"", b"{}", b"[]", b"\xff", b'{"desired":"{}"}'):
+            stage = deployed()
+            did = list(stage.engine.did)
+            stage.plane.status = Answer(status, {"retry-after": "7", "etag": "x", "penstock-poll": "0"}, body)
+            stage.run(120)
+            assert stage.engine.did == did, (status, body)
+            assert len(stage.running()) == 2
+
+
+def test_a_raised_epoch_voids_leaves_and_offers_the_log_again():
+    stage = deployed()
+    stage.want(simple("2"), leave=False)
+    stage.run(100)
+    stage.plane.raise_epoch()
+    stage.plane.generation = 0
+    stage.plane.seq, stage.plane.head, stage.plane.entries = 0, "", []
+    stage.want(simple("2"))
+    stage.run(300)
+    assert stage.running()["line-web-1"] == "web2"
+    assert stage.plane.entries[0].seq == 1
+    assert [entry.seq for entry in stage.plane.entries] == list(range(1, len(stage.plane.entries) + 1))
+
+
+def test_a_clock_in_1970_still_deploys_once_the_plane_has_given_the_time():
+    stage = Stage()
+    stage.wall_offset = -stage.mono
+    stage.clock = "untrusted"
+    stage.brain = stage.start()
+    stage.want(simple("1"))
+    stage.run(120)
+    assert len(stage.running()) == 2
+    assert stage.plane.receipts()[-1].started_ms > 1_700_000_000_000
+
+
+def test_a_clock_in_1970_without_the_plane_changes_nothing():
+    stage = deployed()
+    stage.want(simple("2"), leave=False)
+    stage.run(100)
+    stage.plane.leave("line", content_digest(simple("2")), span_ms=10_000_000_000)
+    stage.engine.down = "gone"
+    stage.run(70)
+    stage.plane.up = False
+    stage.engine.down = ""
+    stage.boot = "boot-2"
+    stage.wall_offset, stage.clock = -stage.mono, "untrusted"
+    stage.start()
+    stage.run(600)
+    assert stage.running()["line-web-1"] == "web1"
+    assert "clock" in stage.app()["why"]
+
+
+def test_an_engine_that_does_not_answer_is_waited_for():
+    stage = deployed()
+    stage.engine.down = "connection refused"
+    stage.run(600)
+    assert stage.disk.changes < 100
+    assert any("connection refused" in one for one in stage.status()["alarms"])
+    stage.engine.down = ""
+    stage.run(120)
+    assert stage.app()["phase"] == "soaked"
+    assert len(stage.plane.receipts()) == 1
