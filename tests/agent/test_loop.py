@@ -152,7 +152,7 @@ def plane(tmp_path_factory):
         return 200, {"ETag": "e"}, b"{}"
 
     with HttpsServer(authority.leaf(), handler) as server:
-        server.hold = hold  # type: ignore[attr-defined]
+        server.hold = hold
         yield server, authority
         hold.set()
 

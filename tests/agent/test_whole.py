@@ -124,7 +124,8 @@ def test_the_whole_way(plane, server, authority, device, docker, images):
 
 
 def test_local_commands_without_an_agent_say_what_to_do(plane, server, authority, device):
-    for words in (("status",), ("why",), ("log",), ("revert", "x", "--yes"), ("poll",)):
+    every: tuple[tuple[str, ...], ...] = (("status",), ("why",), ("log",), ("revert", "x", "--yes"), ("retry", "x"), ("poll",))
+    for words in every:
         assert "penstock-agent enroll" in device.do(*words, status=4)
     plane.auto_approve = False
     out = device.do("enroll", plane.join(server.url, authority.pem), "--no-wait", "--name", "a", status=1)
@@ -136,9 +137,10 @@ def test_local_commands_without_an_agent_say_what_to_do(plane, server, authority
     assert "systemctl start" in device.do("revert", "x", "--yes", status=3)
     assert "enrolled already" in device.do("enroll", status=1)
     assert device.do("version").startswith("0.")
-    for words in (("explode",), ("status", "x"), ("log", "-n", "many"), ("revert",), ("status", "--nonsense")):
+    wrong: tuple[tuple[str, ...], ...] = (("explode",), ("status", "x"), ("log", "-n", "many"), ("revert",), ("status", "--nonsense"))
+    for words in wrong:
         assert "see: penstock-agent" in device.do(*words, status=2)
-    for name in ("enroll", "run", "status", "why", "revert", "log", "poll", "uninstall", "version"):
+    for name in ("enroll", "run", "status", "why", "revert", "retry", "log", "poll", "uninstall", "version"):
         assert device.do(name, "--help").startswith("usage:")
     device.start()
     device.wait_up()

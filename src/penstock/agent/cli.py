@@ -40,6 +40,7 @@ usage: penstock-agent COMMAND [options]
   status                  what runs here, and how it stands
   why [APP]               why it is so: every wait and refusal as a sentence
   revert APP              go back to the last release that proved itself here
+  retry APP               let a release that failed here be tried again
   log                     what happened here, newest last
   poll                    ask the control plane now
   uninstall               take the agent off this device; containers run on
@@ -83,6 +84,11 @@ Goes back to the newest release of the app that proved itself on this device, da
 Works without the control plane. The app then stays there until the control plane agrees.
 
   --yes             do not ask first
+""",
+    "retry": """\
+usage: penstock-agent retry APP
+
+Lets a release that failed or was taken back here be tried again. It still needs its leave from the control plane.
 """,
     "log": """\
 usage: penstock-agent log [-n COUNT] [--follow] [--json]
@@ -314,14 +320,21 @@ def _written_down(places: Places, fault: NotRunning) -> dict[str, Any]:
         phase = change.stage if change is not None else ("settled" if memory.running else "removed")
         apps.append({"app": memory.app, "version": release.version if release is not None else "", "phase": phase, "why": standing, "way_back": back})
     if book is not None:
-        data.update(epoch=book.epoch, generation=book.held.generation, alarms=[book.quarantined] if book.quarantined else [])
+        data.update(epoch=book.epoch, generation=book.held.generation, quarantined=book.quarantined)
     return {**data, "apps": apps}
 
 
 def _why(arguments: Sequence[str]) -> int:
     given, places = _given(arguments, {}, (0, 1))
     data = _ask(places, verb="why", app=given.words[0] if given.words else "")
-    return _show(given, data, lambda one: [str(line) for line in one.get("sentences") or [one["why"]]])
+
+    def lines(one: dict[str, Any]) -> list[str]:
+        said = [f"alarm: {alarm}" for alarm in one.get("alarms", ())]
+        for sentences in one.get("apps", {}).values():
+            said += [str(sentences[0]), *(f"  {sentence}" for sentence in sentences[1:])]
+        return said or [str(one["why"])]
+
+    return _show(given, data, lines)
 
 
 def _revert(arguments: Sequence[str]) -> int:
@@ -334,6 +347,11 @@ def _revert(arguments: Sequence[str]) -> int:
         _sure(given, f"{app} goes back from {apps[app].get('version') or 'nothing'} to {aim}; its services stop meanwhile.")
     data = _ask(places, verb="revert", app=app)
     return _show(given, data, lambda one: [one["why"]])
+
+
+def _retry(arguments: Sequence[str]) -> int:
+    given, places = _given(arguments, {}, (1, 1))
+    return _show(given, _ask(places, verb="retry", app=given.words[0]), lambda one: [one["why"]])
 
 
 def _poll(arguments: Sequence[str]) -> int:
@@ -427,6 +445,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "status": _status,
     "why": _why,
     "revert": _revert,
+    "retry": _retry,
     "log": _log,
     "poll": _poll,
     "uninstall": _uninstall,

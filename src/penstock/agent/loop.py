@@ -262,7 +262,7 @@ class Loop:
         """For the control socket: the brain's answer, and in a status what only the running process knows."""
         reply = self._brain.local(request, self._clock.now())
         if request.verb == "status" and reply.ok:
-            reply.data.update(pid=os.getpid(), address=self._link.address(), link=self._trouble, children=len(self._children))
+            reply.data.update(pid=os.getpid(), address=self._link.address(), children=len(self._children))
         return reply
 
     # --- bringing outcomes back -------------------------------------------------------------------------------------

@@ -49,6 +49,8 @@ def status(data: dict[str, Any]) -> list[str]:
     elif data.get("version"):
         lines.append(f"agent     {data['version']}, process {data.get('pid', '?')}")
     lines.append("plane     " + _plane(data))
+    if data.get("quarantined"):
+        lines.append(f"apart     {data['quarantined']}")
     if data.get("generation"):
         lines.append(f"desired   generation {data['generation']}, epoch {data.get('epoch', 1)}")
     lines += [f"alarm     {alarm}" for alarm in data.get("alarms", ())]
@@ -63,12 +65,22 @@ def status(data: dict[str, Any]) -> list[str]:
 
 
 def _plane(data: dict[str, Any]) -> str:
-    trouble = str(data.get("link") or data.get("plane_why") or "")
     if not data.get("running", True):
         return "not asked"
-    if trouble:
-        return f"not reached: {trouble}"
-    return str(data.get("address") or "between two polls")
+    link = data.get("link", {})
+    ago = int(link.get("last_ok_s_ago", -1))
+    last = f"last heard {span(ago)} ago" if ago >= 0 else "not heard since the agent started"
+    if link.get("why"):
+        return f"{last}; {link['why']}"
+    return f"{data.get('address') or 'between two connections'}, {last}"
+
+
+def span(seconds: int) -> str:
+    """A length of time for people, in its largest unit."""
+    for length, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
 
 
 def _services(app: dict[str, Any]) -> str:
