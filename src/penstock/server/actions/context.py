@@ -86,6 +86,8 @@ class Plane:
     addresses: tuple[str, ...] = ()
     authorities: tuple[str, ...] = ()  # PEM certificates that devices need to trust the addresses; empty: the system's
     started_ms: int = 0
+    poll_s: int = 60  # the setting, kept here for the hot path
+    complain: Callable[[str, BaseException], None] = lambda _what, _fault: None  # an unexpected fault, for the log
     poke: Callable[[str], None] = lambda _: None
     dirty: set[str] = field(default_factory=set)  # devices whose reports a rollout should look at
     dirty_lock: threading.Lock = field(default_factory=threading.Lock)

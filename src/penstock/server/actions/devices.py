@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from penstock.server.actions import projections, rollouts, states
 from penstock.server.actions.context import Plane, bounded, make_cursor, note, read_cursor, refresh
-from penstock.server.actions.settings import read as read_settings
+from penstock.server.actions.planesettings import read as read_settings
 from penstock.server.core.access import require
 from penstock.server.core.errors import Conflict, Invalid, missing
 from penstock.server.core.liveness import judge

@@ -6,7 +6,7 @@ Owns how long things are kept. Receipts, commands' outcomes and the plane's even
 from __future__ import annotations
 
 from penstock.server.actions.context import Plane, note
-from penstock.server.actions.settings import read as read_settings
+from penstock.server.actions.planesettings import read as read_settings
 from penstock.server.core.liveness import judge
 from penstock.server.core.model import SYSTEM
 from penstock.server.effects.live import Note
@@ -79,6 +79,7 @@ def load_fleet(plane: Plane) -> int:
     def work(tx: Tx) -> int:
         known = status.known(tx)
         plane.fleet.refresh((one.id, one.name, one.site, one.state, one.why, one.key_epoch, one.etag, one.pending, one.seen_ms) for one in known)
+        plane.poll_s = read_settings(plane, tx).poll_s
         plane.reviewing |= set(devices.in_review(tx))
         return len(known)
 

@@ -5,8 +5,13 @@ Owns the reading of the documents that `core.images` makes a pinned image of. Ne
 
 from __future__ import annotations
 
+from penstock.server.actions.catalog import remember
+from penstock.server.actions.context import Plane
 from penstock.server.core.images import MAX_VARIANTS, Documents, Wanted, is_image
 from penstock.server.core.oci import DOCKER_CONFIG, OCI_CONFIG, Content, read_manifest
+from penstock.server.core.release import load
+from penstock.server.store import releases
+from penstock.server.store.db import Tx
 
 MAX_CONFIG = 4 * 1024 * 1024  # bytes
 
@@ -30,3 +35,19 @@ def find(content: Content, where: Wanted) -> Documents | None:
             if size is not None and size == inner.config.size <= MAX_CONFIG:
                 parts[inner.config.digest] = content.read(inner.config.digest, 0, size)
     return Documents(top, parts)
+
+
+def pinned(plane: Plane, digest: str) -> bool:
+    """Whether a published release names this blob or manifest."""
+    known: frozenset[str] = remember(plane, ("pinned", plane.db.view(lambda tx: len(releases.versions(tx)))), lambda: plane.db.view(_pinned))
+    return digest in known
+
+
+def _pinned(tx: Tx) -> frozenset[str]:
+    found: set[str] = set()
+    for row in releases.of_app(tx):
+        for image in load(row.document).images:
+            found.add(image.index)
+            for variant in image.variants:
+                found.update((variant.manifest.digest, variant.config.digest, *(layer.digest for layer in variant.layers)))
+    return frozenset(found - {""})

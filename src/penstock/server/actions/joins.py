@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from penstock.server.actions.context import Plane, note
-from penstock.server.actions.settings import read as read_settings
+from penstock.server.actions.planesettings import read as read_settings
 from penstock.server.actions.sites import find
 from penstock.server.core.access import require
 from penstock.server.core.errors import Conflict, Invalid, missing

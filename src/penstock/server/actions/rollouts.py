@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from penstock.server.actions import catalog, states
-from penstock.server.actions import settings as plane_settings
+from penstock.server.actions import planesettings as plane_settings
 from penstock.server.actions.context import Plane, bounded, make_cursor, note, read_cursor, seal, tell
 from penstock.server.core.access import require
 from penstock.server.core.assign import Moves, claims, describe_conflict, moves

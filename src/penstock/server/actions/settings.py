@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from penstock.server.actions.context import Plane, note
+from penstock.server.actions.planesettings import KEY, read
 from penstock.server.actions.states import owe
 from penstock.server.core.access import require
 from penstock.server.core.errors import Invalid
@@ -14,30 +15,10 @@ from penstock.server.core.views import PlaneSettings
 from penstock.server.store import devices
 from penstock.server.store import settings as store
 from penstock.server.store.db import Tx
-from penstock.wire.codec import WireError, canonical, from_plain, parse, to_plain
+from penstock.wire.codec import WireError, canonical, to_plain
 from penstock.wire.join import pem_fault
 from penstock.wire.messages import Endpoint
 from penstock.wire.urls import read_url
-
-KEY = "plane"
-
-
-def read(plane: Plane, tx: Tx) -> PlaneSettings:
-    """The settings; addresses default to those the plane was started with."""
-    text, revision = store.get(tx, KEY)
-    own = tuple(Endpoint(url, plane.authorities) for url in plane.addresses)
-    if not text:
-        return PlaneSettings(endpoints=own)
-    plain = parse(text.encode("utf-8"))
-    endpoints = tuple(from_plain(Endpoint, one) for one in plain["endpoints"])
-    return PlaneSettings(
-        revision=revision + 1,
-        poll_s=plain["poll_s"],
-        fetch_bytes_per_s=plain["fetch_bytes_per_s"],
-        log_quota_bytes=plain["log_quota_bytes"],
-        leave_s=plain["leave_s"],
-        endpoints=endpoints or own,
-    )
 
 
 def get_settings(plane: Plane, actor: Actor, scope: Scope) -> PlaneSettings:
@@ -106,6 +87,7 @@ def change_settings(
         store.change(tx, KEY, revision - 1, canonical(plain).decode("ascii"))
         note(plane, tx, actor, "settings.changed", "plane", reason=reason, data={name: str(value)[:500] for name, value in given.items()})
         owe(plane, tx, list(devices.ids(tx)))
+        tx.after(lambda: setattr(plane, "poll_s", after.poll_s))
         return read(plane, tx)
 
     return plane.db.update(work)

@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from penstock.server.actions import catalog
-from penstock.server.actions import settings as plane_settings
+from penstock.server.actions import planesettings as plane_settings
 from penstock.server.actions.context import Plane, note, refresh, seal
 from penstock.server.core.document import content_of, text_of
-from penstock.server.core.errors import Refused
+from penstock.server.core.errors import Refused, missing
 from penstock.server.core.model import RETIRED, SYSTEM, Assignment, Device, DeviceState
 from penstock.server.core.views import PlaneSettings
 from penstock.server.store import commands, devices, outbox, rollouts, roots, states
 from penstock.server.store.db import Tx
-from penstock.wire.codec import encode
-from penstock.wire.messages import Currency, Settings, StateReply
+from penstock.wire.codec import decode, encode
+from penstock.wire.envelope import open_unverified
+from penstock.wire.messages import Currency, Desired, Settings, StateReply
 from penstock.wire.types import sha256_of
 from penstock.wire.version import WIRE
 
@@ -131,3 +132,25 @@ def state_for(plane: Plane, device: str, root: int, nonce: str = "") -> tuple[St
         return reply, "" if state is None else state.etag
 
     return plane.db.view(work)
+
+
+def blob_for(plane: Plane, device: str, digest: str) -> int:
+    """The size of a blob that the device's own document names. Raises Missing for any other, whether it exists or not."""
+    state = plane.db.view(lambda tx: states.get(tx, device))
+    if state is not None:
+        named = catalog.remember(plane, ("blobs", device, state.epoch, state.generation), lambda: _named(state.envelope))
+        size: int | None = plane.blobs.blob_size(digest) if digest in named else None
+        if size is not None:
+            return size
+    raise missing("blob", digest)
+
+
+def _named(envelope: bytes) -> frozenset[str]:
+    desired = decode(Desired, open_unverified(envelope)[1])
+    found = set()
+    for app in desired.apps:
+        for image in app.images:
+            found.add(image.index)
+            for variant in image.variants:
+                found.update((variant.manifest.digest, variant.config.digest, *(layer.digest for layer in variant.layers)))
+    return frozenset(found - {""})

@@ -40,6 +40,7 @@ class FleetCache:
         self.entries: dict[str, Entry] = {}
         self.root_version = 1
         self.waiting = 0
+        self.most_waiting = MAX_WAITING
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:

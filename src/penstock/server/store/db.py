@@ -9,8 +9,10 @@ commit is simply "the caller that holds it brings everybody's work" (see `action
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -138,3 +140,17 @@ def _take(lock: Path) -> int:
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n".encode("ascii"), 0)
     return fd
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """A consistent copy of a SQLite database that may be in use, by SQLite's own backup."""
+    if not source.is_file():
+        raise FileNotFoundError(f"there is no database {source}")
+    with (
+        contextlib.closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=BUSY_MS / 1000)) as live,
+        contextlib.closing(sqlite3.connect(target)) as copy,
+    ):
+        live.backup(copy)  # one read transaction: in WAL mode it holds no writer up
+        found = copy.execute("PRAGMA integrity_check").fetchone()
+        if found != ("ok",):
+            raise RuntimeError(f"the copy of {source} is not whole: {found}")

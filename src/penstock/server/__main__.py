@@ -1,0 +1,136 @@
+"""`penstock-server`: make, run, back up and restore a control plane.
+
+Owns the command line and the web server's settings. What each command does is in `commandline` and `app`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ssl
+import sys
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from penstock import __version__
+from penstock.server import settings as server_settings
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="penstock-server", description="The Penstock control plane.")
+    top.add_argument("--version", action="version", version=f"penstock {__version__}")
+    commands = top.add_subparsers(dest="command", required=True)
+
+    def command(name: str, words: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=words, description=words)
+        made.add_argument("--config", type=Path, default=None, help=f"settings file (default: {server_settings.DEFAULT_FILE}, if it exists)")
+        made.add_argument("--data", default=None, help="data folder (default: /var/lib/penstock)")
+        made.add_argument("--address", action="append", default=[], dest="addresses", metavar="URL", help="https address devices reach it by; repeatable")
+        made.add_argument("--listen", default=None, help="ADDRESS:PORT to listen on (default: 0.0.0.0:8443)")
+        return made
+
+    made = command("init", "make a control plane: data folder, keys, root document, set-up token")
+    made.add_argument("--root-key", type=Path, required=True, help="where to write the root key: outside the data folder, best on another medium")
+    command("run", "serve")
+    made = command("token", "print a new one-time set-up token")
+    made = command("backup", "write a backup; the plane may be running")
+    made.add_argument("target", type=Path, help="the file to write")
+    made.add_argument("--images", action="store_true", help="with the image registry, which may be large")
+    made = command("restore", "restore a backup into an empty data folder, in a new epoch")
+    made.add_argument("archive", type=Path, help="the backup")
+    made.add_argument("--root-key", type=Path, required=True, help="the root key that init wrote")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; the exit status."""
+    given = parser().parse_args(arguments)
+    try:
+        found = server_settings.read(given.config, given={"data": given.data, "addresses": tuple(given.addresses), "listen": given.listen})
+        return _run(given, found)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as fault:
+        if type(fault).__module__.startswith("penstock.") or isinstance(fault, OSError):
+            sys.stderr.write(f"penstock-server: {getattr(fault, 'why', None) or fault}\n")
+            return 1
+        raise
+
+
+def _run(given: argparse.Namespace, found: server_settings.Settings) -> int:
+    if given.command == "run":
+        return serve(found)
+    from penstock.server import commandline
+
+    if given.command == "init":
+        token = commandline.init(found, given.root_key)
+        address = found.addresses[0] if found.addresses else "https://ADDRESS"
+        _say(f"A control plane was made in {found.data}.")
+        _say(f"Its root key is {given.root_key}: it is needed to restore a backup or change keys. Keep it away from this machine.")
+        _say(f"Start it: penstock-server run --data {found.data}")
+        _say(f"Then open {address}/setup and enter the one-time set-up token:")
+        _say(token)
+    elif given.command == "token":
+        _say(commandline.setup_token(found))
+    elif given.command == "backup":
+        size = commandline.backup(found, given.target, images=given.images)
+        _say(f"{given.target}: {size} bytes. It holds private keys: keep it as safe as the plane itself.")
+    elif given.command == "restore":
+        for line in commandline.restored(found, given.archive, given.root_key):
+            _say(line)
+        _say(f"Start it: penstock-server run --data {found.data}")
+    return 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def serve(found: server_settings.Settings) -> int:
+    """Serve until told to stop (SIGTERM, SIGINT), then finish what is under way."""
+    from penstock.server.app import build_asgi, log, open_plane
+    from penstock.server.front import build_front
+    from penstock.server.logs import set_up
+
+    set_up(found.log)
+    running = open_plane(found)
+    for note in running.notes:
+        log.warning(note)
+    server = uvicorn.Server(web_config(found, build_asgi(running, build_front(running.plane)), running.tls))
+    server.run()
+    return 0 if server.started else 1
+
+
+def web_config(found: server_settings.Settings, app: Any, tls: ssl.SSLContext | None) -> uvicorn.Config:
+    """uvicorn's settings: kept-alive connections outlive the longest poll, bodies are limited by each API itself."""
+
+    def context(_config: Any, _default: Any) -> ssl.SSLContext:
+        assert tls is not None
+        return tls
+
+    return uvicorn.Config(
+        app,
+        host=found.host,
+        port=found.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        proxy_headers=not found.tls,
+        timeout_keep_alive=330,
+        timeout_graceful_shutdown=10,
+        backlog=4096,
+        limit_concurrency=None,
+        ssl_context_factory=context if tls is not None else None,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

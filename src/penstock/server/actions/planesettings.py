@@ -1,0 +1,30 @@
+"""The plane's settings as they are kept, for the actions that need them. Changing them is `settings`'s."""
+
+from __future__ import annotations
+
+from penstock.server.actions.context import Plane
+from penstock.server.core.views import PlaneSettings
+from penstock.server.store import settings as store
+from penstock.server.store.db import Tx
+from penstock.wire.codec import from_plain, parse
+from penstock.wire.messages import Endpoint
+
+KEY = "plane"
+
+
+def read(plane: Plane, tx: Tx) -> PlaneSettings:
+    """The settings; addresses default to those the plane was started with."""
+    text, revision = store.get(tx, KEY)
+    own = tuple(Endpoint(url, plane.authorities) for url in plane.addresses)
+    if not text:
+        return PlaneSettings(endpoints=own)
+    plain = parse(text.encode("utf-8"))
+    endpoints = tuple(from_plain(Endpoint, one) for one in plain["endpoints"])
+    return PlaneSettings(
+        revision=revision + 1,
+        poll_s=plain["poll_s"],
+        fetch_bytes_per_s=plain["fetch_bytes_per_s"],
+        log_quota_bytes=plain["log_quota_bytes"],
+        leave_s=plain["leave_s"],
+        endpoints=endpoints or own,
+    )

@@ -1,0 +1,167 @@
+"""The acts of `penstock-server` that are not serving: making a plane, backing it up, restoring it, a new set-up token.
+
+Owns what each does to files and what it prints. All of them may run while the plane serves, but `init` and `restore`, which make one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from penstock.server.actions import restore, rootbook
+from penstock.server.actions.setup import KEY as SETUP_KEY
+from penstock.server.app import StartFault, certificates_of, paths
+from penstock.server.core import rootdoc
+from penstock.server.core.errors import Refused
+from penstock.server.effects import keys
+from penstock.server.effects.archive import DATABASE, read_archive, write_archive
+from penstock.server.effects.chainfile import chain_path, read_chain, write_chain
+from penstock.server.effects.clock import SystemClock
+from penstock.server.effects.ids import RandomIds
+from penstock.server.effects.keys import RUNNING_ROLES
+from penstock.server.effects.tokens import key_file
+from penstock.server.effects.vault import open_vault
+from penstock.server.effects.verifiers import Verifiers
+from penstock.server.settings import Settings
+from penstock.server.store import devices, users
+from penstock.server.store import settings as setting_store
+from penstock.server.store.db import Busy, Db, Tx, copy_database
+from penstock.server.store.migrate import upgrade
+from penstock.wire.trust import Root, key_id
+from penstock.wire.types import sha256_of
+
+ROOT_LIFE_MS = 10 * 366 * 86_400_000
+
+
+def init(settings: Settings, root_key: Path) -> str:
+    """Make a control plane in an empty data folder; the one-time set-up token. Stopped half way, it goes on where it stopped."""
+    data, found = settings.data, paths(settings.data)
+    if found["database"].exists():
+        with contextlib.closing(Db(f"sqlite:///{found['database']}", found["lock"])) as db:
+            upgrade(db)
+            if db.view(rootbook.read_book) is not None:
+                raise StartFault(f"there is a control plane in {data} already; start it with: penstock-server run --data {data}")
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    data.chmod(0o700)
+    for name in ("keys", "tls"):
+        found[name].mkdir(exist_ok=True, mode=0o700)
+    held = keys.create_keys(found["keys"])
+    open_vault(found["vault"])
+    key_file(found["sessions"])
+    root = keys.read_root_key(root_key, data) if root_key.exists() else keys.create_root_key(root_key, data)
+    now = SystemClock().now_ms()
+    if settings.tls and settings.certificate_names:
+        certificates_of(settings).ensure(settings.certificate_names, now)
+    draft = rootdoc.first_draft(rootdoc.Holders((root.public,)), {role: held.public(role) for role in RUNNING_ROLES}, now + ROOT_LIFE_MS)
+    envelope = rootdoc.sign_first(draft, (root.signer(),))
+    with contextlib.closing(Db(f"sqlite:///{found['database']}", found["lock"])) as db:
+        upgrade(db)
+        write_chain(root_key, (envelope.decode("ascii"),))
+        db.update(lambda tx: rootbook.add_root(tx, Verifiers(), envelope, now))
+        return db.update(_setup_token)
+
+
+def _setup_token(tx: Tx) -> str:
+    if users.count(tx):
+        raise StartFault("there is an administrator already; sign in as that one")
+    secret = RandomIds().secret()
+    setting_store.put(tx, SETUP_KEY, sha256_of(secret.encode("utf-8")))
+    return secret
+
+
+def setup_token(settings: Settings) -> str:
+    """A new one-time set-up token; the former is worthless. The plane may be running."""
+    found = paths(settings.data)
+    if not found["database"].exists():
+        raise StartFault(f"there is no control plane in {settings.data}")
+    with contextlib.closing(Db(f"sqlite:///{found['database']}")) as db:
+        return db.update(_setup_token)
+
+
+def backup(settings: Settings, target: Path, *, images: bool = False) -> int:
+    """Write a backup, whether the plane runs or not; its size in bytes."""
+    found = paths(settings.data)
+    with tempfile.TemporaryDirectory(prefix="penstock-backup-", dir=target.absolute().parent) as folder:
+        copy = Path(folder) / DATABASE
+        copy_database(found["database"], copy)
+        blobs = sorted((file.name, file.stat().st_size) for file in (found["registry"] / "blobs").glob("*/*")) if found["registry"].is_dir() else []
+        about = {"made_ms": SystemClock().now_ms(), "blobs": [{"digest": f"sha256:{name}", "size": size} for name, size in blobs], "images": images}
+        return write_archive(target, copy, settings.data, about, found["registry"] if images else None)
+
+
+def restored(settings: Settings, archive: Path, root_key: Path) -> tuple[str, ...]:
+    """Restore a backup into an empty data folder and raise the epoch with the root key; what was lost or is to be done, as sentences."""
+    data, found = settings.data, paths(settings.data)
+    if data.exists() and any(data.iterdir()):
+        raise StartFault(f"{data} is not empty; a backup is restored into an empty folder")
+    try:
+        about = read_archive(archive, data)
+        return _restore(data, found, root_key, about, archive.name)
+    except (Refused, Busy, ValueError, OSError):
+        # A half-restored plane must not be started by accident: it would speak in the old epoch. The folder was empty before.
+        shutil.rmtree(data, ignore_errors=True)
+        raise
+
+
+def _restore(data: Path, found: dict[str, Path], root_key: Path, about: dict[str, object], name: str) -> tuple[str, ...]:
+    now = SystemClock().now_ms()
+    root = keys.read_root_key(root_key, data)
+    verifiers = Verifiers()
+    said = []
+    with contextlib.closing(Db(f"sqlite:///{found['database']}", found["lock"])) as db:
+        upgrade(db)
+
+        def follow(tx: Tx) -> Root:
+            book = rootbook.read_book(tx)
+            if book is None:
+                raise StartFault("the backup holds no root document")
+            newer = read_chain(root_key)[len(book.chain) :]
+            for envelope in newer:
+                rootbook.add_root(tx, verifiers, envelope.encode("ascii"), now)
+            if newer:
+                said.append(f"{len(newer)} root documents were made after the backup and are taken from {chain_path(root_key)}")
+            again = rootbook.read_book(tx)
+            assert again is not None
+            return again.root
+
+        current = db.update(follow)
+        publics = _usable_keys(found["keys"], current)
+        envelope = rootdoc.raise_epoch(current, now + ROOT_LIFE_MS, (root.signer(),), publics)
+
+        def begin(tx: Tx) -> tuple[int, int, tuple[str, ...]]:
+            fresh = rootbook.add_root(tx, verifiers, envelope, now)
+            made_ms = about.get("made_ms")
+            count = restore.begin_epoch(tx, now, fresh.epoch, made_ms if isinstance(made_ms, int) else 0, name)
+            book = rootbook.read_book(tx)
+            assert book is not None
+            return fresh.epoch, count, book.chain
+
+        epoch, count, chain = db.update(begin)
+        write_chain(root_key, chain)
+        kept = len(db.view(devices.ids))
+    said.append(f"epoch {epoch} has begun; {kept} devices are known")
+    if count:
+        said.append("each of them is under review until it has said what runs there; nothing is changed on a device before that")
+    said.append("what happened after the backup is lost here; devices report again what they still hold, and what they do not is named in their timeline")
+    missing = _missing_blobs(found["registry"], about)
+    if missing:
+        said.append(f"{missing} image blobs were not in the backup; push the images again, or copy the registry folder, before deploying")
+    return tuple(said)
+
+
+def _usable_keys(folder: Path, current: Root) -> dict[str, str]:
+    """The plane's keys of the backup; those that were revoked since are made anew."""
+    for role in RUNNING_ROLES:
+        path = keys.key_path(folder, role)
+        if path.exists() and key_id(keys.read_key(path, f"the {role} key").public) in current.revoked:
+            path.unlink()
+    held = keys.create_keys(folder)
+    return {role: held.public(role) for role in RUNNING_ROLES}
+
+
+def _missing_blobs(registry: Path, about: dict[str, object]) -> int:
+    listed = about.get("blobs")
+    names = [str(one.get("digest", "")) for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    return sum(1 for name in names if not (registry / "blobs" / name[7:9] / name[7:]).exists())
