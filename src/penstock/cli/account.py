@@ -82,7 +82,7 @@ def login(
         with Client(url, given, ca=trust) as client:
             me = client.me()
         _keep(name, url, given, me.name, trust, 0)
-        out.say(f"logged in to {url} as {me.name}, context {name!r}")
+        out.say(f"Logged in to {url} as {me.name}, context {name!r}")
         return out.DONE
     if not user:
         raise ClientError(Problem(title="Who", status=2, code="user-missing", detail="neither --user nor --token is given"))
@@ -90,7 +90,7 @@ def login(
     with Client(url, ca=trust) as client:
         made = client.log_in(user, password, f"penstock on {os.uname().nodename}"[:200], days * DAY)
     _keep(name, url, made.token, user, trust, made.expires_ms)
-    out.say(f"logged in to {url} as {user} until {out.at(made.expires_ms)}, context {name!r}")
+    out.say(f"Logged in to {url} as {user} until {out.at(made.expires_ms)}, context {name!r}")
     return out.DONE
 
 
@@ -112,7 +112,7 @@ def logout(*, name: Annotated[str, Parameter(name="--as")] = "") -> int:
         said = f"it is forgotten here, but could not be revoked: {fault.problem.detail}"
     found.current = next(iter(sorted(found.contexts)), "") if found.current == wanted else found.current
     contexts.save(found)
-    out.say(f"logged out of {wanted!r}: {said}")
+    out.say(f"Logged out of {wanted!r}: {said}")
     return out.DONE
 
 
@@ -150,7 +150,7 @@ def context_use(name: str) -> int:
         raise contexts.NoContext(f"There is no context {name!r}.")
     found.current = name
     contexts.save(found)
-    out.say(f"now talking to {found.contexts[name].url}")
+    out.say(f"Now talking to {found.contexts[name].url}")
     return out.DONE
 
 

@@ -244,7 +244,7 @@ def _print_device(found: d.Device) -> None:
         arrow = f" -> {app.target_version}" if app.target_version and app.target_version != app.version else ""
         out.console.print(Text(f"{app.app} {app.version or '-'}{arrow}  ", style="bold") + Text(app.phase))
         if app.why:
-            out.say(app.why)
+            out.say(out.sentence(app.why))
         out.table(
             ("service", "state", "health", "restarts", "why"), ((v.service, v.state, v.health, v.restarts, v.why) for v in app.services), "No service yet."
         )
@@ -272,7 +272,7 @@ def device_rename(device: str, name: str, *, common: Common = COMMON) -> int:
     """Give a device another name."""
     with common.client() as client:
         made = client.change_device(device, client.device(device).summary.revision, d.DeviceChange(name=name))
-    out.say(f"it is {made.summary.name} now")
+    out.say(f"It is {made.summary.name} now")
     return out.DONE
 
 

@@ -81,8 +81,8 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> None:
 
 
 def say(text: str) -> None:
-    """A sentence."""
-    console.print(Text(sentence(text)))
+    """A sentence of our own, as it stands."""
+    console.print(Text(text))
 
 
 def sentence(text: str) -> str:

@@ -97,7 +97,7 @@ def release_check(file: Path, *, app: str = "", common: Common = COMMON) -> int:
         return out.REFUSED if found.faults else out.DONE
     if found.faults:
         return out.complain(Problem(title="Refused", status=422, code="compose-refused", detail=f"{file} cannot be published as it is", faults=found.faults))
-    out.say(f"it can be published: {', '.join(found.services)}")
+    out.say(f"It can be published: {', '.join(found.services)}")
     _print_parameters(found.parameters)
     return out.DONE
 
@@ -296,7 +296,7 @@ def deployment_stop(deployment: str, *, reason: str, common: Common = COMMON) ->
     with common.client() as client:
         found = _find(client, deployment)
         if found.rollout is None:
-            out.say("nothing is being rolled out there")
+            out.say("Nothing is being rolled out there")
             return out.REFUSED
         out.say(client.stop_rollout(found.rollout.id, reason).said)
     return out.DONE

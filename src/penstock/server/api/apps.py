@@ -147,14 +147,14 @@ def change_deployment(call: Call) -> Answer:
 def withdraw(call: Call) -> Outcome:
     """The app is removed from every device of the deployment; volumes stay."""
     deployments.withdraw(call.plane, call.actor, call.scope, deployment=call.path["deployment"], revision=call.revision, reason=call.body.reason)
-    return Outcome(said="it is withdrawn: devices remove the app in order and keep its volumes")
+    return Outcome(said="It is withdrawn: devices remove the app in order and keep its volumes.")
 
 
 def retry(call: Call) -> Outcome:
     """Try again where it failed."""
     names = target_of(call.plane, call.actor, call.scope, shapes.Target(devices=call.body.devices)).devices
     deployments.retry(call.plane, call.actor, call.scope, deployment=call.path["deployment"], devices=names)
-    return Outcome(said="devices where it failed get new leave to try")
+    return Outcome(said="Devices where it failed get new leave to try.")
 
 
 def list_rollouts(call: Call) -> Page[shapes.Rollout]:
@@ -170,7 +170,7 @@ def get_rollout(call: Call) -> shapes.Rollout:
 def stop_rollout(call: Call) -> Outcome:
     """No further device gets leave; what has begun there ends as the device decides."""
     rollouts.stop_rollout(call.plane, call.actor, call.scope, rollout=call.path["rollout"], reason=call.body.reason)
-    return Outcome(said="the rollout is stopped: nobody gets leave any more, and leave given out lapses by itself")
+    return Outcome(said="The rollout is stopped: nobody gets leave any more, and leave given out lapses by itself.")
 
 
 def members(call: Call) -> Page[shapes.Member]:

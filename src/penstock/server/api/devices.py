@@ -65,7 +65,7 @@ def create_join(call: Call) -> shapes.JoinTokenMade:
 def revoke_join(call: Call) -> Outcome:
     """A join token lets nobody in any more."""
     joins.revoke_join(call.plane, call.actor, call.scope, join=call.path["join"])
-    return Outcome(said="the join line is revoked; devices already let in stay")
+    return Outcome(said="The join line is revoked; devices already let in stay.")
 
 
 def list_enrolments(call: Call) -> Page[shapes.Enrolment]:
@@ -94,7 +94,7 @@ def approve(call: Call) -> Outcome:
                 remedy="look at the device again; somebody else may be using its name",
             )
     made = enrolments.approve(call.plane, call.actor, call.scope, enrolment=call.path["enrolment"], name=body.name, labels=body.labels, replace=body.replace)
-    return Outcome(said=f"{made.name} is let in as {made.id}")
+    return Outcome(said=f"{made.name} is let in as {made.id}.")
 
 
 def plain_print(text: str) -> str:
@@ -105,7 +105,7 @@ def plain_print(text: str) -> str:
 def reject(call: Call) -> Outcome:
     """Turn a device away."""
     enrolments.reject(call.plane, call.actor, call.scope, enrolment=call.path["enrolment"], reason=call.body.reason)
-    return Outcome(said="it is turned away")
+    return Outcome(said="It is turned away.")
 
 
 def overview(call: Call) -> shapes.Overview:
@@ -179,19 +179,19 @@ def change_device(call: Call) -> Answer:
 def retire(call: Call) -> Outcome:
     """Take a device out of the fleet for good."""
     actions.retire(call.plane, call.actor, call.scope, device=call.path["device"], revision=call.revision, reason=call.body.reason)
-    return Outcome(said="it is retired: its key opens nothing any more; what runs there goes on running until somebody stops it")
+    return Outcome(said="It is retired: its key opens nothing any more; what runs there goes on running until somebody stops it.")
 
 
 def release_quarantine(call: Call) -> Outcome:
     """Let a quarantined device change things again."""
     actions.release_quarantine(call.plane, call.actor, call.scope, device=call.path["device"], revision=call.revision, reason=call.body.reason)
-    return Outcome(said="it is released from quarantine; its log may go on from where it stands")
+    return Outcome(said="It is released from quarantine; its log may go on from where it stands.")
 
 
 def accept_review(call: Call) -> Outcome:
     """Somebody has looked; the device may change things again."""
     actions.accept_review(call.plane, call.actor, call.scope, device=call.path["device"], revision=call.revision, reason=call.body.reason)
-    return Outcome(said="accepted; the device gets leave to change things again")
+    return Outcome(said="Accepted; the device gets leave to change things again.")
 
 
 def timeline(call: Call) -> Page[shapes.TimelineItem]:

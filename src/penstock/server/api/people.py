@@ -56,7 +56,7 @@ def me(call: Call) -> shapes.Me:
 def change_password(call: Call) -> Outcome:
     """A new password; every other session ends."""
     sessions.change_password(call.plane, call.actor, old=call.body.old, new=call.body.new, keep=call.session)
-    return Outcome(said="the password is changed and all other sessions have ended")
+    return Outcome(said="The password is changed and all other sessions have ended.")
 
 
 def list_tokens(call: Call) -> Page[shapes.Token]:
@@ -73,7 +73,7 @@ def create_token(call: Call) -> shapes.TokenMade:
 def revoke_token(call: Call) -> Outcome:
     """A token is dead at once."""
     tokens.revoke_token(call.plane, call.actor, call.scope, token=call.path["token"])
-    return Outcome(said="the token is revoked")
+    return Outcome(said="The token is revoked.")
 
 
 def list_sites(call: Call) -> Page[shapes.Site]:

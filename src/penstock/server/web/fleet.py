@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # The numbers of the first page: what each shows when clicked.
 SHOWS: dict[str, dict[str, Any]] = {
     "": {},
+    "healthy": {"phase": "soaked"},
     "moving": {"phase": "moving"},
     "waiting": {"phase": "waiting"},
     "failing": {"phase": "failed"},
@@ -61,6 +62,7 @@ def fleet(ask: Ask) -> Show:
         listed = d_page()
     tally = [
         ("", "Devices", found.devices, ""),
+        ("healthy", "Healthy", found.healthy, "good"),
         ("moving", "Moving", found.moving, "busy"),
         ("waiting", "Waiting", found.waiting, "wait"),
         ("failing", "Failing", found.failing, "bad"),

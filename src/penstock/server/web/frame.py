@@ -251,7 +251,7 @@ class Web:
         else:
             response = Response(b"", status_code=303, headers={**headers, "Location": found.to}, media_type="text/html")
         if found.said:
-            value = quote(json.dumps({"tone": found.tone, "text": render.sentence(found.said)[:600]}), safe="")
+            value = quote(json.dumps({"tone": found.tone, "text": found.said[:600]}), safe="")
             response.set_cookie(key=FLASH, value=value, path="/", secure=True, httponly=True, samesite="lax", max_age=60)
         if found.session:
             response.set_cookie(key=auth.COOKIE, value=found.session, path="/", secure=True, httponly=True, samesite="lax", max_age=7 * 86400)

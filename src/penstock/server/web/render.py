@@ -73,9 +73,21 @@ def sentence(text: str) -> str:
     text = text.strip()
     if not text:
         return ""
-    if not text[:2].isupper() and not text[0].isupper() and text.split(" ", 1)[0].isalpha():
+    if not text[:2].isupper() and not text[0].isupper() and text.split(" ", 1)[0].rstrip(",;:").isalpha():
         text = text[0].upper() + text[1:]
     return text if text[-1] in ".!?:" else text + "."
+
+
+_PLAIN = frozenset(("update", "install", "revert", "restart", "recreate", "uninstall", "at", "agent", "command", "refused", "entries", "device", "receipt"))
+
+
+def headline(title: str) -> str:
+    """A title with a capital where it begins with a plain word; a dotted verb such as "deployment.changed" in words. Names stay as they are."""
+    first = title.partition(" ")[0]
+    if "." in first and first.replace(".", "").replace("-", "").isalpha():
+        title = title.replace(first, first.replace(".", " ").replace("-", " "), 1)
+        return title[:1].upper() + title[1:]
+    return title[:1].upper() + title[1:] if first.rstrip(":") in _PLAIN else title
 
 
 def size(count: int) -> str:
@@ -155,7 +167,7 @@ def environment(assets: dict[str, Asset]) -> Environment:
     def static(path: str, *, bare: bool = False) -> str:
         return f"/static/{path}" if bare else f"/static/{path}?v={assets[path].etag}"
 
-    env.filters.update(iso=iso, utc=utc, sentence=sentence, size=size, span=span)
+    env.filters.update(iso=iso, utc=utc, sentence=sentence, headline=headline, size=size, span=span)
     env.globals.update(static=static, nav=NAV, phase_word=words.of_phase, rail=rail, words=words, progress_parts=progress_parts, progress_words=progress_words)
     return env
 
