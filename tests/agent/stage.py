@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+from typing import Any
 
 from penstock.agent.brain import Brain, Identity, Tools
 from penstock.agent.hands import Hands
-from penstock.agent.memorydisk import MemoryDisk
+from penstock.agent.memorydisk import MemoryDisk, PowerCut
 from penstock.agent.work import Answer, Call, FetchDone, Local, Moment, Unreachable
 from penstock.wire import trust
 from penstock.wire.codec import canonical, encode
@@ -20,7 +21,6 @@ from penstock.wire.log import body_of, chain_fault, entry_digest
 from penstock.wire.messages import Ack, Authorisation, Command, Currency, Desired, Facts, ReportReply, SessionReply, StateReply
 from penstock.wire.types import AppState, Blob, Healthcheck, Image, Mount, Network, NetworkUse, Service, Variant, Volume, content_digest, sha256_of
 from penstock.wire.version import WIRE
-
 from tests.agent.tinyengine import TinyEngine
 
 DEVICE = "dev_" + "a" * 26
@@ -58,7 +58,7 @@ def checked(name: str, image_name: str, **fields) -> Service:
 
 def app(version: str, *services: Service, name: str = "line", **fields) -> AppState:
     images = {one.image: image(one.image) for one in services}
-    values = {"soak_s": 10, "deadline_s": 20, "deployment": "dep_1"}
+    values: dict[str, Any] = {"soak_s": 10, "deadline_s": 20, "deployment": "dep_1"}
     values.update(fields)
     return AppState(app=name, release=digest(f"release {version}"), version=version, services=services, images=tuple(images.values()), **values)
 
@@ -90,7 +90,7 @@ class TinyPlane:
         self.desired = b""
         self.leaves: list[bytes] = []
         self.commands: list[bytes] = []
-        self.entries: list = []
+        self.entries: list[Any] = []
         self.seq, self.head = 0, ""
         self.up = True
         self.now_ms = START_MS
@@ -190,10 +190,10 @@ class TinyPlane:
         ack = self.sign("ack", Ack(WIRE, DEVICE, self.epoch, self.seq, self.head, self.now_ms))
         return Answer(200, {}, encode(ReportReply(ack.decode(), self.seq + 1)))
 
-    def bodies(self, kind: str) -> list:
+    def bodies(self, kind: str) -> list[Any]:
         return [body_of(entry) for entry in self.entries if entry.kind == kind]
 
-    def receipts(self) -> list:
+    def receipts(self) -> list[Any]:
         return self.bodies("receipt")
 
 
@@ -270,9 +270,12 @@ class Stage:
         self.seed = 0
         self.calls: list[Call] = []
         self.fetches = 0
+        self.performed = 0
+        self.kill_before = self.kill_after = -1  # the number of an engine work
         self.works: list[str] = []
         self.root = self.plane.first_root()
-        self.hands = Hands(self.engine, self.blobs, self.snapshots, lambda sealed, bound: b"opened")
+        blobs: Any = self.blobs  # the part of a blob store that hands use
+        self.hands = Hands(self.engine, blobs, self.snapshots, lambda sealed, bound: b"opened")
         self.brain = self.start()
 
     def now(self) -> Moment:
@@ -335,7 +338,13 @@ class Stage:
         work = self.brain.engine_work(self.now())
         if work is not None:
             self.works.append(type(work).__name__)
-            self.brain.done(work, self.hands.perform(work), self.now())
+            self.performed += 1
+            if self.performed == self.kill_before:
+                raise PowerCut
+            outcome = self.hands.perform(work)
+            if self.performed == self.kill_after:
+                raise PowerCut
+            self.brain.done(work, outcome, self.now())
             did = True
         return did
 
@@ -351,12 +360,29 @@ class Stage:
             wake = self.brain.wake_at(self.now())
             self.mono = min(max(wake, self.mono + 10), end)
 
+    def run_through(self, seconds: float, *, reboot: bool = False) -> int:
+        """Carry on over a power cut or a kill, once; how often that was."""
+        end = self.mono + self.wall_offset + int(seconds * 1000)
+        cuts = 0
+        while self.mono + self.wall_offset < end:
+            try:
+                self.run((end - self.mono - self.wall_offset) / 1000)
+            except PowerCut:
+                cuts += 1
+                self.disk.cut_after = -1
+                self.kill_before = self.kill_after = -1
+                if reboot:
+                    self.reboot()
+                else:
+                    self.start()
+        return cuts
+
     # --- reading it -----------------------------------------------------------------------------------------------------
 
-    def status(self) -> dict:
+    def status(self) -> dict[str, Any]:
         return self.brain.local(Local("status"), self.now()).data
 
-    def app(self, name: str = "line") -> dict:
+    def app(self, name: str = "line") -> dict[str, Any]:
         return next(one for one in self.status()["apps"] if one["app"] == name)
 
     def running(self) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from penstock.agent.work import Answer, Local
 from penstock.rules.observed import ObservedContainer
 from penstock.wire.types import content_digest
-
 from tests.agent.stage import DEVICE, Stage, config_of, simple
 from tests.agent.tinyengine import Act
 
@@ -158,12 +157,12 @@ def test_a_person_goes_back_and_it_stays_so_until_the_plane_agrees():
     stage.want(simple("2"))  # a fresh leave does not overrule the person
     stage.run(900)
     assert stage.running()["line-web-1"] == "web1"
-    assert stage.app()["pinned"]
+    assert stage.app().get("pinned")
     last = stage.plane.receipts()[-1]
     assert (last.kind, last.cause, last.by, last.verdict) == ("revert", "local", "bea", "soaked")
     stage.plane.order("accept-pin", app="line")
     stage.run(200)
-    assert not stage.app()["pinned"]
+    assert not stage.app().get("pinned")
     assert stage.plane.bodies("command-outcome")[-1].outcome == "done"
 
 
@@ -179,7 +178,7 @@ def test_a_person_takes_back_a_change_that_is_still_soaking():
     stage.run(60)
     assert stage.running()["line-web-1"] == "web1"
     assert stage.engine.volumes["line_data"]["file"] == "kept"
-    assert stage.app()["pinned"]
+    assert stage.app().get("pinned")
     assert stage.plane.receipts()[-1].by == "bea"
 
 
@@ -356,7 +355,7 @@ def test_a_command_from_afar_goes_back():
     stage.run(120)
     assert stage.running()["line-web-1"] == "web1"
     assert stage.plane.bodies("command-outcome")[-1].outcome == "done"
-    assert not stage.app()["pinned"]
+    assert not stage.app().get("pinned")
 
 
 def test_a_command_that_lapsed_is_refused():

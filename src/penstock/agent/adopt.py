@@ -103,7 +103,8 @@ class Adopter:
                 walk.refuse("authorisation", leave, raw)
                 continue
             fault = leave_fault(leave, leave.app, leave.content, now_ms)
-            if fault is not None:
+            in_place = any(memory.app == leave.app and memory.running == leave.content for memory in walk.book.apps)
+            if fault is not None and not in_place:
                 walk.note("authorisation", fault, raw)
             kept[digest] = leave
             leaves.append(leave)

@@ -195,7 +195,8 @@ class Brain:
 
     def _tell(self, now: Moment) -> None:
         """Write what is to be logged, and let the link know."""
-        urgent = self._mind.flush(now)
+        self._mind.flush(now)
+        urgent = self._mind.news()
         if urgent is not None:
             self._courier.told(now, urgent=urgent)
 

@@ -133,13 +133,15 @@ class Mind:
         self.log.add(kind, body, time_ms, clock)
         self._urgent = bool(self._urgent) or kind in URGENT
 
-    def flush(self, now: Moment) -> bool | None:
-        """Write what is queued. None when there was nothing; else whether any of it is urgent."""
+    def flush(self, now: Moment) -> None:
+        """Write what is queued."""
+        if self._urgent is not None:
+            time_ms, clock = self.keeper.device_time(now)
+            self.log.flush(time_ms, clock)
+
+    def news(self) -> bool | None:
+        """Whether anything said since the last asking is urgent; None when nothing was said."""
         told, self._urgent = self._urgent, None
-        if told is None:
-            return None
-        time_ms, clock = self.keeper.device_time(now)
-        self.log.flush(time_ms, clock)
         return told
 
     def save(self) -> bool:

@@ -300,10 +300,11 @@ def _under_way(memory: AppMemory, change: Change, desired: AppState | None, rele
         return _short(memory, change, releases, look, c)
     if change.stage == "applying":
         return _applying(memory, change, releases, look, c)
-    newer = _superseded(memory, change, desired, releases, look, c)
+    newer, needs = _superseded(memory, change, desired, releases, look, c)
     if newer is not None:
         return newer
-    return _soaking(memory, change, releases, look, c)
+    answer = _soaking(memory, change, releases, look, c)
+    return replace(answer, needs=answer.needs + needs) if isinstance(answer, Wait) and needs else answer
 
 
 def _uninstalled(memory: AppMemory, change: Change, c: Circumstances) -> Turn:
@@ -360,18 +361,20 @@ def _jobs_done(memory: AppMemory, state: AppState, look: Look, c: Circumstances)
     return replace(memory, units=tuple(replace(unit, finished=True) if unit.service in done else unit for unit in memory.units))
 
 
-def _superseded(memory: AppMemory, change: Change, desired: AppState | None, releases: dict[str, AppState], look: Look, c: Circumstances) -> Turn | None:
-    """A newer order that may begin now ends the soaking one: the half-soaked release never becomes a way back."""
-    if desired is not None and content_digest(desired) == change.target:
-        return None
-    if change.kind == "revert":
-        return None
-    why = "a newer order came before it had soaked"
-    ended = turns.end(memory, change, "superseded", why, c)
-    follow = _withdraw(ended.memory, releases, look, c) if desired is None else _towards_new(ended.memory, desired, content_digest(desired), releases, look, c)
+def _superseded(
+    memory: AppMemory, change: Change, desired: AppState | None, releases: dict[str, AppState], look: Look, c: Circumstances
+) -> tuple[Act | Turn | None, tuple[Blob, ...]]:
+    """A newer order that may begin now ends the soaking one: the half-soaked release never becomes a way back. Until then its bytes are fetched."""
+    if change.kind == "revert" or (desired is not None and content_digest(desired) == change.target):
+        return None, ()
+    ended = turns.end(memory, change, "superseded", "a newer order came before it had soaked", c)
+    after = ended.memory
+    follow = _towards_new(after, desired, content_digest(desired), releases, look, c) if desired is not None else _withdraw(after, releases, look, c)
+    if isinstance(follow, Act) and follow.step.kind == "image":
+        return replace(follow, memory=replace(memory, images=follow.memory.images)), ()
     if isinstance(follow, Turn) and follow.memory.change is not None:
-        return ended
-    return None
+        return ended, ()
+    return None, follow.needs if isinstance(follow, Wait) else ()
 
 
 def _soaking(memory: AppMemory, change: Change, releases: dict[str, AppState], look: Look, c: Circumstances) -> Answer:
