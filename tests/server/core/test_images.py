@@ -94,7 +94,7 @@ def test_what_no_device_could_run_is_refused():
     content = MemoryContent()
     chart = put_blob(content, "web", b"{}")
     artifact = changed(image, config={"digest": chart, "size": 2, "mediaType": "application/vnd.cncf.helm.config.v1+json"})
-    with pytest.raises(OciError, match="no container image but application/vnd.cncf.helm"):
+    with pytest.raises(OciError, match="no container image but application/vnd"):
         image_from("x", store(content, image, artifact))
     layer = {**json.loads(image.variants[0].manifest)["layers"][0], "urls": ["https://elsewhere.example/x"]}
     with pytest.raises(OciError, match="kept in another registry"):

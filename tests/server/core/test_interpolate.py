@@ -60,7 +60,9 @@ def test_what_is_missing_is_said(text, why):
     assert caught.value.missing in ("UNSET", "EMPTY")
 
 
-@pytest.mark.parametrize("text", ["$", "a$ b", "$1", "${", "${}", "${1}", "${A", "${A!b}", "${A:b}", "${A:-b", "${A:-${B}", "${A b}", "$-" + "{A}", "${A:-" * 20 + "}" * 20])
+@pytest.mark.parametrize(
+    "text", ["$", "a$ b", "$1", "${", "${}", "${1}", "${A", "${A!b}", "${A:b}", "${A:-b", "${A:-${B}", "${A b}", "$-" + "{A}", "${A:-" * 20 + "}" * 20]
+)
 def test_what_is_no_template(text):
     with pytest.raises(TemplateError):
         parse(text)

@@ -46,7 +46,7 @@ def publish(content, source=FILE, version="1.0", app="shop", **fixed) -> Release
     return releases.publish(app, version, template, found, "plane:8443", ("plane:8443",))
 
 
-def state(release: Release, site=HERE, secret="1", **values) -> AppState:  # noqa: S107 - a version
+def state(release: Release, site=HERE, secret="1", **values) -> AppState:
     return releases.resolve(release, values, {"PASSWORD": secret}, site, deployment="dep_a", release_digest=releases.digest(release))
 
 
@@ -163,7 +163,9 @@ def test_what_changes_on_a_device(content):
     (web,) = (part for part in new.services if part.restarts)
     assert [(item.field, item.before, item.after) for item in web.changes if item.field != "image"] == [("environment.LEVEL", "info", "debug")]
     assert next(item for item in web.changes if item.field == "image").after.startswith("shop/web:2@sha256:")
-    gone = between_states(one, state(publish(content, FILE.replace("depends_on: [db]", "").replace("  db:\n    image: shop/db:1\n    stop_grace_period: 30s\n", ""))))
+    gone = between_states(
+        one, state(publish(content, FILE.replace("depends_on: [db]", "").replace("  db:\n    image: shop/db:1\n    stop_grace_period: 30s\n", "")))
+    )
     assert gone.restarted == ("db",)
     assert gone.services[0].kind == "removed"
 

@@ -77,6 +77,10 @@ class Registry:
         self.clock = clock
         self._remembered: dict[bytes, tuple[Actor, float]] = {}
 
+    def forget(self) -> None:
+        """Ask everybody to sign in again: call it when a user, a token or a right is taken away."""
+        self._remembered.clear()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = Call(scope, receive, send)
         try:

@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from penstock.server.core.compose import read
-from penstock.server.core.compose.filling import fill_in
 from penstock.server.core.compose.faults import Faults
+from penstock.server.core.compose.filling import fill_in
 from penstock.wire.record import replace
 from tests.needs import needs, which
 

@@ -30,7 +30,7 @@ WORDS = [
 scalars = st.sampled_from(WORDS) | st.text(max_size=8) | st.integers(-10, 100_000) | st.booleans() | st.none() | st.floats()
 trees = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4), max_leaves=12)
 services = st.dictionaries(st.sampled_from(KEYS), trees, max_size=5).map(lambda made: {"image": "web:1", **made})
-files = st.fixed_dictionaries(
+files: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
     {"services": st.dictionaries(st.sampled_from(["web", "db", "job"]), services | trees, min_size=1, max_size=3)},
     optional={"volumes": st.just({"data": {}}) | trees, "networks": trees, "x-penstock": trees, "name": scalars, "version": scalars, "x-a": trees},
 )
@@ -86,7 +86,9 @@ def test_files_of_known_keys_with_any_values(plain):
     judge(source)
 
 
-@given(st.lists(st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 20), st.sampled_from(WORDS) | st.text("[]{}:,-&*!|>'\"\n \t#?%@`$", max_size=3)), max_size=4))
+@given(
+    st.lists(st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 20), st.sampled_from(WORDS) | st.text("[]{}:,-&*!|>'\"\n \t#?%@`$", max_size=3)), max_size=4)
+)
 def test_a_good_file_with_pieces_cut_and_put_in(changes):
     source = WHOLE
     for at, cut, put in changes:

@@ -6,9 +6,9 @@ from textwrap import dedent
 
 import pytest
 
-from penstock.server.core.compose import ComposeError, Template, read
-from penstock.server.core.compose.filling import fill_in
+from penstock.server.core.compose import ComposeError, Fault, Template, read
 from penstock.server.core.compose.faults import Faults
+from penstock.server.core.compose.filling import fill_in
 from penstock.wire.types import Dependency, DeviceNode, Healthcheck, Mount, Network, NetworkUse, Port, Probe, Resources, Service, Volume
 
 
@@ -31,7 +31,7 @@ def service(body: str, **values: str) -> Service:
     return filled(read(f"services:\n  web:\n    image: web:1\n{lines}{top}"), **values)[0][0]
 
 
-def refused(body: str) -> tuple:
+def refused(body: str) -> tuple[Fault, ...]:
     with pytest.raises(ComposeError) as caught:
         read(text(body))
     return caught.value.faults
@@ -207,7 +207,7 @@ def test_forms(line, field, value):
         ("x-penstock: {}", "x-penstock", 5, "does not stand here"),
         ("command: {a: b}", "command", 14, "must be one value"),
         ("command: ['a', [b]]", "command[1]", 20, "must be one value, is a list"),
-        ("command: \"it's\"", "command", 14, "cannot be split"),
+        ('command: "it\'s"', "command", 14, "cannot be split"),
         ("environment: {A: }", "environment.A", 19, "has no value"),
         ("environment: [A]", "environment[0]", 19, "has no value"),
         ("environment: ['${A}=x']", "environment[0]", 19, "no variable"),
