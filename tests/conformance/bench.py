@@ -130,7 +130,7 @@ class Bench:
 
     def pass_time(self, seconds: float = 0.3) -> None:
         if self.fake is not None:
-            self.fake.advance_ms(1000)
+            self.fake.clock.now_ms += 1000
         else:
             time.sleep(seconds)
 

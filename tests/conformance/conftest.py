@@ -6,6 +6,8 @@ import pytest
 
 from penstock.agent.blobstore import BlobStore
 from penstock.agent.runtimes.docker import DockerRuntime
+from penstock.agent.runtimes.fake import FakeRuntime
+from penstock.agent.runtimes.fakeworld import FakeWorld
 from tests.conformance.bench import Bench
 
 REAL = ["docker", "podman", "docker_new", "podman_new"]
@@ -31,9 +33,23 @@ def real_bench(request, images, conformance_store):
     bench.engine.reset()
 
 
-@pytest.fixture(params=[pytest.param(kind, marks=pytest.mark.engine) for kind in REAL])
+class Clock:
+    """Time that goes by when told to."""
+
+    def __init__(self):
+        self.now_ms = 1_800_000_000_000
+
+    def __call__(self):
+        return self.now_ms
+
+
+@pytest.fixture(params=["fake", "fake_manifests", *(pytest.param(kind, marks=pytest.mark.engine) for kind in REAL)])
 def bench(request, images, conformance_store):
-    """Every runtime in turn."""
+    """Every runtime in turn, the simulated one with both kinds of image store."""
+    if request.param.startswith("fake"):
+        world = FakeWorld(Clock(), store="config" if request.param == "fake" else "manifest")
+        yield Bench(request.param, FakeRuntime(world), images, conformance_store, fake=world)
+        return
     made = _real(request, request.param, images, conformance_store)
     yield made
     made.engine.reset()

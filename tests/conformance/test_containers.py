@@ -79,7 +79,7 @@ SHAPES = {
     "always": Service("web", "app", restart="always"),
     "unless-stopped": Service("web", "app", restart="unless-stopped"),
     "swap": Service("web", "app", resources=Resources(memory_bytes=32 * 1024 * 1024, memory_swap_bytes=48 * 1024 * 1024)),
-    "two-ports-one-service": Service("web", "app", ports=(Port(8080), Port(8080, 0, "127.0.0.1"), Port(53, 0, "", "udp"))),
+    "ports-chosen-by-the-engine": Service("web", "app", ports=(Port(8080), Port(8081, 0, "127.0.0.1"), Port(53, 0, "", "udp"))),
     "named": Service("web", "app", container_name="press-line-7"),
 }
 
@@ -124,7 +124,7 @@ def test_what_the_image_brings_is_no_drift(bench, shape):
     order = bench.order(state, service)
     identity = bench.runtime.create(order)
     assert container_differences(state, service, image, image.variants[0], order.labels, bench.see(identity)) == ()
-    if shape in ("bare", "no-network", "two-ports-one-service"):  # running shows more: ports chosen, networks joined
+    if shape in ("bare", "no-network", "ports-chosen-by-the-engine"):  # running shows more: ports chosen, networks joined
         bench.runtime.start(identity)
         assert container_differences(state, service, image, image.variants[0], order.labels, bench.see(identity)) == ()
 
@@ -341,7 +341,7 @@ def test_what_cannot_start_says_so_and_is_not_tried_for_ever(bench, service, cod
     image = bench.ready(bench.image())
     state = bench.state(service, images=(image,))
     if bench.fake is not None:
-        bench.fake.refuse(codes[0], retry=False)
+        bench.fake.fail("start", codes[0], retry=False)  # the model has no host to be wrong about
     with pytest.raises(RuntimeFault) as caught:
         bench.runtime.start(bench.runtime.create(bench.order(state, service)))
     assert caught.value.code in codes

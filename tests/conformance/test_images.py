@@ -28,7 +28,10 @@ def drop_from_engine(bench, image):
 
 def test_the_engine_is_known(bench):
     facts = bench.runtime.facts()
-    assert facts.engine.kind == {"docker": "docker", "podman": "podman", "docker_new": "docker", "podman_new": "podman", "fake": "fake"}[bench.kind]
+    assert (
+        facts.engine.kind
+        == {"docker": "docker", "podman": "podman", "docker_new": "docker", "podman_new": "podman", "fake": "fake", "fake_manifests": "fake"}[bench.kind]
+    )
     assert facts.engine.version
     assert facts.platforms[0] == "linux/amd64"
     assert facts.cpus > 0
@@ -179,7 +182,7 @@ def test_cleaning_up_takes_ours_only_and_spares_what_is_kept_or_used(bench):
     used, kept, old = (bench.ready(bench.image(f"prune-{name}")) for name in ("used", "kept", "old"))
     theirs = bench.ready(bench.image("prune-theirs"))
     if bench.fake is not None:
-        bench.fake.rename_image(theirs.variants[0], "somebody/else:1")
+        bench.fake.images[theirs.variants[0].manifest.digest].names = {"somebody/else:1"}
     else:
         held = bench.runtime.image(theirs.variants[0])
         bench.engine.api("POST", f"/images/{held.id}/tag?repo=somebody/else&tag=1")

@@ -222,7 +222,7 @@ def test_a_copy_that_is_not_whole_never_replaces_anything(bench):
     kept = io.BytesIO()
     bench.runtime.export_volume("conf_data", image.variants[0], kept, BIG)
     bench.runtime.remove(identity)
-    torn = io.BytesIO(kept.getvalue()[:1_000])
+    torn = io.BytesIO(kept.getvalue()[: kept.getvalue().index(b"recipe")])
     with pytest.raises(RuntimeFault) as caught:
         bench.runtime.import_volume(VolumeOrder("conf_data"), image.variants[0], torn)
     assert caught.value.code == "not-restorable"

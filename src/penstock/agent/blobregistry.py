@@ -173,8 +173,7 @@ class PullRegistry:
         except BlockingIOError:
             return True
         connection.inbox += data
-        # Engines try TLS first; a first byte that begins no method ends that attempt at once, not after its ten seconds.
-        return bool(data) and 65 <= connection.inbox[0] <= 90
+        return bool(data)
 
     def _flush(self, connection: _Connection) -> bool:
         """Send what is owed; True when nothing is left."""
@@ -197,6 +196,12 @@ class PullRegistry:
     # --- requests -----------------------------------------------------------------------------------------------------
 
     def _next_request(self, connection: _Connection) -> bool:
+        if connection.inbox and not 65 <= connection.inbox[0] <= 90:
+            # Engines try TLS first. Silence would cost them ten seconds; a hang-up is no reason for containerd to try without. An answer
+            # in plain HTTP is what makes every one of them turn to plain HTTP at once.
+            connection.inbox.clear()
+            self._answer(connection, 400, close=True)
+            return True
         end = connection.inbox.find(b"\r\n\r\n")
         if end < 0:
             if len(connection.inbox) > MAX_REQUEST:
