@@ -25,14 +25,16 @@ class DebsError(RuntimeError):
     """The packages could not be had; the message says why and what to do."""
 
 
-def mirror() -> str:
-    """The address this machine takes Debian's main packages from."""
+def mirror(label: str = "Debian") -> str:
+    """The address this machine takes Debian's main packages ("Debian") or security updates ("Debian-Security") from; "" for none of these."""
     shown = _run("apt-get", "indextargets", "--format", "$(SITE)|$(ORIGIN)|$(LABEL)|$(CREATED_BY)").stdout
     for line in shown.splitlines():
-        site, origin, label, kind = [*line.split("|"), "", "", ""][:4]
-        if origin == "Debian" and label == "Debian" and kind == "Packages":
+        site, origin, said, kind = [*line.split("|"), "", "", ""][:4]
+        if origin == "Debian" and said == label and kind == "Packages":
             return site
-    raise DebsError("this machine's apt names no Debian mirror: run apt-get update, or use a Debian machine")
+    if label == "Debian":
+        raise DebsError("this machine's apt names no Debian mirror: run apt-get update, or use a Debian machine")
+    return ""
 
 
 def _run(*command: str, timeout: float = 900, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -45,19 +47,16 @@ def _run(*command: str, timeout: float = 900, check: bool = True) -> subprocess.
     return done
 
 
-def unpacked(release: str, architecture: str, *packages: str) -> Path | None:
-    """The folder, if an earlier run left it complete."""
-    folder = _folder(release, architecture, packages)
-    return folder if (folder / ".complete").exists() else None
-
-
 def _folder(release: str, architecture: str, packages: tuple[str, ...]) -> Path:
     key = hashlib.sha256(" ".join(sorted(packages)).encode()).hexdigest()[:12]
     return CACHE / "debs" / f"{release}-{architecture}-{key}"
 
 
-def unpack(release: str, architecture: str, *packages: str) -> Path:
-    """Download `packages` with everything they depend on and unpack them; the folder. Raises DebsError."""
+def unpack(release: str, architecture: str, *packages: str, security: bool = False) -> Path:
+    """Download `packages` with everything they depend on and unpack them; the folder. Raises DebsError.
+
+    `security`: with that release's security updates, where this machine's apt knows an address for them.
+    """
     folder = _folder(release, architecture, packages)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with Path(f"{folder}.lock").open("w") as lock:
@@ -67,7 +66,7 @@ def unpack(release: str, architecture: str, *packages: str) -> Path:
         if not KEYRING.exists():
             raise DebsError(f"{KEYRING} is missing: install debian-archive-keyring")
         shutil.rmtree(folder, ignore_errors=True)
-        options = _apt(release, architecture)
+        options = _apt(release, architecture, security=security)
         _run("apt-get", *options, "update")
         _run("apt-get", *options, "install", "--download-only", "--no-install-recommends", "-y", *packages)
         state = CACHE / "apt" / f"{release}-{architecture}"
@@ -94,12 +93,16 @@ def _unpack_one(archive: Path, folder: Path) -> None:
         listing.write(f"{archive.stem}\n")
 
 
-def _apt(release: str, architecture: str) -> list[str]:
+def _apt(release: str, architecture: str, *, security: bool) -> list[str]:
     state = CACHE / "apt" / f"{release}-{architecture}"
     for each in ("lists/partial", "cache/archives/partial", "etc/preferences.d", "etc/apt.conf.d"):
         (state / each).mkdir(parents=True, exist_ok=True)
     (state / "status").write_text("")
-    (state / "etc" / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror()} {release} main\n")
+    lines = [f"deb [signed-by={KEYRING}] {mirror()} {release} main"]
+    updates = mirror("Debian-Security") if security else ""
+    if updates:
+        lines.append(f"deb [signed-by={KEYRING}] {updates} {release}-security main")
+    (state / "etc" / "sources.list").write_text("\n".join(lines) + "\n")
     return [
         "-qq",
         f"-oAPT::Architecture={architecture}",
