@@ -9,9 +9,9 @@ it dies when its parent does (a second agent must never meet the hands of the fi
 
 from __future__ import annotations
 
-import json
 import os
 
+from penstock.wire.jsontext import dumps, loads
 from penstock.wire.record import record
 
 TYPE_CHECKING = False
@@ -114,7 +114,7 @@ class Children:
 
     def _take(self, child: Child, text: bytes) -> None:
         try:
-            kind, value = json.loads(text)
+            kind, value = loads(text.decode("ascii"))
         except ValueError:
             self._kill(child, "died")
             return
@@ -242,6 +242,6 @@ def _die_with_parent(parent: int) -> None:
 
 
 def _write(pipe: int, value: Any) -> None:
-    data = memoryview(json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n")
+    data = memoryview(dumps(value).encode("ascii") + b"\n")
     while data:
         data = data[os.write(pipe, data) :]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import _socket
 import errno
-import json
 import os
 import struct
 import time
 
 from penstock.agent.work import Local, LocalReply
 from penstock.wire.codec import WireError, from_plain, parse
+from penstock.wire.jsontext import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Control:
 
 
 def _line(reply: LocalReply) -> bytes:
-    return json.dumps({"ok": reply.ok, "why": reply.why, "data": reply.data}, separators=(",", ":")).encode("ascii") + b"\n"
+    return dumps({"ok": reply.ok, "why": reply.why, "data": reply.data}).encode("ascii") + b"\n"
 
 
 def _peer(sock: _socket.socket) -> str:
@@ -198,7 +198,7 @@ def ask(path: str, request: dict[str, Any], timeout_s: float = 10.0) -> LocalRep
                 raise NotRunning("the agent is not running; start it with: systemctl start penstock-agent (or: penstock-agent run)") from None
             raise NotRunning(f"the agent cannot be asked: {fault.strerror or fault}") from None
         try:
-            sock.sendall(json.dumps(request).encode("ascii") + b"\n")
+            sock.sendall(dumps(request).encode("ascii") + b"\n")
             answer = bytearray()
             while not answer.endswith(b"\n"):
                 data = sock.recv(65536)
@@ -210,7 +210,7 @@ def ask(path: str, request: dict[str, Any], timeout_s: float = 10.0) -> LocalRep
     finally:
         sock.close()
     try:
-        plain = json.loads(answer)
+        plain = loads(answer.decode("utf-8"))
         return LocalReply(ok=bool(plain["ok"]), why=str(plain["why"]), data=dict(plain["data"]))
     except (ValueError, KeyError, TypeError):
         raise NotRunning("the agent ended before it answered; look at its log: journalctl -u penstock-agent") from None

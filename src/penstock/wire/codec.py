@@ -7,9 +7,9 @@ within 2**53 (RFC 7493, I-JSON); duplicate keys and lone surrogates are refused.
 
 from __future__ import annotations
 
-import json
 import sys
 
+from penstock.wire.jsontext import reader, writer
 from penstock.wire.record import defaults_of, fields_of
 
 TYPE_CHECKING = False
@@ -97,7 +97,10 @@ def encode(value: Any) -> bytes:
 
 def canonical(plain: Any) -> bytes:
     """Dicts, lists, strings and integers as canonical JSON, ASCII bytes."""
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
+    return _write(plain).encode("ascii")
+
+
+_write = writer(sort_keys=True)
 
 
 # --- in ---------------------------------------------------------------------------------------------------------------
@@ -122,12 +125,15 @@ def _no_constant(name: str) -> Any:
     raise WireError("", f"{name} is not a number JSON has")
 
 
+_read_text = reader(_pairs, _integer, _no_constant)
+
+
 def parse(raw: bytes, limit: int = MAX_DOCUMENT) -> Any:
     """JSON bytes to dicts, lists, strings and integers. Raises WireError (its `oversize` tells the one case apart)."""
     if len(raw) > limit:
         raise WireError("", f"{len(raw)} bytes, more than the {limit} allowed", oversize=True)
     try:
-        return json.loads(raw.decode("utf-8"), object_pairs_hook=_pairs, parse_int=_integer, parse_constant=_no_constant)
+        return _read_text(raw.decode("utf-8"))
     except WireError:
         raise
     except (ValueError, RecursionError) as fault:
