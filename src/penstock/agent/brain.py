@@ -7,6 +7,7 @@ ledger holds whatever a crash during it would need. The engine lane's decisions 
 
 from __future__ import annotations
 
+from penstock.agent import ordered, witness
 from penstock.agent.adopt import Adopter
 from penstock.agent.courier import Courier
 from penstock.agent.mind import Mind
@@ -119,8 +120,8 @@ class Brain:
         if self._link is not None:
             return None
         mind = self._mind
-        if mind.log.waiting() or mind.pending_observations():
-            mind.write_observations(now)
+        if mind.log.waiting() or mind.pending:
+            witness.write_observations(mind, now)
             self._tell(now)
         time_ms, _ = mind.keeper.device_time(now)
         call = self._courier.work(
@@ -267,9 +268,9 @@ class Brain:
         """Answer a person at the device, at once."""
         mind = self._mind
         if request.verb == "status":
-            reply = LocalReply(True, mind.summary(now), mind.status(now, self._courier.last_why, self._courier.last_ok_ms))
+            reply = LocalReply(True, witness.summary(mind, now), witness.status(mind, now, self._courier.last_why, self._courier.last_ok_ms))
         elif request.verb == "why":
-            reply = mind.why(request.app, now)
+            reply = witness.why(mind, request.app, now)
         elif request.verb == "log":
             reply = self._log(request)
         elif request.verb == "poll":
@@ -277,9 +278,9 @@ class Brain:
             mind.look_again()
             reply = LocalReply(True, "the plane is asked at once, and the engine is looked at", {})
         elif request.verb == "revert":
-            reply = mind.revert(request.app, request.by, now)
+            reply = ordered.go_back(mind, request.app, request.by, now)
         elif request.verb == "retry":
-            reply = mind.retry(request.app, request.by, now)
+            reply = ordered.try_again(mind, request.app, request.by, now)
         else:
             reply = LocalReply(False, f"this agent does not know the request {request.verb!r}", {})
         self._tell(now)

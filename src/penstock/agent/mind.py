@@ -7,25 +7,23 @@ engine or the plane.
 
 from __future__ import annotations
 
-from penstock.agent import ordered
+from penstock.agent import looking, ordered, witness
 from penstock.agent.devicelog import DeviceLog
 from penstock.agent.ledger import Book, Ledger, LogMark, memory_of, with_memory
-from penstock.agent.telling import View, fingerprint, observe_app, phase_of, sentences, status_data
+from penstock.agent.telling import View, phase_of
 from penstock.agent.timekeeper import Timekeeper
 from penstock.agent.tokens import Tokens
-from penstock.agent.watching import Watching, needed_blobs, needed_contents
-from penstock.agent.work import ApplyStep, EngineDone, LocalReply, Observe, RunCommand
+from penstock.agent.watching import Watching
+from penstock.agent.work import ApplyStep, EngineDone, Observe, RunCommand
 from penstock.rules import turns
 from penstock.rules.answers import Act, Circumstances, Settled, Turn, Wait
 from penstock.rules.look import NOTHING_SEEN, Look
 from penstock.rules.memory import AppMemory, contents_needed
 from penstock.rules.observed import Observation as Seen
-from penstock.rules.ours import reconcile, strangers
+from penstock.rules.ours import reconcile
 from penstock.rules.plan import plan
 from penstock.rules.soak import backoff_ms, stand
-from penstock.rules.variants import image_of, variants_of
-from penstock.wire.codec import to_plain
-from penstock.wire.log import Boot, DeviceObservation, Event, LocalAct, Observation, RefusalNote
+from penstock.wire.log import Boot, Event, Observation, RefusalNote
 from penstock.wire.record import replace
 
 TYPE_CHECKING = False
@@ -40,14 +38,9 @@ if TYPE_CHECKING:
     from penstock.wire.log import AppObservation, Receipt
     from penstock.wire.messages import Facts
     from penstock.wire.trust import Root
-    from penstock.wire.types import AppState, Blob, Variant
+    from penstock.wire.types import AppState, Blob
 
-CHANGING_LOOK_MS = 2_000  # between looks while a change waits for something
-SOAKING_LOOK_MS = 5_000
 SOFT_SAVE_MS = 15_000  # counted time is saved no more often than this
-MOST_IDLE_LOOK_MS = 300_000
-STEP_MS = 120_000
-LONG_STEP_MS = 3_600_000
 MOST_TURNS = 64  # turns in one go; more would be a circle
 URGENT = frozenset(("receipt", "command-outcome", "local-act", "event", "refusal", "gap"))
 
@@ -86,23 +79,23 @@ class Mind:
         self.watching = Watching()
         self.look: Look = NOTHING_SEEN
         self.unfetchable: dict[str, int] = {}
-        self._alarms: dict[str, str] = {}
+        self.alarm_book: dict[str, str] = {}
         self._refused: set[tuple[str, str]] = set()
-        self._views: dict[str, View] = {}
-        self._needs: dict[str, tuple[Blob, ...]] = {}
-        self._wakes: dict[str, int] = {}
+        self.views: dict[str, View] = {}
+        self.needs_by_app: dict[str, tuple[Blob, ...]] = {}
+        self.wakes: dict[str, int] = {}
         self._retry: dict[str, tuple[int, int]] = {}
-        self._fetched: tuple[int, int] = (0, 0)
+        self.fetched: tuple[int, int] = (0, 0)
         self._need_look = True
-        self._look_at = now.mono_ms
+        self.look_at = now.mono_ms
         self._look_not_before = now.mono_ms
-        self._engine_failures = 0
+        self.engine_failures = 0
         self._asked: Observe | None = None
         self._dirty = True
-        self._sweep = True
+        self.sweep = True
         self._soft_ms = now.mono_ms
-        self._told: dict[str, bytes] = {}
-        self._pending: dict[str, Observation] = {}
+        self.told: dict[str, bytes] = {}
+        self.pending: dict[str, Observation] = {}
         self._urgent: bool | None = None
         self._apps_at_start = {memory.app for memory in self.book.apps if memory.change is not None}
         self._already = ordered.already_logged(self.log)
@@ -166,9 +159,9 @@ class Mind:
     def alarm(self, name: str, why: str) -> None:
         """Raise an alarm, or lower it with an empty sentence."""
         if why:
-            self._alarms[name] = why
+            self.alarm_book[name] = why
         else:
-            self._alarms.pop(name, None)
+            self.alarm_book.pop(name, None)
 
     def note_refusal(self, note: RefusalNote, now: Moment) -> None:
         """Something signed was not accepted, over and over; noted once per start for the same reason."""
@@ -205,7 +198,7 @@ class Mind:
         self.log.quota_bytes = self._quota()
         if adopted.news:
             self.unfetchable.clear()
-            self._sweep = True
+            self.sweep = True
             self.look_again()
 
     def set_apart(self, why: str, now: Moment) -> None:
@@ -222,13 +215,13 @@ class Mind:
         """Something changed: decide anew, on a new look."""
         self._need_look = True
         self._dirty = True
-        self._look_not_before = min(self._look_not_before, self._look_at)
+        self._look_not_before = min(self._look_not_before, self.look_at)
 
     def progress(self, done: int, total: int, now: Moment) -> None:
         """Bytes of the running fetch."""
-        self._fetched = (done, total)
+        self.fetched = (done, total)
         if total:
-            self._observe(now)
+            witness.observe(self, now)
 
     def fetch_trouble(self, why: str) -> None:
         """A fetch ended badly; people see it with the waiting app."""
@@ -237,8 +230,8 @@ class Mind:
     def needs(self) -> tuple[Blob, ...]:
         """Blobs to be fetched: what a wish waits for first, then what the way back would like."""
         found: dict[str, Blob] = {}
-        for app in sorted(self._needs, key=lambda one: (self._views.get(one, View()).phase in ("soaked", "confirmed"), one)):
-            for blob in self._needs[app]:
+        for app in sorted(self.needs_by_app, key=lambda one: (self.views.get(one, View()).phase in ("soaked", "confirmed"), one)):
+            for blob in self.needs_by_app[app]:
                 found.setdefault(blob.digest, blob)
         return tuple(found.values())
 
@@ -249,8 +242,8 @@ class Mind:
         self.unfetchable = {digest: until for digest, until in self.unfetchable.items() if until > now.mono_ms}
         if now.mono_ms < self._look_not_before:
             return None
-        if self._need_look or now.mono_ms >= self._look_at:
-            return self.observe_work(now)
+        if self._need_look or now.mono_ms >= self.look_at:
+            return looking.observe_work(self, now)
         if not self._dirty:
             self._soft_save(now)
             return None
@@ -259,7 +252,7 @@ class Mind:
     def _decide(self, now: Moment) -> EngineWork | None:
         for _ in range(MOST_TURNS):
             turned = False
-            for app in self._apps():
+            for app in self.app_names():
                 work, turned = self._decide_app(app, now)
                 if work is not None:
                     return work
@@ -272,14 +265,14 @@ class Mind:
             if not turned:
                 break
             if self._need_look:
-                return self.observe_work(now)
+                return looking.observe_work(self, now)
         self._dirty = False
-        self._schedule(now)
-        self._observe(now)
+        looking.schedule(self, now)
+        witness.observe(self, now)
         self._soft_save(now)
         return None
 
-    def _apps(self) -> list[str]:
+    def app_names(self) -> list[str]:
         """Apps in the middle of a change first, so that at most one is half done."""
         names = {memory.app for memory in self.book.apps} | {one.app for one in self.book.wanted}
         busy = {memory.app for memory in self.book.apps if memory.change is not None and memory.change.stage not in ("claimed", "confirmed")}
@@ -328,12 +321,12 @@ class Mind:
         memory = memory_of(self.book, app)
         _, retry_at = self._retry.get(app, (0, 0))
         if now.mono_ms < retry_at:
-            self._wakes[app] = retry_at
+            self.wakes[app] = retry_at
             return None, False
         wanted = any(one.app == app for one in self.book.wanted)
         desired = self.desired(app)
         if wanted and desired is None:
-            self._views[app] = View("failed", "the description of the release on this device is damaged; the plane is asked for it again", "damaged")
+            self.views[app] = View("failed", "the description of the release on this device is damaged; the plane is asked for it again", "damaged")
             if self.book.etag or self.book.held.generation:
                 self.ask_anew()
             return None, False
@@ -342,14 +335,14 @@ class Mind:
         answer = plan(memory, desired, releases, self.look, c)
         if self.look.seen.engine_ok and not c.storage_fault:
             self._apps_at_start.discard(app)
-        self._views[app] = phase_of(answer, answer.memory, desired)
-        self._needs[app] = answer.needs if isinstance(answer, (Wait, Settled)) else ()
+        self.views[app] = phase_of(answer, answer.memory, desired)
+        self.needs_by_app[app] = answer.needs if isinstance(answer, (Wait, Settled)) else ()
         if isinstance(answer, Act):
             return self._act(answer, releases, desired, now), False
         if isinstance(answer, Turn):
             self.turn(answer, now)
             return None, True
-        self._wakes[app] = answer.wake_ms if isinstance(answer, Wait) else -1
+        self.wakes[app] = answer.wake_ms if isinstance(answer, Wait) else -1
         if answer.memory != memory:
             self.book = with_memory(self.book, answer.memory)  # counted time: saved now and then
         return None, False
@@ -380,30 +373,7 @@ class Mind:
             state = next(iter(releases.values()), None)
         if state is None:
             return None
-        return self._step_work(step, state, releases, now)
-
-    def _step_work(self, step: Step, state: AppState, releases: dict[str, AppState], now: Moment) -> ApplyStep:
-        variant: Variant | None = None
-        index = ""
-        if step.kind in ("image", "create"):
-            variant = variants_of(state, self.look.platforms).get(step.service)
-            index = next((image_of(state, one).index for one in state.services if one.name == step.service), "")
-        timeout = STEP_MS
-        if step.kind in ("stop", "restart"):
-            timeout = step.grace_ms + 60_000
-        elif step.kind in ("image", "snapshot", "restore"):
-            timeout = LONG_STEP_MS
-        helper = self._helper(releases) if step.kind in ("volume", "snapshot", "restore") else None
-        return ApplyStep(step, state, self.device, self.observe_work(now), variant, index, helper, 0, timeout)
-
-    def _helper(self, releases: dict[str, AppState]) -> Variant | None:
-        """Any image of the app that the engine holds."""
-        held = {image.manifest for image in self.look.seen.images} | {image.config for image in self.look.seen.images}
-        for content in sorted(releases):
-            for variant in variants_of(releases[content], self.look.platforms).values():
-                if variant.manifest.digest in held or variant.config.digest in held:
-                    return variant
-        return None
+        return looking.step_work(self, step, state, releases, now)
 
     def turn(self, turn: Turn, now: Moment) -> None:
         """A page is turned: logged first, then the ledger, so that a crash in between repeats the page and not the change."""
@@ -414,14 +384,14 @@ class Mind:
             self.say("event", event, now)
         if turn.receipt is not None:
             ordered.change_ended(self, turn.receipt, turn.command, now)
-            self._sweep = True
+            self.sweep = True
         self.flush(now)
         memory = turn.memory
         wanted = any(one.app == memory.app for one in self.book.wanted)
         if not wanted and memory.change is None and not memory.running and not memory.units:
-            self._pending[memory.app] = Observation(app=self._gone(memory.app, turn.why))
-            self._told.pop(memory.app, None)
-            for table in (self._views, self._needs, self._wakes, self._retry):
+            self.pending[memory.app] = Observation(app=self._gone(memory.app, turn.why))
+            self.told.pop(memory.app, None)
+            for table in (self.views, self.needs_by_app, self.wakes, self._retry):
                 table.pop(memory.app, None)
             memory = AppMemory(memory.app)
         book = with_memory(self.book, memory)
@@ -466,7 +436,7 @@ class Mind:
             if step.kind != "remove-image":
                 self.say("event", Event("step.done", step.why, step.app, step.change, {"step": step.kind, "service": step.service}), now)
             memory = turns.after(memory, step, c, identity=outcome.identity, had_data=outcome.had_data, copied_bytes=outcome.bytes)
-            self._keep(memory)
+            self.keep(memory)
             return
         why = f"{step.why}: {outcome.why}"
         tries, _ = self._retry.get(step.app, (0, 0))
@@ -482,36 +452,37 @@ class Mind:
                 self.turn(turns.fail(memory, why, c, self.releases(memory)), now)
             return
         if in_change:
-            self._keep(turns.after_fault(memory, outcome.code))
+            self.keep(turns.after_fault(memory, outcome.code))
         self._retry[step.app] = (tries + 1, now.mono_ms + backoff_ms(tries + 1))
-        self._views[step.app] = View(self._views.get(step.app, View()).phase, why, "step-failed")
+        self.views[step.app] = View(self.views.get(step.app, View()).phase, why, "step-failed")
 
-    def _keep(self, memory: AppMemory) -> None:
+    def keep(self, memory: AppMemory) -> None:
+        """An app's memory into the book, and to disk if it differs."""
         book = with_memory(self.book, memory)
         if book != self.book:
             self.book = book
             self.save()
 
     def _engine_failed(self, why: str, now: Moment) -> None:
-        self._engine_failures += 1
+        self.engine_failures += 1
         self.look = replace(self.look, seen=Seen(engine_ok=False, why=why))
-        self._look_not_before = now.mono_ms + backoff_ms(self._engine_failures, 1_000, 60_000)
-        self._look_at = self._look_not_before
+        self._look_not_before = now.mono_ms + backoff_ms(self.engine_failures, 1_000, 60_000)
+        self.look_at = self._look_not_before
         self._need_look = False
         self._dirty = False
-        for app in self._apps():
-            view = self._views.get(app, View())
-            self._views[app] = View(view.phase, f"the container engine does not answer: {why}", "engine")
+        for app in self.app_names():
+            view = self.views.get(app, View())
+            self.views[app] = View(view.phase, f"the container engine does not answer: {why}", "engine")
             memory = memory_of(self.book, app)
             if memory.change is not None:
                 self.book = with_memory(self.book, replace(memory, change=stand(memory.change)))
-        self._observe(now)
+        witness.observe(self, now)
 
     def _looked(self, look: Look, asked: Observe, now: Moment) -> None:
         if not look.seen.engine_ok:
             self._engine_failed(look.seen.why, now)
             return
-        self._engine_failures = 0
+        self.engine_failures = 0
         first = not self.look.platforms
         self.look = look
         if self.storage_fault():
@@ -534,50 +505,7 @@ class Mind:
         # The first look does not know the platforms before it has asked, so it asks for no images; the second does.
         self._need_look = first and bool(look.platforms) and bool(self.book.apps or self.book.wanted)
         self._dirty = True
-        self._look_at = now.mono_ms + self._idle_ms()
-
-    # --- looking ----------------------------------------------------------------------------------------------------------
-
-    def _idle_ms(self) -> int:
-        return min(max(self.book.settings.poll_s, 5) * 1000, MOST_IDLE_LOOK_MS)
-
-    def _schedule(self, now: Moment) -> None:
-        """When to look next, now that nothing can be done at once."""
-        due = self._look_at
-        for memory in self.book.apps:
-            if memory.change is None:
-                continue
-            pause = SOAKING_LOOK_MS if self._views.get(memory.app, View()).reason == "soak" else CHANGING_LOOK_MS
-            due = min(due, now.mono_ms + pause)
-        for at in self._wakes.values():
-            if at >= 0:
-                due = min(due, at)
-        check = self.watching.next_check_ms(self.book.apps, now.mono_ms)
-        if check >= 0:
-            due = min(due, check)
-        self._look_at = max(due, now.mono_ms + 100)
-
-    def observe_work(self, now: Moment) -> Observe:
-        apps = []
-        states: dict[str, AppState] = {}
-        names = {memory.app for memory in self.book.apps} | {one.app for one in self.book.wanted}
-        for app in sorted(names):
-            memory = memory_of(self.book, app)
-            releases = self.releases(memory)
-            states.update(releases)
-            apps.append((memory, releases))
-        ask = self.watching.ask(self.device, apps, self.look, now.mono_ms)
-        blobs = needed_blobs(tuple(states.values()), self.look.platforms)
-        keep: tuple[str, ...] | None = None
-        drop: tuple[str, ...] = ()
-        wanted = {copy.name for memory in self.book.apps for copy in memory.snapshots}
-        if all(memory.change is None for memory in self.book.apps):
-            drop = tuple(name for name in self.look.snapshots if name not in wanted)
-        if self._sweep and self.look.platforms and self.look.seen.engine_ok and not self.storage_fault() and not self.busy():
-            keep = blobs
-            self.ledger.drop_releases(needed_contents(self.book.apps, tuple(one.content for one in self.book.wanted)))
-            self._sweep = False
-        return Observe(ask, blobs, keep, drop)
+        self.look_at = now.mono_ms + looking.idle_ms(self)
 
     def busy(self) -> bool:
         """Whether a change is under way or soaking."""
@@ -587,146 +515,11 @@ class Mind:
         """Monotonic time at which `work` has something to do."""
         if self._need_look or self._dirty:
             retries = [at for _, at in self._retry.values() if at > now.mono_ms]
-            return max(now.mono_ms if not retries or self._need_look else min([*retries, self._look_at]), self._look_not_before)
-        return max(self._look_at, self._look_not_before)
+            return max(now.mono_ms if not retries or self._need_look else min([*retries, self.look_at]), self._look_not_before)
+        return max(self.look_at, self._look_not_before)
 
     def _soft_save(self, now: Moment) -> None:
         """Counted time goes to disk now and then; at rest nothing is written."""
         if self.ledger.book is not None and self.book != self.ledger.book and now.mono_ms - self._soft_ms >= SOFT_SAVE_MS:
             self._soft_ms = now.mono_ms
             self.save()
-
-    # --- observations -----------------------------------------------------------------------------------------------------
-
-    def _observe(self, now: Moment) -> None:
-        """Put what differs from what was last told into the pending observations; the newest of a subject replaces the one before."""
-        for app in self._apps():
-            seen = self.app_observation(app)
-            if self._told.get(app) != fingerprint(seen):
-                self._pending[app] = Observation(app=seen)
-            else:
-                self._pending.pop(app, None)
-        device = self._device_observation(now)
-        if self._told.get("") != fingerprint(device):
-            self._pending[""] = Observation(device=device)
-        else:
-            self._pending.pop("", None)
-        self.write_observations(now)
-
-    def pending_observations(self) -> bool:
-        """Whether something was seen that has no number yet."""
-        return bool(self._pending)
-
-    def write_observations(self, now: Moment) -> None:
-        """Number what is pending, as far as the backlog has room for it."""
-        for subject in sorted(self._pending):
-            if not self.log.room_for("observation"):
-                return
-            body = self._pending.pop(subject)
-            self.say("observation", body, now)
-            inner = body.app if body.app is not None else body.device
-            assert inner is not None
-            self._told[subject] = fingerprint(inner)
-
-    def app_observation(self, app: str) -> AppObservation:
-        """One app as it stands."""
-        memory = memory_of(self.book, app)
-        view = self._views.get(app, View())
-        seen = observe_app(memory, self.desired(app), self.releases(memory), view, self.look, self.device, self.watching.probes)
-        if view.phase == "fetching" and self._fetched[1]:
-            seen = replace(seen, fetched_bytes=self._fetched[0], total_bytes=self._fetched[1])
-        return seen
-
-    def alarms(self, now: Moment) -> tuple[str, ...]:
-        """Sentences about what is wrong with the device itself."""
-        found = []
-        fault = self.storage_fault()
-        if fault:
-            found.append(f"the agent's storage cannot be written: {fault}. What runs goes on; nothing is changed until that is mended")
-        clock = self.keeper.trouble(now)
-        if clock:
-            found.append(clock)
-        if not self.look.seen.engine_ok and self._engine_failures:
-            found.append(f"the container engine does not answer: {self.look.seen.why}")
-        time_ms, _ = self.keeper.device_time(now)
-        if time_ms > self.root.expires_ms:
-            found.append("the root document has expired; changes wait until the plane sends a new one")
-        if self.book.quarantined:
-            found.append(f"the plane has set this device apart: {self.book.quarantined}")
-        found.extend(self._alarms[name] for name in sorted(self._alarms))
-        return tuple(one[:1000] for one in found)
-
-    def _device_observation(self, now: Moment) -> DeviceObservation:
-        foreign = strangers(self.book.apps, self.look.seen, self.device) if self.look.seen.engine_ok else ()
-        names = tuple(sorted(f"{one.name} ({one.id[:12]})" for one in foreign))
-        facts = replace(self.facts, engine=self.look.engine, platforms=self.look.platforms or self.facts.platforms)
-        return DeviceObservation(
-            self.book.held.epoch,
-            self.book.held.generation,
-            max(self.look.free_bytes, 0),
-            self.look.seen.engine_ok,
-            self.alarms(now),
-            names[:64],
-            facts,
-        )
-
-    # --- the person at the device -----------------------------------------------------------------------------------------
-
-    def summary(self, now: Moment) -> str:
-        """One sentence."""
-        alarms = self.alarms(now)
-        apps = [self.app_observation(app) for app in self._apps()]
-        good = sum(1 for app in apps if app.phase == "soaked")
-        text = f"{good} of {len(apps)} apps run as ordered" if apps else "no app is deployed here"
-        return text + (f"; {alarms[0]}" if alarms else "")
-
-    def status(self, now: Moment, link_why: str, link_ok_ms: int) -> dict[str, Any]:
-        """What `status` answers."""
-        time_ms, clock = self.keeper.device_time(now)
-        device: dict[str, Any] = {
-            "device": self.device,
-            "epoch": self.book.held.epoch,
-            "generation": self.book.held.generation,
-            "time_ms": time_ms,
-            "clock": clock,
-            "link": {"ok": not link_why, "why": link_why, "last_ok_s_ago": (now.mono_ms - link_ok_ms) // 1000 if link_ok_ms >= 0 else -1},
-            "log": {"newest": self.log.seq, "acknowledged": self.log.acked},
-            "alarms": list(self.alarms(now)),
-            "quarantined": self.book.quarantined,
-            "observation": to_plain(self._device_observation(now)),
-        }
-        return status_data(device, [self.app_observation(app) for app in self._apps()])
-
-    def why(self, app: str, now: Moment) -> LocalReply:
-        """What `why` answers."""
-        names = self._apps()
-        if app and app not in names:
-            known = ", ".join(names) or "none"
-            return LocalReply(False, f"there is no app {app} on this device; there is: {known}", {})
-        said = {name: sentences(self.app_observation(name)) for name in ([app] if app else names)}
-        alarms = list(self.alarms(now))
-        first = next(iter(said.values()), ["no app is deployed here"])[0]
-        return LocalReply(True, alarms[0] if alarms and not app else first, {"apps": said, "alarms": alarms})
-
-    def revert(self, app: str, by: str, now: Moment) -> LocalReply:
-        """A person at the device goes back: always allowed, if there is a way."""
-        fault = ordered.revert_fault(self, app)
-        if fault:
-            return LocalReply(False, fault, {})
-        self.say("local-act", LocalAct("revert", by, f"{by} went back at the device", app), now)
-        turn = ordered.revert_turn(self, app, now, cause="local", by=by, pin=True)
-        self.turn(turn, now)
-        self.look_again()
-        if self.storage_fault():
-            return LocalReply(False, f"it could not be noted: {self.storage_fault()}", {})
-        return LocalReply(True, turn.why, {"app": app})
-
-    def retry(self, app: str, by: str, now: Moment) -> LocalReply:
-        """A person at the device lets a refused release be tried again; it still needs its leave."""
-        memory = memory_of(self.book, app)
-        if not memory.refused:
-            return LocalReply(False, f"nothing was refused for {app or 'this device'}, so there is nothing to try again", {})
-        self.say("local-act", LocalAct("retry", by, "what was refused may be tried again", app), now)
-        self._keep(replace(memory, refused=()))
-        self.look_again()
-        return LocalReply(True, "it is tried again as soon as its leave allows", {"app": app})

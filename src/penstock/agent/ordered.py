@@ -6,8 +6,9 @@ the note is closed; a crash in between is owned up to as "unknown". Judging is `
 
 from __future__ import annotations
 
+from penstock.agent import looking
 from penstock.agent.ledger import CommandNote, memory_of, with_memory
-from penstock.agent.work import RunCommand
+from penstock.agent.work import LocalReply, RunCommand
 from penstock.rules import turns
 from penstock.rules.commands import ASKING, judge
 from penstock.rules.gates import Shut, best_leave, gate
@@ -17,7 +18,7 @@ from penstock.rules.ours import owned
 from penstock.rules.variants import variants_of
 from penstock.rules.wayback import earlier_of, proof
 from penstock.wire.codec import WireError
-from penstock.wire.log import CommandOutcome, Event, body_of
+from penstock.wire.log import CommandOutcome, Event, LocalAct, body_of
 from penstock.wire.record import replace
 
 TYPE_CHECKING = False
@@ -116,7 +117,7 @@ def _ask(mind: Mind, note: CommandNote, now: Moment) -> tuple[EngineWork | None,
             return None, True
     if not _note(mind, replace(note, state="begun")):
         return None, False
-    return RunCommand(command.id, command.verb, mind.observe_work(now), container, _lines(command), _kept_variants(mind)), False
+    return RunCommand(command.id, command.verb, looking.observe_work(mind, now), container, _lines(command), _kept_variants(mind)), False
 
 
 def _lines(command: Command) -> int:
@@ -251,3 +252,28 @@ def revert_turn(mind: Mind, app: str, now: Moment, *, cause: str, by: str, pin: 
         against = content_digest(desired) if desired is not None else left
         refused = replace(refused, pin=Pin(earlier_of(memory), against, who, c.now_ms))
     return turns.begin(refused, "revert", target, c, why, cause=cause, by=who, releases=releases, command=command)
+
+
+def go_back(mind: Mind, app: str, by: str, now: Moment) -> LocalReply:
+    """A person at the device goes back: always allowed, if there is a way."""
+    fault = revert_fault(mind, app)
+    if fault:
+        return LocalReply(False, fault, {})
+    mind.say("local-act", LocalAct("revert", by, f"{by} went back at the device", app), now)
+    turn = revert_turn(mind, app, now, cause="local", by=by, pin=True)
+    mind.turn(turn, now)
+    mind.look_again()
+    if mind.storage_fault():
+        return LocalReply(False, f"it could not be noted: {mind.storage_fault()}", {})
+    return LocalReply(True, turn.why, {"app": app})
+
+
+def try_again(mind: Mind, app: str, by: str, now: Moment) -> LocalReply:
+    """A person at the device lets a refused release be tried again; it still needs its leave."""
+    memory = memory_of(mind.book, app)
+    if not memory.refused:
+        return LocalReply(False, f"nothing was refused for {app or 'this device'}, so there is nothing to try again", {})
+    mind.say("local-act", LocalAct("retry", by, "what was refused may be tried again", app), now)
+    mind.keep(replace(memory, refused=()))
+    mind.look_again()
+    return LocalReply(True, "it is tried again as soon as its leave allows", {"app": app})

@@ -110,7 +110,7 @@ def _coarse(free: int) -> int:
 def phase_of(answer: Answer, memory: AppMemory, desired: AppState | None) -> View:
     """What an answer of the planner says for people."""
     from penstock.rules.answers import Wait
-    from penstock.rules.plan import phase
+    from penstock.rules.phases import phase
 
     if isinstance(answer, Wait):
         return View(answer.phase, answer.why, answer.reason)
