@@ -191,7 +191,7 @@ class Demo:
         import ssl
 
         try:
-            context = ssl.create_default_context(cafile=str(self.data / "ca.pem"))
+            context = ssl.create_default_context(cafile=str(BASE / "ca.pem"))
             with urllib.request.urlopen(f"{self.url}/readyz", context=context, timeout=5) as answer:
                 return bool(answer.status == 200)
         except OSError:
@@ -229,19 +229,18 @@ class Demo:
     def plane(self) -> None:
         step("2. A control plane, with a database of its own and a private certificate authority")
         (BASE / "safe").mkdir(mode=0o700)
-        told = run(SERVER, "init", "--data", str(self.data), "--root-key", str(BASE / "safe" / "root.key"), "--url", self.url)
-        self.setup_token = next((line.split()[-1] for line in told.splitlines() if "set-up token" in line.lower() or "setup token" in line.lower()), "")
-        if not self.setup_token:
-            give_up(f"no set-up token in:\n{told}")
+        told = run(SERVER, "init", "--data", str(self.data), "--root-key", str(BASE / "safe" / "root.key"), "--address", self.url)
+        self.setup_token = told.strip().splitlines()[-1].strip()
+        (BASE / "ca.pem").write_text(run(SERVER, "authority", "--data", str(self.data), show=False))
         self.start_plane()
         say(f"{self.url}; its root key is kept outside its data folder, in {BASE}/safe")
-        self.token = run(SERVER, "token", "--data", str(self.data), "--name", "demo").strip().splitlines()[-1].strip()
-        run(PENSTOCK, "login", self.url, "--token", "-", "--ca", str(self.data / "ca.pem"), stdin=self.token + "\n")
+        self.token = run(SERVER, "service-token", "--data", str(self.data), "--name", "demo").strip().splitlines()[-1].strip()
+        run(PENSTOCK, "login", self.url, "--token", "-", "--ca", str(BASE / "ca.pem"), stdin=self.token + "\n")
         run(PENSTOCK, "site", "create", "plant-1", "--title", "The plant of the demo")
 
     def enrol(self) -> None:
         step("3. An agent: keys made on the device, fingerprint compared, let in by a person")
-        run(PYTHON, "-m", "tools.package", "zipapp", "--out", str(BASE), show=False)
+        run(PYTHON, "-m", "tools.package", "--only", "zipapp", "--output", str(BASE), show=False)
         join = json.loads(run(PENSTOCK, "join", "plant-1", "--json", show=False))["join"]
         say(f"{DIM}$ penstock join plant-1{PLAIN}")
         command = [*self.agent, "enroll", join, "--name", "press-7", "--data-dir", str(self.agent_data)]
@@ -361,7 +360,7 @@ class Demo:
 
     def farewell(self) -> None:
         step("Where to look")
-        say(f"The control plane runs at {BOLD}{self.url}{PLAIN} (its private authority: {self.data}/ca.pem)")
+        say(f"The control plane runs at {BOLD}{self.url}{PLAIN} (its private authority: {BASE}/ca.pem)")
         say(f"Make the first administrator there with this one-time set-up token: {BOLD}{self.setup_token}{PLAIN}")
         say(f"The app's own page: http://127.0.0.1:{self.page_port}/cgi-bin/line")
         say(f"The command line, as the demo uses it: XDG_CONFIG_HOME={BASE}/config {PENSTOCK} status")

@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def agent_pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The agent as one file, built as `make package` builds it."""
     folder = tmp_path_factory.mktemp("dist")
-    subprocess.run([sys.executable, "-m", "tools.package", "zipapp", "--out", str(folder)], check=True, cwd=ROOT, timeout=120)
+    subprocess.run([sys.executable, "-m", "tools.package", "--only", "zipapp", "--output", str(folder)], check=True, cwd=ROOT, timeout=120)
     return folder / "penstock-agent.pyz"
 
 

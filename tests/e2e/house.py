@@ -82,11 +82,13 @@ class PlaneProcess:
 
     def init(self) -> str:
         self.root_key.parent.mkdir(exist_ok=True)
-        return self.server("init", "--data", str(self.data), "--root-key", str(self.root_key), "--url", self.url).stdout
+        told = self.server("init", "--data", str(self.data), "--root-key", str(self.root_key), "--address", self.url).stdout
+        self.ca.write_text(self.server("authority", "--data", str(self.data)).stdout)
+        return told
 
     def mint_token(self, name: str = "tests") -> str:
         """An API token made by whoever holds the data folder."""
-        self.token = self.server("token", "--data", str(self.data), "--name", name).stdout.strip().splitlines()[-1].strip()
+        self.token = self.server("service-token", "--data", str(self.data), "--name", name).stdout.strip().splitlines()[-1].strip()
         return self.token
 
     def start(self) -> None:
@@ -128,7 +130,7 @@ class PlaneProcess:
 
     @property
     def ca(self) -> Path:
-        return self.data / "ca.pem"
+        return self.folder / "ca.pem"
 
     def http(self, token: str = "") -> httpx.Client:
         context = ssl.create_default_context(cafile=str(self.ca))
@@ -233,7 +235,7 @@ class AgentProcess:
         folder.mkdir(parents=True, exist_ok=True)
 
     def _command(self, *arguments: str) -> list[str]:
-        return [*self.program, *arguments, "--data", str(self.data)]
+        return [*self.program, *arguments, "--data-dir", str(self.data)]
 
     def cli(self, *arguments: str, check: bool = True, seconds: float = 60) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(self._command(*arguments), capture_output=True, text=True, timeout=seconds, check=False, env=self.environment)
@@ -247,7 +249,7 @@ class AgentProcess:
     def enroll(self, join: str, name: str, *more: str) -> subprocess.Popen[str]:
         """Begins to enrol; ends when it has been let in."""
         return subprocess.Popen(
-            self._command("enroll", join, "--name", name, "--engine", str(self.engine.socket), *more),
+            self._command("enroll", join, "--name", name, *more),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -258,7 +260,7 @@ class AgentProcess:
         assert self.process is None
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self._command("run", "--engine", str(self.engine.socket), *more), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment
+                self._command("run", "--engine", f"unix://{self.engine.socket}", *more), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment
             )
 
     def tail(self, size: int = 6000) -> str:

@@ -34,7 +34,11 @@ def parser() -> argparse.ArgumentParser:
     made = command("init", "make a control plane: data folder, keys, root document, set-up token")
     made.add_argument("--root-key", type=Path, required=True, help="where to write the root key: outside the data folder, best on another medium")
     command("run", "serve")
-    made = command("token", "print a new one-time set-up token")
+    command("token", "print a new one-time set-up token")
+    made = command("service-token", "print an API token for a program of this machine, under a service account")
+    made.add_argument("--name", required=True, help="the service account; it is made if it is not there")
+    made.add_argument("--days", type=int, default=90, help="how long the token is good (default: 90)")
+    command("authority", "print the certificates that clients trust this plane by (PEM)")
     made = command("backup", "write a backup; the plane may be running")
     made.add_argument("target", type=Path, help="the file to write")
     made.add_argument("--images", action="store_true", help="with the image registry, which may be large")
@@ -74,6 +78,10 @@ def _run(given: argparse.Namespace, found: server_settings.Settings) -> int:
         _say(token)
     elif given.command == "token":
         _say(commandline.setup_token(found))
+    elif given.command == "authority":
+        _say(commandline.authority(found))
+    elif given.command == "service-token":
+        _say(commandline.service_token(found, given.name, given.days))
     elif given.command == "backup":
         size = commandline.backup(found, given.target, images=given.images)
         _say(f"{given.target}: {size} bytes. It holds private keys: keep it as safe as the plane itself.")

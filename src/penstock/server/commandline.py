@@ -12,9 +12,12 @@ from pathlib import Path
 
 from penstock.server.actions import restore, rootbook
 from penstock.server.actions.setup import KEY as SETUP_KEY
+from penstock.server.actions.tokens import PREFIX as TOKEN_PREFIX
 from penstock.server.app import StartFault, certificates_of, paths
 from penstock.server.core import rootdoc
 from penstock.server.core.errors import Refused
+from penstock.server.core.events import line
+from penstock.server.core.model import ADMINISTRATOR, Actor, ApiToken, User, UserId
 from penstock.server.effects import keys
 from penstock.server.effects.archive import DATABASE, read_archive, write_archive
 from penstock.server.effects.chainfile import chain_path, read_chain, write_chain
@@ -24,13 +27,13 @@ from penstock.server.effects.keys import RUNNING_ROLES
 from penstock.server.effects.tokens import key_file
 from penstock.server.effects.vault import open_vault
 from penstock.server.effects.verifiers import Verifiers
-from penstock.server.settings import Settings
-from penstock.server.store import devices, users
+from penstock.server.settings import Settings, keep
+from penstock.server.store import api_tokens, devices, events, users
 from penstock.server.store import settings as setting_store
 from penstock.server.store.db import Busy, Db, Tx, copy_database
 from penstock.server.store.migrate import upgrade
 from penstock.wire.trust import Root, key_id
-from penstock.wire.types import sha256_of
+from penstock.wire.types import name_fault, sha256_of
 
 ROOT_LIFE_MS = 10 * 366 * 86_400_000
 
@@ -45,6 +48,7 @@ def init(settings: Settings, root_key: Path) -> str:
                 raise StartFault(f"there is a control plane in {data} already; start it with: penstock-server run --data {data}")
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     data.chmod(0o700)
+    keep(settings)
     for name in ("keys", "tls"):
         found[name].mkdir(exist_ok=True, mode=0o700)
     held = keys.create_keys(found["keys"])
@@ -80,6 +84,38 @@ def setup_token(settings: Settings) -> str:
         return db.update(_setup_token)
 
 
+def authority(settings: Settings) -> str:
+    """The certificates that clients trust the plane by, as PEM text."""
+    return "".join(certificates_of(settings).trusted()).rstrip("\n")
+
+
+def service_token(settings: Settings, name: str, days: int) -> str:
+    """An API token for a program of this machine, under a service account of that name (made if it is not there), which nobody can sign in as. It is for
+    whoever holds the data folder, and on record. The plane may be running."""
+    found = paths(settings.data)
+    if not found["database"].exists():
+        raise StartFault(f"there is no control plane in {settings.data}")
+    if name_fault(name) or not 1 <= days <= 732:
+        raise StartFault(name_fault(name) or "a token is good for 1 to 732 days")
+    ids, now = RandomIds(), SystemClock().now_ms()
+
+    def work(tx: Tx) -> str:
+        user = users.by_name(tx, name)
+        if user is not None and user.password:
+            raise StartFault(f"{name} is a person; a person makes tokens by signing in")
+        if user is None:
+            user = User(UserId(ids.new("usr")), name, "", ADMINISTRATOR, now)
+            users.add(tx, user)
+        secret = TOKEN_PREFIX + ids.secret()
+        made = ApiToken(ids.new("tok"), user.id, "made at the data folder", sha256_of(secret.encode("utf-8")), now, now + days * 86_400_000)
+        api_tokens.add(tx, made)
+        events.add(tx, line(Actor("system", "commandline", "penstock-server"), now, "token.created", made.id, data={"name": name, "kind": "service"}))
+        return secret
+
+    with contextlib.closing(Db(f"sqlite:///{found['database']}")) as db:
+        return db.update(work)
+
+
 def backup(settings: Settings, target: Path, *, images: bool = False) -> int:
     """Write a backup, whether the plane runs or not; its size in bytes."""
     found = paths(settings.data)
@@ -98,6 +134,7 @@ def restored(settings: Settings, archive: Path, root_key: Path) -> tuple[str, ..
         raise StartFault(f"{data} is not empty; a backup is restored into an empty folder")
     try:
         about = read_archive(archive, data)
+        keep(settings)
         return _restore(data, found, root_key, about, archive.name)
     except (Refused, Busy, ValueError, OSError):
         # A half-restored plane must not be started by accident: it would speak in the old epoch. The folder was empty before.

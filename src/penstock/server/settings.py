@@ -1,11 +1,13 @@
 """How a control plane is started: where its data is, where it listens, under which names it is reached.
 
 Owns reading the settings from a TOML file and the environment, and their checks. What an administrator changes while it runs is not here (see
-`actions.settings`). Precedence: command line, then environment (PENSTOCK_...), then file, then defaults.
+`actions.settings`). Precedence: command line, then environment (PENSTOCK_...), then file, then what `init` was told (server.toml in the data
+folder), then defaults.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +20,7 @@ from penstock.wire.codec import WireError
 from penstock.wire.urls import read_url
 
 DEFAULT_FILE = Path("/etc/penstock/server.toml")
+KEPT_FILE = "server.toml"  # in the data folder
 
 
 class SettingsFault(ValueError):
@@ -64,11 +67,27 @@ def read(path: Path | None, environment: Mapping[str, str] | None = None, given:
         if value:
             plain[name] = value
     plain.update({name: value for name, value in (given or {}).items() if value is not None and value != ()})
+    folder = _KINDS["data"]("data", plain.get("data", Settings().data))
+    kept = folder / KEPT_FILE  # what `init` was told; anything said elsewhere wins
+    plain = {**(_file(kept) if kept.exists() else {}), **plain}
     unknown = sorted(set(plain) - set(_KINDS))
     if unknown:
         raise SettingsFault(f"{unknown[0]!r} is no setting; the settings are {', '.join(_KINDS)}")
     values: dict[str, Any] = {name: _KINDS[name](name, value) for name, value in plain.items()}
     return check(replace(Settings(), **values))
+
+
+def keep(found: Settings) -> None:
+    """Write the addresses and where to listen into the data folder, so that `run` needs to be told neither."""
+    lines = [f"# Made by penstock-server init; /etc/penstock/server.toml and the command line win over it.\nlisten = {_quoted(found.listen)}"]
+    if found.addresses:
+        lines.append(f"addresses = [{', '.join(_quoted(address) for address in found.addresses)}]")
+    (found.data / KEPT_FILE).write_text("\n".join(lines) + "\n")
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string (TOML v1.0, String); JSON's escapes are among its own."""
+    return json.dumps(text)
 
 
 def check(found: Settings) -> Settings:

@@ -26,8 +26,8 @@ def by_name(tx: Tx, name: str) -> User | None:
 
 
 def count(tx: Tx) -> int:
-    """How many there are."""
-    return int(tx.run(select(func.count()).select_from(t)).scalar())
+    """How many people there are; a service account, which has no password, is none."""
+    return int(tx.run(select(func.count()).select_from(t).where(t.c.password != "")).scalar())
 
 
 def set_password(tx: Tx, user: User, password: str) -> None:
