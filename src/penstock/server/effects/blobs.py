@@ -214,12 +214,10 @@ class FileContent:
         """See `core.oci.Content`. Asking through a repository counts as a use, so that a client which skips an upload because the blob is
         here finds it here a minute later too."""
         if repository is not None:
-            link = self._link(repository, "blobs", digest)
-            try:
-                os.utime(link)
-            except FileNotFoundError:
-                if not self._link(repository, "manifests", digest).exists():
-                    return None
+            # Both links, where there are both: neither may look old to a sweep.
+            touched = [files.touch(self._link(repository, kind, digest)) for kind in ("blobs", "manifests")]
+            if not any(touched):
+                return None
         try:
             return self._blob(digest).stat().st_size
         except FileNotFoundError:

@@ -71,3 +71,12 @@ def sha256(path: Path) -> Any:
         while piece := file.read(CHUNK):
             hashed.update(piece)
     return hashed
+
+
+def touch(path: Path) -> bool:
+    """Make a file as young as can be; False where there is none."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
