@@ -93,7 +93,7 @@ class Plane:
     dirty_lock: threading.Lock = field(default_factory=threading.Lock)
     asked: dict[str, int] = field(default_factory=dict)  # devices that were asked to fill a hole in their log: from which number they sent
     sign_keys: dict[str, tuple[int, str]] = field(default_factory=dict)  # device: key epoch and public key
-    nonces: OrderedDict[tuple[str, str], None] = field(default_factory=OrderedDict)  # session requests already answered
+    nonces: OrderedDict[tuple[str, int, str], None] = field(default_factory=OrderedDict)  # session requests already answered
     reviewing: set[str] = field(default_factory=set)  # devices that wait for a look after a restore
     memo: OrderedDict[Any, Any] = field(default_factory=OrderedDict)  # resolved releases, bounded by actions.catalog
     memo_lock: threading.Lock = field(default_factory=threading.Lock)

@@ -34,7 +34,7 @@ def open_session(plane: Plane, raw: bytes) -> bytes:
     asked = accept_session(sign_key_of(plane, device), raw, plane.verifiers.verify)
     if isinstance(asked, Refusal):
         raise Unauthenticated(f"session-{asked.reason}", asked.why, remedy="if its key was replaced, enrol it again")
-    nonce = (device, asked.nonce)
+    nonce = (device, entry.key_epoch, asked.nonce)
     if nonce in plane.nonces:
         raise Conflict("session-repeated", "this very request was already answered; something on the way repeats requests", field="nonce")
     plane.nonces[nonce] = None

@@ -1,4 +1,4 @@
-"""Looking an image up in the built-in registry.
+"""Images of the built-in registry: looked up for a release, kept while a release needs them, swept when nothing does.
 
 Owns the reading of the documents that `core.images` makes a pinned image of. Never decides whether they are good enough.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from penstock.server.actions.catalog import remember
 from penstock.server.actions.context import Plane
-from penstock.server.core.images import MAX_VARIANTS, Documents, Wanted, is_image
+from penstock.server.core.images import MAX_VARIANTS, Documents, Wanted, digests, is_image
 from penstock.server.core.oci import DOCKER_CONFIG, OCI_CONFIG, Content, read_manifest
 from penstock.server.core.release import load
 from penstock.server.store import releases
@@ -21,12 +21,15 @@ def find(content: Content, where: Wanted) -> Documents | None:
     top = content.manifest(where.repository, where.reference)
     if top is None:
         return None
+    # Asking for its size makes it young: a sweep that runs before the release is stored leaves it alone.
+    content.blob_size(top.digest, where.repository)
     parts: dict[str, bytes] = {}
     manifest = read_manifest(top.raw, top.media_type)
     children = [child for child in manifest.children if is_image(child)]
     for child in children[:MAX_VARIANTS]:
         stored = content.manifest(where.repository, child.digest)
         if stored is not None:
+            content.blob_size(child.digest, where.repository)
             parts[child.digest] = stored.raw
     for raw in [top.raw, *parts.values()]:
         inner = read_manifest(raw)
@@ -39,15 +42,19 @@ def find(content: Content, where: Wanted) -> Documents | None:
 
 def pinned(plane: Plane, digest: str) -> bool:
     """Whether a published release names this blob or manifest."""
-    known: frozenset[str] = remember(plane, ("pinned", plane.db.view(lambda tx: len(releases.versions(tx)))), lambda: plane.db.view(_pinned))
-    return digest in known
+    return digest in pinned_by_releases(plane)
+
+
+def pinned_by_releases(plane: Plane) -> frozenset[str]:
+    """Everything of the registry that published releases need."""
+    known: frozenset[str] = remember(plane, ("pinned", plane.db.view(lambda tx: len(releases.versions(tx)))), lambda: (plane.db.view(_pinned),))[0]
+    return known
 
 
 def _pinned(tx: Tx) -> frozenset[str]:
-    found: set[str] = set()
-    for row in releases.of_app(tx):
-        for image in load(row.document).images:
-            found.add(image.index)
-            for variant in image.variants:
-                found.update((variant.manifest.digest, variant.config.digest, *(layer.digest for layer in variant.layers)))
-    return frozenset(found - {""})
+    return frozenset[str]().union(*(digests(image) for row in releases.of_app(tx) for image in load(row.document).images))
+
+
+def sweep(plane: Plane) -> int:
+    """Throw away uploads that were given up and content that nothing names; bytes freed. What a release needs stays."""
+    return int(plane.blobs.collect(plane.clock.now_ms(), pinned_by_releases(plane)).bytes)

@@ -269,7 +269,10 @@ def _begin(
     now = plane.clock.now_ms()
     wanted, unfit = _contents(plane, tx, plan, held) if plan is not None and deployment.state == STANDING else ({}, {})
     former = store.of_deployment(tx, deployment.id)
-    stands = {member.device: member.state for old in former[:1] for member in store.members_of(tx, old.id)}
+    given_by = {one.rollout for one in mine.values()}
+    stands = {
+        member.device: member.state for old in given_by for member in store.members_of(tx, old) if member.device in mine and mine[member.device].rollout == old
+    }
     moved: Moves = moves(wanted, mine, stands)
     for old in former:
         if old.state == RUNNING:

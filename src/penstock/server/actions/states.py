@@ -14,6 +14,7 @@ from penstock.server.actions import planesettings as plane_settings
 from penstock.server.actions.context import Plane, note, refresh, seal
 from penstock.server.core.document import content_of, text_of
 from penstock.server.core.errors import Refused, missing
+from penstock.server.core.images import digests
 from penstock.server.core.model import RETIRED, SYSTEM, Assignment, Device, DeviceState
 from penstock.server.core.views import PlaneSettings
 from penstock.server.store import commands, devices, outbox, rollouts, roots, states
@@ -147,10 +148,4 @@ def blob_for(plane: Plane, device: str, digest: str) -> int:
 
 def _named(envelope: bytes) -> frozenset[str]:
     desired = decode(Desired, open_unverified(envelope)[1])
-    found = set()
-    for app in desired.apps:
-        for image in app.images:
-            found.add(image.index)
-            for variant in image.variants:
-                found.update((variant.manifest.digest, variant.config.digest, *(layer.digest for layer in variant.layers)))
-    return frozenset(found - {""})
+    return frozenset[str]().union(*(digests(image) for app in desired.apps for image in app.images))

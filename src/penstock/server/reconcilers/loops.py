@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from penstock.server.actions import commands, housekeeping, rollouts, states
+from penstock.server.actions import commands, housekeeping, images, rollouts, states
 from penstock.server.actions.context import Plane
 from penstock.server.reconcilers.driver import Reconciler
 
@@ -38,6 +38,10 @@ def all_of(plane: Plane, renew_certificate: Callable[[], bool]) -> tuple[Reconci
     def sweep() -> bool:
         return housekeeping.sweep(plane) >= housekeeping.SWEPT
 
+    def registry() -> bool:
+        images.sweep(plane)
+        return False
+
     def certificate() -> bool:
         renew_certificate()
         return False
@@ -50,5 +54,6 @@ def all_of(plane: Plane, renew_certificate: Callable[[], bool]) -> tuple[Reconci
         Reconciler("liveness", liveness, 15.0),
         Reconciler("commands", lapsed, 30.0),
         Reconciler("retention", sweep, 3600.0),
+        Reconciler("images", registry, 6 * 3600.0),
         Reconciler("certificate", certificate, 3600.0),
     )
