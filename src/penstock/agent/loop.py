@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
 
 READ = 1  # POLLIN
+REST_MS = 5_000  # a wait from this length on is a rest
 LONGEST_MS = 300_000  # the loop looks up at least this often
 SHORTEST_MS = 20  # and, with nothing to do, at most this often
 MARGIN_MS = 5_000  # what a child has beyond its work's own time-out, to say that it ran out
@@ -98,6 +99,8 @@ class Loop:
         self._options = options
         self.control: Control | None = None
         self.checked_in: Callable[[], None] = lambda: None  # called after each poll the plane has answered
+        self.before_rest: Callable[[], object] = lambda: None  # called once before each rest of some seconds
+        self._stirred = True
         self._engine: tuple[Child, EngineWork] | None = None
         self._fetch: tuple[Child, Fetch] | None = None
         self._call: Call | None = None
@@ -241,7 +244,11 @@ class Loop:
         if self.control is not None:
             for number, events in self.control.watched().items():
                 watch.register(number, events)
+        if self._stirred and rest >= REST_MS and not len(self._children):
+            self._stirred = False
+            self.before_rest()
         ready = {number for number, _ in watch.poll(min(max(rest, SHORTEST_MS), LONGEST_MS))}
+        self._stirred = self._stirred or bool(ready) or len(self._children) > 0
         now = self._clock.now()
         if self._wake_r in ready:
             os.read(self._wake_r, 4096)

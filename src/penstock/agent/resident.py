@@ -26,6 +26,7 @@ from penstock.agent.journal import say
 from penstock.agent.link import Link
 from penstock.agent.loop import Loop, Options
 from penstock.agent.places import DEFAULT, PlaceError, Places, read_file, write_file
+from penstock.agent.rest import give_back
 from penstock.wire.codec import WireError, decode, encode, to_plain
 
 TYPE_CHECKING = False
@@ -244,6 +245,7 @@ def build(places: Places, member: Member, engine: str, options: Options) -> Loop
             say("warning", "slot.unconfirmed", why=str(fault))
 
     loop.checked_in = checked_in
+    loop.before_rest = give_back
     return loop
 
 
