@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.agent.runtimes import CODES, RuntimeFault
+from penstock.agent.runtimes import CODES, CreateOrder, RuntimeFault
+from penstock.agent.runtimes.docker import DockerRuntime, _limits_hold
 from penstock.agent.runtimes.dockerfacts import negotiate
 from penstock.agent.runtimes.dockerinside import Demultiplexer
 from penstock.agent.runtimes.engine import EngineError, fault_of, query, quoted
+from penstock.wire.types import Blob, Resources, Service, Variant
 
 
 @pytest.mark.parametrize(
@@ -89,3 +95,67 @@ def test_the_newest_lines_are_kept():
     assert len(text) <= 50
     assert text.endswith("line 999\n")
     assert text.startswith("line ")
+
+
+def serve(tmp_path, answers):
+    """A thing that answers each request with the next of `answers`; its socket's path and its thread."""
+    path = str(tmp_path / "engine.sock")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+
+    def work():
+        with listener:
+            for answer in answers:
+                peer, _ = listener.accept()
+                with peer:
+                    peer.recv(65536)
+                    body = json.dumps(answer).encode()
+                    peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return path, thread
+
+
+CONTAINERD = {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}
+
+
+@pytest.mark.parametrize(
+    ("info", "store", "cannot"),
+    [
+        ({}, "config", ()),
+        ({"DriverStatus": [["Backing Filesystem", "extfs"]], "MemoryLimit": True}, "config", ()),
+        (CONTAINERD, "manifest", ()),
+        ({"MemoryLimit": False, "SwapLimit": False, "PidsLimit": True}, "config", ("memory", "swap")),
+        ({"DriverStatus": "odd", "NCPU": "two"}, "config", ()),
+    ],
+)
+def test_what_an_engine_is(tmp_path, info, store, cannot):
+    path, thread = serve(tmp_path, [{"ApiVersion": "1.47", "MinAPIVersion": "1.24", "Version": "27.1", "Arch": "arm"}, {"Architecture": "aarch64", **info}])
+    facts = DockerRuntime(path).facts()
+    thread.join()
+    assert (facts.engine.kind, facts.engine.store, facts.engine.api, facts.cannot) == ("docker", store, "1.47", cannot)
+    assert facts.platforms[0] == "linux/arm/v7"
+
+
+@pytest.mark.parametrize(
+    ("limits", "cannot", "refused"),
+    [
+        (Resources(memory_bytes=1), ("memory",), True),
+        (Resources(memory_bytes=1), ("swap", "cpus"), False),
+        (Resources(memory_swap_bytes=1), ("swap",), True),
+        (Resources(nano_cpus=1), ("cpus",), True),
+        (Resources(), ("memory", "swap", "cpus", "pids", "cpuset"), False),
+    ],
+)
+def test_a_limit_the_kernel_cannot_enforce_is_refused_not_dropped(limits, cannot, refused):
+    blob = Blob("sha256:" + "a" * 64, 1)
+    order = CreateOrder("c", Service("web", "app", resources=limits), Variant("linux/amd64", blob, blob, ()), "t", {})
+    if not refused:
+        _limits_hold(order, cannot)
+        return
+    with pytest.raises(RuntimeFault) as caught:
+        _limits_hold(order, cannot)
+    assert (caught.value.code, caught.value.retry) == ("bad-settings", False)
+    assert "web" in caught.value.why

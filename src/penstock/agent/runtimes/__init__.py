@@ -107,7 +107,8 @@ class NetworkOrder:
 @record
 class EngineFacts:
     """What was found by asking the engine. `platforms`: what it runs, best first. `root`: where it keeps its data (a path of the
-    host's). `start_interval`: it knows a health check's start interval. `bridge`: name of its default network."""
+    host's). `start_interval`: it knows a health check's start interval. `bridge`: name of its default network. `cannot`: limits this kernel cannot enforce, out of
+    "memory", "swap", "cpus", "pids", "cpuset"."""
 
     engine: Engine
     platforms: tuple[str, ...]
@@ -116,6 +117,7 @@ class EngineFacts:
     memory_bytes: int = 0
     start_interval: bool = False
     bridge: str = "bridge"
+    cannot: tuple[str, ...] = ()
 
 
 @record

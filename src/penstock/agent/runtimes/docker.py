@@ -204,6 +204,7 @@ class DockerRuntime:
     def create(self, order: CreateOrder) -> str:
         """Make the container with all its networks, not started; its id."""
         identity = self._image_id(order.variant, order.service.name)
+        _limits_hold(order, self.facts().cannot)
         if self._podman:
             self._binds_are_there(order)
         body = dockerorders.container_body(order, identity, self._defaults(identity, {}), start_interval=self.facts().start_interval)
@@ -491,3 +492,23 @@ class DockerRuntime:
 def _is(reference: str, plain: dict[str, Any]) -> bool:
     """Whether an inspect answer is really about `reference`: engines also match the beginning of an id."""
     return reference in (plain.get("Id"), str(plain.get("Name", "")).lstrip("/"))
+
+
+def _limits_hold(order: CreateOrder, cannot: tuple[str, ...]) -> None:
+    """Engines drop a limit the kernel cannot enforce, with a warning nobody reads: a service that asks for one is refused instead."""
+    limits = order.service.resources
+    asked = {
+        "memory": limits.memory_bytes or limits.memory_reservation_bytes,
+        "swap": limits.memory_swap_bytes,
+        "cpus": limits.nano_cpus,
+        "pids": limits.pids,
+        "cpuset": limits.cpuset,
+    }
+    for name in cannot:
+        if asked.get(name):
+            raise RuntimeFault(
+                "bad-settings",
+                f"service {order.service.name} asks for a limit on {name}, which this device's kernel cannot enforce; switch that control group on "
+                "(for memory: cgroup_enable=memory swapaccount=1 on the kernel's command line), or take the limit out of the release",
+                retry=False,
+            )

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 NEWEST = (1, 51)  # the newest API this was written against; a newer engine is spoken to in this one
 OLDEST = (1, 40)  # Docker 19.03, Podman 3 and later
 
+# What GET /info says of the kernel. A limit it cannot enforce is dropped by the engine with no more than a warning.
+_LIMITS = (("memory", "MemoryLimit"), ("swap", "SwapLimit"), ("cpus", "CpuCfsQuota"), ("pids", "PidsLimit"), ("cpuset", "CPUSet"))
+
 
 def ask(client: EngineClient) -> EngineFacts:
     """Two questions, one answer. Raises RuntimeFault, "unsupported" where what answers is no engine we can drive."""
@@ -54,6 +57,7 @@ def ask(client: EngineClient) -> EngineFacts:
         memory_bytes=_integer(info.get("MemTotal")),
         start_interval=_version(api) >= (1, 44),
         bridge="podman" if podman else "bridge",
+        cannot=tuple(name for name, key in _LIMITS if info.get(key) is False),
     )
 
 
