@@ -341,10 +341,10 @@ class Stage:
             self.performed += 1
             if self.performed == self.kill_before:
                 raise PowerCut
-            outcome = self.hands.perform(work)
+            done = self.hands.perform(work)
             if self.performed == self.kill_after:
                 raise PowerCut
-            self.brain.done(work, outcome, self.now())
+            self.brain.done(work, done, self.now())
             did = True
         return did
 

@@ -89,8 +89,8 @@ def spans(name: str) -> tuple[int, int]:
     return stage.disk.changes - changes, stage.performed - works
 
 
-@pytest.mark.parametrize("reboot", [False, True], ids=["killed", "rebooted"])
-@pytest.mark.parametrize("torn", [False, True], ids=["clean", "torn"])
+@pytest.mark.slow
+@pytest.mark.parametrize(("torn", "reboot"), [(False, False), (True, True)], ids=["clean-killed", "torn-rebooted"])
 @pytest.mark.parametrize("name", SCENES)
 def test_cut_at_every_change_of_a_file(name, torn, reboot):
     changes, _ = spans(name)
@@ -109,8 +109,8 @@ def test_cut_at_every_change_of_a_file(name, torn, reboot):
             assert same.starts == (2 if reboot else 1), f"{name} cut after {at}: the unchanged service was restarted"
 
 
-@pytest.mark.parametrize("reboot", [False, True], ids=["killed", "rebooted"])
-@pytest.mark.parametrize("side", ["kill_before", "kill_after"])
+@pytest.mark.slow
+@pytest.mark.parametrize(("side", "reboot"), [("kill_before", True), ("kill_after", False), ("kill_after", True)])
 @pytest.mark.parametrize("name", SCENES)
 def test_killed_around_every_engine_work(name, side, reboot):
     _, works = spans(name)

@@ -71,7 +71,7 @@ class DeviceLog:
         if known_seq > self.seq:
             self._holes.append((self.seq + 1, known_seq))
             self.seq, self.head = known_seq, known_head
-        self._holes = [(first, last) for first, last in self._holes if last > acked]
+        self._holes = [(max(first, acked + 1), last) for first, last in self._holes if last > acked]
 
     # --- reading the disk -------------------------------------------------------------------------------------------------
 
@@ -95,8 +95,8 @@ class DeviceLog:
                 segment.count(entry, size)
                 self.seq, self.head = entry.seq, entry_digest(entry)
             self._segments.append(segment)
-        if self._segments and self.acked and self._segments[0].first > self.acked + 1:
-            holes.insert(0, (self.acked + 1, self._segments[0].first - 1))
+        if self.oldest() > self.acked + 1:
+            holes.insert(0, (self.acked + 1, self.oldest() - 1))
         return holes
 
     def _lines(self, segment: Segment) -> list[tuple[LogEntry, int]]:

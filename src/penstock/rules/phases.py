@@ -9,12 +9,9 @@ from penstock.rules.memory import AppMemory
 from penstock.wire.record import replace
 from penstock.wire.types import AppState, content_digest
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 
 def phase(memory: AppMemory, desired: AppState | None) -> str:
+    """One of `log.PHASES` for an app about which nothing more particular is known."""
     change = memory.change
     if change is not None:
         if change.stage in ("reverting", "undoing"):
@@ -34,6 +31,7 @@ def _is_good(memory: AppMemory) -> bool:
 
 
 def sooner(one: int, two: int) -> int:
+    """The earlier of two monotonic times; -1 means never."""
     return min(one, two) if one >= 0 and two >= 0 else max(one, two)
 
 

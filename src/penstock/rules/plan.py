@@ -58,5 +58,6 @@ def _at_rest(memory: AppMemory, desired: AppState | None, releases: dict[str, Ap
         rest = look_after(memory, desired, releases, look, c, answer.why)
         if isinstance(rest, (Act, Turn)):
             return rest
-        return replace(answer, memory=rest.memory, wake_ms=sooner(answer.wake_ms, getattr(rest, "wake_ms", -1)))
+        wake = sooner(answer.wake_ms, rest.wake_ms) if isinstance(rest, Wait) else answer.wake_ms
+        return replace(answer, memory=rest.memory, needs=answer.needs + rest.needs, wake_ms=wake)
     return answer
