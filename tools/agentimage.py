@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,9 +94,20 @@ def agent_modules() -> list[str]:
     return [name for name in names if not name.endswith("__main__")]
 
 
-def build_image(platforms: tuple[str, ...] = ("linux/amd64",)) -> Image:
-    """Raises DebsError when Debian's packages cannot be had."""
-    host = unpack(RELEASE, "amd64", *PACKAGES, security=True)
+def packages(architecture: str, *, strict: bool) -> Path:
+    """The unpacked packages with their security updates; without these, unless `strict`, when their mirror cannot serve them just now."""
+    try:
+        return unpack(RELEASE, architecture, *PACKAGES, security=True)
+    except DebsError as fault:
+        if strict:
+            raise
+        print(f"agent image ({architecture}): no security updates just now, made without them: {fault}", file=sys.stderr)
+        return unpack(RELEASE, architecture, *PACKAGES)
+
+
+def build_image(platforms: tuple[str, ...] = ("linux/amd64",), *, strict: bool = False) -> Image:
+    """Raises DebsError when Debian's packages cannot be had. `strict`: for what is given to others, never without security updates."""
+    host = packages("amd64", strict=strict)
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         (work / "agent.pyz").write_bytes(zipapp())
@@ -107,7 +119,7 @@ def build_image(platforms: tuple[str, ...] = ("linux/amd64",)) -> Image:
         ]
         modules = _standard_library(host)
         compiled = _compile(host, modules, work)
-        variants = [_variant(platform, agent, modules, compiled) for platform in platforms]
+        variants = [_variant(platform, packages(TARGETS[platform].debian, strict=strict), agent, modules, compiled) for platform in platforms]
     return make_image(variants, indexed=len(variants) > 1)
 
 
@@ -125,9 +137,8 @@ def _compile(host: Path, modules: list[str], work: Path) -> dict[str, bytes]:
     return {f"{name}c": (work / "stdlib" / f"{name}c").read_bytes() for name in modules if name.endswith(".py")}
 
 
-def _variant(platform: str, agent: list[Entry], modules: list[str], compiled: dict[str, bytes]) -> Variant:
+def _variant(platform: str, root: Path, agent: list[Entry], modules: list[str], compiled: dict[str, bytes]) -> Variant:
     target = TARGETS[platform]
-    root = unpack(RELEASE, target.debian, *PACKAGES, security=True)
     extensions = [name.replace("x86_64-linux-gnu", target.triplet) for name in modules if name.endswith(".so")]
     present = [name for name in extensions if (root / "usr/lib" / name).exists()]
     folders = [f"usr/lib/{target.triplet}", f"lib/{target.triplet}", "usr/lib"]
@@ -151,7 +162,7 @@ def _variant(platform: str, agent: list[Entry], modules: list[str], compiled: di
         entries[inside] = Entry(inside, path.read_bytes(), mode=0o755)
     links = [Entry(name, link=f"usr/{name}") for name in ("bin", "lib", "lib64") if name != "lib64" or target.triplet.startswith("x86_64")]
     base = make_layer([*links, *(entries[name] for name in sorted(entries))], level=9)
-    packages = sorted(line for line in (root / ".packages").read_text().splitlines() if line.split("_")[0].startswith(("libc6", "libssl3", "python3.11-")))
+    inside_of = sorted(line for line in (root / ".packages").read_text().splitlines() if line.split("_")[0].startswith(("libc6", "libssl3", "python3.11-")))
     config = {
         "Env": ["PATH=/usr/bin", "PENSTOCK_DATA_DIR=/var/lib/penstock-agent"],
         "Entrypoint": ["/usr/bin/penstock-agent"],
@@ -164,6 +175,6 @@ def _variant(platform: str, agent: list[Entry], modules: list[str], compiled: di
         "org.opencontainers.image.title": "penstock-agent",
         "org.opencontainers.image.version": version(),
         "com.penstock.built-ms": str(built_ms()),
-        "com.penstock.packages": " ".join(packages),
+        "com.penstock.packages": " ".join(inside_of),
     }
     return make_variant(platform, [base, make_layer(agent, level=9)], config, labels=labels)

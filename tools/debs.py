@@ -47,8 +47,8 @@ def _run(*command: str, timeout: float = 900, check: bool = True) -> subprocess.
     return done
 
 
-def _folder(release: str, architecture: str, packages: tuple[str, ...]) -> Path:
-    key = hashlib.sha256(" ".join(sorted(packages)).encode()).hexdigest()[:12]
+def _folder(release: str, architecture: str, packages: tuple[str, ...], *, security: bool) -> Path:
+    key = hashlib.sha256(" ".join([*sorted(packages), "security" if security else ""]).encode()).hexdigest()[:12]
     return CACHE / "debs" / f"{release}-{architecture}-{key}"
 
 
@@ -57,7 +57,7 @@ def unpack(release: str, architecture: str, *packages: str, security: bool = Fal
 
     `security`: with that release's security updates, where this machine's apt knows an address for them.
     """
-    folder = _folder(release, architecture, packages)
+    folder = _folder(release, architecture, packages, security=security)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with Path(f"{folder}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # released with the file; bounded by the time-outs of the downloads below
@@ -69,7 +69,7 @@ def unpack(release: str, architecture: str, *packages: str, security: bool = Fal
         options = _apt(release, architecture, security=security)
         _run("apt-get", *options, "update")
         _run("apt-get", *options, "install", "--download-only", "--no-install-recommends", "-y", *packages)
-        state = CACHE / "apt" / f"{release}-{architecture}"
+        state = _state(release, architecture, security=security)
         # usr-merged, as every release since bookworm: the links first, so that packages which still say /lib land behind them.
         for name in ("bin", "sbin", "lib", "lib64"):
             (folder / "usr" / name).mkdir(parents=True, exist_ok=True)
@@ -93,8 +93,12 @@ def _unpack_one(archive: Path, folder: Path) -> None:
         listing.write(f"{archive.stem}\n")
 
 
+def _state(release: str, architecture: str, *, security: bool) -> Path:
+    return CACHE / "apt" / f"{release}{'-security' if security else ''}-{architecture}"
+
+
 def _apt(release: str, architecture: str, *, security: bool) -> list[str]:
-    state = CACHE / "apt" / f"{release}-{architecture}"
+    state = _state(release, architecture, security=security)
     for each in ("lists/partial", "cache/archives/partial", "etc/preferences.d", "etc/apt.conf.d"):
         (state / each).mkdir(parents=True, exist_ok=True)
     (state / "status").write_text("")
