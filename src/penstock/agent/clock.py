@@ -12,6 +12,7 @@ import time
 from penstock.agent.work import Moment
 
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
+_TIMESYNCD = "/run/systemd/timesync/synchronized"
 _UNSYNCED_BYTES = 512  # more than struct timex has on any architecture; all zero asks without setting
 
 
@@ -35,7 +36,9 @@ def boot_id() -> str:
 
 
 def synchronised() -> bool:
-    """Whether the kernel says that somebody (chrony, timesyncd, ntpd, PTP) keeps the clock in time."""
+    """Whether the kernel, or timesyncd, says that somebody (chrony, timesyncd, ntpd, PTP) keeps the clock in time."""
+    if os.path.exists(_TIMESYNCD):
+        return True
     try:
         state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_UNSYNCED_BYTES))
     except (OSError, AttributeError):
