@@ -56,7 +56,8 @@ class LogMark:
 @record
 class Book:
     """The snapshot. `serial` rises with every save. `secret` (hex, random, drawn once) makes tokens; `next_token` and `next_change` number them.
-    `signed_ms` is the newest signed time ever seen, the floor under the clock. `refusals` are digests of refused bytes already noted."""
+    `signed_ms` is the newest signed time ever seen, the floor under the clock. `refusals` are digests of refused bytes already noted.
+    `told`: per subject ("" is the device) the fingerprint of the last numbered observation, so that a start alone is no news."""
 
     LIMITS = {"apps": 256, "leaves": 512, "commands": 512}
 
@@ -81,6 +82,7 @@ class Book:
     next_token: int = 1
     next_change: int = 1
     quarantined: str = ""
+    told: dict[str, str] = {}
 
 
 class Ledger:

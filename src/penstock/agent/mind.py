@@ -94,7 +94,6 @@ class Mind:
         self._dirty = True
         self.sweep = True
         self._soft_ms = now.mono_ms
-        self.told: dict[str, bytes] = {}
         self.pending: dict[str, Observation] = {}
         self._urgent: bool | None = None
         self._apps_at_start = {memory.app for memory in self.book.apps if memory.change is not None}
@@ -390,7 +389,6 @@ class Mind:
         wanted = any(one.app == memory.app for one in self.book.wanted)
         if not wanted and memory.change is None and not memory.running and not memory.units:
             self.pending[memory.app] = Observation(app=self._gone(memory.app, turn.why))
-            self.told.pop(memory.app, None)
             for table in (self.views, self.needs_by_app, self.wakes, self._retry):
                 table.pop(memory.app, None)
             memory = AppMemory(memory.app)

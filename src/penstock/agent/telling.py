@@ -12,6 +12,7 @@ from penstock.rules.wayback import way_back
 from penstock.wire.codec import canonical, to_plain
 from penstock.wire.log import AppObservation, DeviceObservation, DriftItem, WayBack
 from penstock.wire.record import record, replace
+from penstock.wire.types import content_digest, sha256_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,8 +85,6 @@ def _shown(memory: AppMemory, releases: dict[str, AppState]) -> AppState | None:
 
 
 def _target(memory: AppMemory, desired: AppState | None, releases: dict[str, AppState]) -> tuple[str, AppState | None]:
-    from penstock.wire.types import content_digest
-
     if memory.change is not None and memory.change.target != memory.running:
         return memory.change.target, releases.get(memory.change.target)
     if desired is not None and content_digest(desired) != memory.running:
@@ -93,13 +92,13 @@ def _target(memory: AppMemory, desired: AppState | None, releases: dict[str, App
     return "", None
 
 
-def fingerprint(seen: AppObservation | DeviceObservation) -> bytes:
+def fingerprint(seen: AppObservation | DeviceObservation) -> str:
     """What must differ for an observation to be worth a new entry: numbers that creep and words of a passing check do not count."""
     if isinstance(seen, AppObservation):
         services = tuple(replace(one, why="" if one.health in ("healthy", "starting", "none") else one.why) for one in seen.services)
         total = seen.total_bytes or 1
-        return canonical(to_plain(replace(seen, services=services, fetched_bytes=seen.fetched_bytes * 10 // total)))
-    return canonical(to_plain(replace(seen, disk_free_bytes=_coarse(seen.disk_free_bytes))))
+        return sha256_of(canonical(to_plain(replace(seen, services=services, fetched_bytes=seen.fetched_bytes * 10 // total))))[7:23]
+    return sha256_of(canonical(to_plain(replace(seen, disk_free_bytes=_coarse(seen.disk_free_bytes)))))[7:23]
 
 
 def _coarse(free: int) -> int:

@@ -26,12 +26,12 @@ def observe(mind: Mind, now: Moment) -> None:
     """Put what differs from what was last told into the pending observations; the newest of a subject replaces the one before."""
     for app in mind.app_names():
         seen = app_observation(mind, app)
-        if mind.told.get(app) != fingerprint(seen):
+        if mind.book.told.get(app) != fingerprint(seen):
             mind.pending[app] = Observation(app=seen)
         else:
             mind.pending.pop(app, None)
     device = _device_observation(mind, now)
-    if mind.told.get("") != fingerprint(device):
+    if mind.book.told.get("") != fingerprint(device):
         mind.pending[""] = Observation(device=device)
     else:
         mind.pending.pop("", None)
@@ -47,7 +47,10 @@ def write_observations(mind: Mind, now: Moment) -> None:
         mind.say("observation", body, now)
         inner = body.app if body.app is not None else body.device
         assert inner is not None
-        mind.told[subject] = fingerprint(inner)
+        told = {name: print_ for name, print_ in mind.book.told.items() if name != subject}
+        if not (body.app is not None and body.app.removed):
+            told[subject] = fingerprint(inner)
+        mind.book = replace(mind.book, told=told)  # to disk with the next save; the entry itself is what counts
 
 
 def app_observation(mind: Mind, app: str) -> AppObservation:
