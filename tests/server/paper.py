@@ -80,7 +80,7 @@ class PaperDevice:
     root: trust.Root | None = None
     token: str = ""
     etag: str = ""
-    held: trust.Held = trust.Held(0, 0, "")
+    held: trust.Held = field(default_factory=lambda: trust.Held(0, 0, ""))
     desired: m.Desired | None = None
     leaves: dict[str, m.Authorisation] = field(default_factory=dict)
     commands: tuple[m.Command, ...] = ()

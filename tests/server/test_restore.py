@@ -164,7 +164,7 @@ def test_roots_made_after_the_backup_are_followed(house, tmp_path):
 def test_what_a_restore_refuses(house, tmp_path):
     archive = tmp_path / "backup.tar"
     commandline.backup(house, archive, images=True)
-    assert stat.S_IMODE(os.stat(archive).st_mode) == 0o600
+    assert stat.S_IMODE(archive.stat().st_mode) == 0o600
     with pytest.raises(ArchiveFault, match="exists already"):
         commandline.backup(house, archive)
     with pytest.raises(StartFault, match="not empty"):

@@ -6,9 +6,12 @@ Owns the command line and the web server's settings. What each command does is i
 from __future__ import annotations
 
 import argparse
+import signal
 import ssl
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -97,6 +100,21 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
+class Server(uvicorn.Server):
+    """uvicorn's server, which says when it was told to stop: without that, long polls and live streams would hold it up."""
+
+    def __init__(self, leaving: Callable[[], None], config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._leaving = leaving
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
+        """A signal to stop; a second Ctrl-C stops at once. (uvicorn would raise the signal again at the end, and the exit would look like a crash.)"""
+        self._leaving()
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
+
+
 def serve(found: server_settings.Settings) -> int:
     """Serve until told to stop (SIGTERM, SIGINT), then finish what is under way."""
     from penstock.server.app import build_asgi, log, open_plane
@@ -107,7 +125,7 @@ def serve(found: server_settings.Settings) -> int:
     running = open_plane(found)
     for note in running.notes:
         log.warning(note)
-    server = uvicorn.Server(web_config(found, build_asgi(running, build_front(running.plane)), running.tls))
+    server = Server(running.leave, web_config(found, build_asgi(running, build_front(running.plane)), running.tls))
     server.run()
     return 0 if server.started else 1
 
@@ -133,7 +151,7 @@ def web_config(found: server_settings.Settings, app: Any, tls: ssl.SSLContext | 
         date_header=False,
         proxy_headers=not found.tls,
         timeout_keep_alive=330,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=5,
         backlog=4096,
         limit_concurrency=None,
         ssl_context_factory=context if tls is not None else None,

@@ -75,6 +75,13 @@ class Running:
     registry: Registry
     tls: ssl.SSLContext | None
     notes: tuple[str, ...] = ()
+    loop: asyncio.AbstractEventLoop | None = None
+
+    def leave(self) -> None:
+        """The end is near: answer long polls and end live streams, so that connections can close. From any thread, also a signal handler."""
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self.agent.leave)
+            self.loop.call_soon_threadsafe(self.plane.live.stop)
 
     def close(self) -> None:
         """Stop the loops, finish what is under way, write what is only in memory, and let the database go."""
@@ -232,6 +239,7 @@ async def _lifespan(running: Running, front: Asgi, scope: Scope, receive: Receiv
         message = await receive()
         if message["type"] == "lifespan.startup":
             loop = asyncio.get_running_loop()
+            running.loop = loop
             plane.live.start(loop)
             plane.fleet.start(loop)
             running.driver.start()

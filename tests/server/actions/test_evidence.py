@@ -12,8 +12,10 @@ from penstock.server.core.model import EVERYWHERE
 from penstock.server.store import log
 from penstock.wire.codec import decode
 from penstock.wire.log import Event, Gap
-from penstock.wire.messages import ReportReply
+from penstock.wire.messages import Report, ReportReply
+from penstock.wire.record import replace
 from tests.server.actions.test_main_path import let_in
+from tests.server.paper import straight
 from tests.server.planes import ADMIN, make_plane
 
 
@@ -118,7 +120,7 @@ def test_a_broken_report_is_refused_and_nothing_of_it_kept(plane, api):
     log_ = device.log
     assert device.send((log_[0], log_[2])).status == 422
     assert device.send((log_[1], log_[0])).status == 422
-    forged = device.signed("report", __import__("penstock.wire.messages", fromlist=["x"]).Report(1, "dev_other", 1, 1, 0, tuple(log_)))
+    forged = device.signed("report", Report(1, "dev_other", 1, 1, 0, tuple(log_)))
     answer = device.call("POST", "/d/v1/report", {"authorization": f"Bearer {device.token}"}, forged)
     assert (answer.status, b"report-wrong-device" in answer.body) == (422, True)
     answer = device.call("POST", "/d/v1/report", {"authorization": f"Bearer {device.token}"}, b"{}" + forged)
@@ -131,8 +133,6 @@ def test_an_entry_nobody_understands_is_kept_and_named(plane, api):
     device = let_in(plane, api)
     device.write("event", Event("x", "y"))
     entry = device.log.pop()
-    from penstock.wire.record import replace
-
     device.log.append(replace(entry, kind="receipt"))
     assert device.report().expect == 3
     assert "log.entry-unread" in [event.verb for event in events.list_events(plane, ADMIN, EVERYWHERE, subject=device.id)]
@@ -152,8 +152,6 @@ def test_restarted_in_mid_report(tmp_path):
     api.close()
     again = make_plane(tmp_path)
     api = AgentApi(again)
-    from tests.server.paper import straight
-
     device.call = straight(api)
     device.token = token  # sessions outlive a restart
     assert device.report().expect == 6

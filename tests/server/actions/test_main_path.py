@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from penstock import crypto
 from penstock.server.actions import commands, deployments, devices, enrolments, joins, rollouts, timeline
 from penstock.server.api.agent import AgentApi
 from penstock.server.core.errors import Conflict, Invalid, Stale
 from penstock.server.core.model import EVERYWHERE, Target
 from penstock.server.core.views import DeviceQuery
-from penstock.wire.log import CommandOutcome
-from penstock.wire.types import content_digest
-from tests.server.paper import PaperDevice, straight
-from tests.server.planes import ADMIN, a_release, a_site, make_plane, turn, work_off
+from penstock.server.store import sites
+from penstock.wire.log import Boot, CommandOutcome
+from penstock.wire.record import replace
+from penstock.wire.sealing import sealed_from_wire
+from penstock.wire.types import content_digest, secret_bound_to
+from tests.server.paper import FACTS, PaperDevice, straight
+from tests.server.planes import ADMIN, WITH_SECRET, a_release, a_site, make_plane, turn, work_off
 
 
 @pytest.fixture
@@ -30,12 +34,12 @@ def api(plane):
 
 
 def let_in(plane, api, name="press-4", labels=None, **more) -> PaperDevice:
-    if not plane.db.view(lambda tx: __import__("penstock.server.store.sites", fromlist=["x"]).find(tx, EVERYWHERE, "plant-1")):
+    if not plane.db.view(lambda tx: sites.find(tx, EVERYWHERE, "plant-1")):
         a_site(plane)
     join = joins.create_join(plane, ADMIN, EVERYWHERE, site="plant-1", auto_approve=True, labels=labels or {"line": "paint"}).join
     device = PaperDevice(straight(api), name, clock=plane.clock.now_ms, **more)
     assert device.ask(join).status == "approved"
-    device.write("boot", __import__("penstock.wire.log", fromlist=["x"]).Boot("0.1.0", "b1", device.facts, "d1"))
+    device.write("boot", Boot("0.1.0", "b1", device.facts, "d1"))
     device.poll()
     return device
 
@@ -168,9 +172,6 @@ def test_two_deployments_of_one_app_never_share_a_device(plane, api):
 
 
 def test_a_device_without_the_right_processor_is_left_out(plane, api):
-    from tests.server.paper import FACTS
-    from penstock.wire.record import replace
-
     arm = let_in(plane, api, "arm", facts=replace(FACTS, platforms=("linux/arm/v7",)))
     made = deploy(plane, a_release(plane))
     arm.poll()
@@ -244,11 +245,6 @@ def test_a_local_revert_stays_until_the_centre_orders_something_else(plane, api)
 
 
 def test_secrets_are_sealed_once_and_only_for_their_device(plane, api):
-    from penstock import crypto
-    from penstock.wire.sealing import sealed_from_wire
-    from penstock.wire.types import secret_bound_to
-    from tests.server.planes import WITH_SECRET
-
     device = let_in(plane, api)
     release = a_release(plane, "1", WITH_SECRET, "vault")
     with pytest.raises(Invalid, match="PASSWORD"):
@@ -319,7 +315,7 @@ def test_new_hardware_takes_the_place_of_the_old(plane, api):
     new.poll()
     assert "shop" in new.leaves
     assert new.app().version == "1"
-    new.write("boot", __import__("penstock.wire.log", fromlist=["x"]).Boot("0.1.0", "b1", new.facts, "d2"))
+    new.write("boot", Boot("0.1.0", "b1", new.facts, "d2"))
     soak(plane, new)
     assert new.leaves == {}
     assert old.ask(join).status == "rejected"

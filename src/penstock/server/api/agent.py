@@ -61,6 +61,14 @@ class AgentApi:
         self._writing: asyncio.Task[None] | None = None
         self._closing = False
 
+    def leave(self) -> None:
+        """Hold no more polls, and answer those that are held; call it in the event loop."""
+        self._closing = True
+        for entry in self.plane.fleet.entries.values():
+            for waiter in entry.waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
     def close(self) -> None:
         """Finish what was begun and end the threads."""
         self._closing = True
@@ -191,7 +199,7 @@ class AgentApi:
     # --- reports ------------------------------------------------------------------------------------------------------
 
     async def _report(self, device: str, body: bytes) -> bytes:
-        if self._closing or len(self._pending) >= QUEUE:
+        if len(self._pending) >= QUEUE:
             raise Unavailable("busy", "too many reports at once", retry_s=5)
         done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._pending.append((device, body, done))
