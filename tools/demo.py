@@ -338,7 +338,7 @@ class Demo:
             if app and app.get("phase") not in seen:
                 seen.add(app["phase"])
                 say(f"device: {app['phase']}: {app['why']}")
-            return bool(app.get("version") == "2" and not app.get("target_version") and app.get("phase") in ("soaked", "failed"))
+            return bool(app.get("version") == "2" and app.get("phase") == "failed")
 
         until(ask, 120, "the device is back on version 2", BASE / "agent.log")
 
