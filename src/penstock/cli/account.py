@@ -68,7 +68,7 @@ def login(
     url: str,
     *,
     user: str = "",
-    token: Annotated[str, Parameter(help="An API token instead of a password; - reads it from standard input.")] = "",
+    token: Annotated[str, Parameter(help="An API token instead of a password; - reads it from standard input.", allow_leading_hyphen=True)] = "",
     ca: Annotated[Path | None, Parameter(help="A file with the certificate to trust.")] = None,
     fingerprint: Annotated[str, Parameter(help="Trust the control plane's own authority if it has this SHA-256 fingerprint.")] = "",
     password_stdin: Annotated[bool, Parameter(negative=(), help="Read the password from standard input.")] = False,
