@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from penstock.wire.messages import Endpoint
 from penstock.wire.types import AppState, Healthcheck, Mount, Service, Volume
 from tests.agent.device import Device
 from tests.agent.plane import Plane
@@ -67,12 +68,14 @@ def test_the_whole_way(plane, server, authority, device, docker, images):
     device.wait_up()
     plane.until(lambda: plane.bodies("boot"), what="the boot entry arrives")
 
-    first = plane.publish(images.make("1"), "app")
+    first = plane.publish(images.make("1", payload_bytes=400_000), "app")
+    plane.blob_cuts = [300, 0, 120_000, 7, 60_000]  # the connection is cut five times
     plane.wait_s = 30
     plane.deploy(app_of(first, "1", env={"WRITE": "/data/seen"}))
     plane.until(lambda: plane.bodies("receipt"), what="a receipt")
     receipt = plane.bodies("receipt")[0]
     assert (receipt.verdict, receipt.kind, receipt.to_version) == ("soaked", "install", "1"), receipt
+    assert plane.blob_cuts == []
     assert set(running(docker)) == {"line1-web-1"}
     status = device.json("status")
     assert status["name"] == "press-3"
@@ -121,6 +124,28 @@ def test_the_whole_way(plane, server, authority, device, docker, images):
         assert plane.faults == []
         assert [entry.seq for entry in plane.entries] == list(range(1, len(plane.entries) + 1))
     assert device.stop() == 0
+
+
+def test_a_plane_that_moved_while_the_device_was_away_strands_nobody(plane, server, authority, device, tmp_path):
+    """New address, new authority: told by signed state over the old address, proven, then used; the old one goes only later."""
+    device.do("enroll", plane.join(server.url, authority.pem), "--name", "press-3")
+    elsewhere = Authority(tmp_path / "new-ca", "New CA")
+    with HttpsServer(elsewhere.leaf(), plane) as moved:
+        after = Endpoint(moved.url, (elsewhere.pem,))
+        plane.deploy(endpoints=(after,))
+        device.start()
+        device.wait_up()
+        plane.until(lambda: any(path.startswith("/d/v1/state") for _, path, _, _ in moved.requests), what="a poll at the new address")
+        book = json.loads((device.data / "endpoints.json").read_bytes())
+        assert [one["url"] for one in book["current"]] == [moved.url]
+        assert [one["url"] for one in book["previous"]] == [server.url]
+        server.stop()
+        device.stop()
+        plane.deploy(endpoints=(after,))
+        device.start()
+        device.wait_up()
+        plane.until(lambda: "previous" not in json.loads((device.data / "endpoints.json").read_bytes()), what="the old address is let go")
+        assert device.json("status")["link"]["ok"]
 
 
 def test_local_commands_without_an_agent_say_what_to_do(plane, server, authority, device):

@@ -209,8 +209,10 @@ def _enroll(arguments: Sequence[str]) -> int:
     from penstock.agent import enrol, identity
     from penstock.agent.facts import default_name
 
-    takes = {"--name": True, "--replaces": False, "--ca-file": True, "--proxy": True, "--no-wait": False, "--timeout": True}
+    takes = {"--name": True, "--site": True, "--replaces": False, "--ca-file": True, "--proxy": True, "--no-wait": False, "--timeout": True}
     given, places = _given(arguments, takes, (0, 1))
+    if "--site" in given.values:
+        print("--site is not needed: the join string is bound to its site, and that counts", file=sys.stderr)
     member = identity.read_member(places) if places.exists() else None
     if member is not None:
         raise Failure(FAILED, f"this device is enrolled already, as {member.admission.name}; to enrol anew: penstock-agent uninstall --purge-data")
