@@ -1,0 +1,248 @@
+"""The reckoning: what must hold once the faults have stopped and time has passed, judged from outside.
+
+Owns "settled" for one device, and the comparison of what runs, what the plane ordered, what it believes, and what of the device's log it
+holds. Never changes anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock.agent.work import Local
+from penstock.server.core.model import ACTIVE, EVERYWHERE, SOAKED, STOPPED
+from penstock.server.core.rollout import FAILURES
+from penstock.server.store import devices as device_store
+from penstock.server.store import log, observations, receipts
+from penstock.server.store import rollouts as rollout_store
+from penstock.server.store import states as state_store
+from penstock.server.store.db import Tx
+from penstock.sim.catalogue import SECRET, Version
+from penstock.wire.codec import WireError, decode
+from penstock.wire.log import Gap
+
+if TYPE_CHECKING:
+    from penstock.server.core.model import LogLine
+    from penstock.sim.device import SimDevice
+    from penstock.sim.world import World
+
+MIXED = Version("mixed", 0, ())
+
+
+def runs(world: World, device: SimDevice, app: str) -> Version | None:
+    """The version whose services run there, exactly and all; None where nothing of the app is left, MIXED for anything else."""
+    mine = [one for one in device.engine.all_shown() if one.app == app and one.device == device.id and one.token not in ("", "tok_of_somebody_else")]
+    if not mine:
+        return None
+    for version in world.catalogue.versions[app]:
+        jobs = {part.name for part in version.parts if part.behaviour.kind == "job"}
+        marks = version.marks
+        if any(marks.get(one.service) != one.mark for one in mine):
+            continue
+        up = [one.service for one in mine if one.service not in jobs and one.state in ("running", "restarting")]
+        if sorted(up) == sorted(set(marks) - jobs) and len(mine) == len({one.service for one in mine}):
+            return version
+    return MIXED
+
+
+def shown(world: World, device: SimDevice, app: str) -> str:
+    """What runs there, for a sentence."""
+    mine = [one for one in device.engine.all_shown() if one.app == app]
+    return ", ".join(f"{one.service}={one.mark}({one.state})" for one in mine) or "nothing"
+
+
+class Reckoning:
+    """One per world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    # --- what the plane says --------------------------------------------------------------------------------------------
+
+    def _owed(self, tx: Tx, device: SimDevice) -> dict[str, tuple[str, str]]:
+        """App to content and rollout."""
+        return {one.app: (one.content, one.rollout) for one in rollout_store.assigned_to(tx, [device.id])[device.id]}
+
+    def apart(self, device: SimDevice) -> bool:
+        """Whether a person has to decide about it first."""
+        row = self.world.plane.plane.db.view(lambda tx: device_store.find(tx, EVERYWHERE, device.id))
+        return row is None or row.state != ACTIVE or bool(row.review)
+
+    def _excuse(self, tx: Tx, device: SimDevice, app: str, content: str, rollout: str) -> str:
+        """Why the device need not run what it is owed; empty where it must."""
+        found = rollout_store.by_id(tx, rollout)
+        if found is not None and found.state == STOPPED:
+            return "halted"
+        seen = {one.app: one for one in observations.of_device(tx, device.id)}.get(app)
+        if seen is not None and seen.observed.pinned:
+            return "pinned"
+        for row in receipts.of_device(tx, device.id, None, 200):
+            if row.receipt.app == app and row.receipt.to_content == content:
+                return row.receipt.verdict if row.receipt.verdict in FAILURES else ""
+            if row.receipt.app == app and row.receipt.kind == "revert":
+                return "went back"
+        return ""
+
+    # --- one device -----------------------------------------------------------------------------------------------------
+
+    def unsettled(self, device: SimDevice) -> str:
+        """Why a device has not come to rest; empty when it has."""
+        brain = device.brain
+        if brain is None:
+            return "the agent does not run"
+        if brain.busy():
+            return "a change is under way"
+        status = brain.local(Local("status"), device.moment()).data
+        if status["log"]["newest"] != status["log"]["acknowledged"]:
+            return f"its log stands at {status['log']['newest']} and is acknowledged up to {status['log']['acknowledged']}"
+
+        def work(tx: Tx) -> str:
+            state = state_store.get(tx, device.id)
+            if state is not None and (state.epoch, state.generation) != brain.generation():
+                return f"it holds generation {brain.generation()}, and {(state.epoch, state.generation)} is newest"
+            return self._apps(tx, device)
+
+        return self.world.plane.plane.db.view(work)
+
+    def _apps(self, tx: Tx, device: SimDevice) -> str:
+        owed = self._owed(tx, device)
+        for app in sorted(self.world.catalogue.versions):
+            actual = runs(self.world, device, app)
+            content, rollout = owed.get(app, ("", ""))
+            wanted = self.world.watch.version_of(content) if content else None
+            if actual is wanted and (wanted is None or not self._ill(device, app)):
+                continue
+            if content and not self._excuse(tx, device, app, content, rollout):
+                return f"{app} is to run {wanted.name if wanted else '?'}; there is {shown(self.world, device, app)}"
+            if not content and actual is not None and not self._stopped(tx, app):
+                return f"{app} is not wanted; there is {shown(self.world, device, app)}"
+        return ""
+
+    def _stopped(self, tx: Tx, app: str) -> bool:
+        return False if not app else any(one.state == STOPPED for one in rollout_store.newest(tx).values() if one.app == app)
+
+    def _ill(self, device: SimDevice, app: str) -> bool:
+        return any(one.app == app and one.health in ("unhealthy", "starting") and one.state == "running" for one in device.engine.all_shown())
+
+    def all_settled(self) -> bool:
+        """Whether everybody who can has come to rest."""
+        if not self.world.plane.up:
+            return False
+        return all(self.apart(device) or not self.unsettled(device) for device in self.world.devices)
+
+    # --- in the end -----------------------------------------------------------------------------------------------------
+
+    def reckon(self, *, strict: bool) -> None:
+        """Judge everybody. `strict`: nobody is excused from running what is ordered."""
+        watch = self.world.watch
+        for device in self.world.devices:
+            if self.apart(device):
+                if strict:
+                    watch.find("apart", device, "it is still set apart or under review, and nobody is left to decide")
+                continue
+            why = self.unsettled(device)
+            if why:
+                watch.find("unsettled", device, why)
+                continue
+            self.world.plane.plane.db.view(lambda tx, device=device: self._judge(tx, device, strict=strict))  # type: ignore[misc]
+        self._secrets()
+
+    def _judge(self, tx: Tx, device: SimDevice, *, strict: bool) -> None:
+        watch = self.world.watch
+        owed = self._owed(tx, device)
+        believed = {one.app: one for one in observations.of_device(tx, device.id)}
+        for app in sorted(self.world.catalogue.versions):
+            actual = runs(self.world, device, app)
+            content, _ = owed.get(app, ("", ""))
+            wanted = watch.version_of(content) if content else None
+            if actual is MIXED:
+                watch.find("two-releases", device, f"at rest there is {shown(self.world, device, app)}")
+                continue
+            if strict and actual is not wanted:
+                watch.find("wrong-release", device, f"{app} should run {wanted.name if wanted else 'nothing'}; there is {shown(self.world, device, app)}")
+            self._believes(tx, device, app, actual, believed)
+            watch.rest(device, app, actual)
+            if actual is not wanted:
+                watch.in_play(device, app, wanted)
+        if not watch.of(device).twin:
+            self._log(tx, device)
+
+    def _believes(self, tx: Tx, device: SimDevice, app: str, actual: Version | None, believed: dict[str, object]) -> None:
+        """The plane's picture is the truth."""
+        watch = self.world.watch
+        seen = believed.get(app)
+        if seen is None:
+            if actual is not None:
+                watch.find("believes-wrong", device, f"the plane knows nothing of {app}, and version {actual.name} runs")
+            return
+        said = watch.version_of(seen.content) if seen.content and not seen.observed.removed else None  # type: ignore[attr-defined]
+        if said is not actual:
+            watch.find(
+                "believes-wrong", device, f"the plane believes {app} {said.name if said else 'gone'}, and there is {shown(self.world, device, app)}"
+            )
+        for member in rollout_store.memberships(tx, device.id):
+            if member.app == app and member.state == SOAKED and member.content and (owed := self._owed(tx, device).get(app)) and owed[1] == member.rollout:
+                meant = watch.version_of(member.content)
+                if meant is not actual:
+                    watch.find("believes-wrong", device, f"the rollout counts {app} {meant.name if meant else '?'} as soaked; there is {shown(self.world, device, app)}")
+
+    def _log(self, tx: Tx, device: SimDevice) -> None:
+        """Every number exactly once, or its loss is named."""
+        watch = self.world.watch
+        lines = self._lines(tx, device)
+        branch = max((line.branch for line in lines), default=0)
+        mine = {line.seq: line for line in lines if line.branch == branch}
+        named: set[int] = set()
+        for line in mine.values():
+            if line.kind == "gap":
+                try:
+                    gap = decode(Gap, line.body.encode())
+                except WireError:
+                    continue
+                named |= set(range(gap.first, gap.last + 1))
+        newest = max(device.disk.entries, default=0)
+        lost = self._named_by_plane(tx, device)
+        missing = [seq for seq in range(1, newest + 1) if seq not in mine and seq not in named and seq not in lost]
+        if missing:
+            watch.find("log-lost", device, f"entries {missing[:5]} of {newest} never arrived, and nobody names their loss")
+        for seq, digests in device.disk.entries.items():
+            held = mine.get(seq)
+            if held is not None and held.digest not in digests:
+                watch.find("log-altered", device, f"entry {seq} as the plane holds it was never on the device's disk")
+
+    def _lines(self, tx: Tx, device: SimDevice) -> list[LogLine]:
+        found: list[LogLine] = []
+        before: tuple[int, int, int] | None = None
+        while True:
+            page = log.newest(tx, device.id, before, (), 500)
+            found.extend(page)
+            if len(page) < 500:
+                return found
+            before = (page[-1].at_ms, page[-1].branch, page[-1].seq)
+
+    def _named_by_plane(self, tx: Tx, device: SimDevice) -> set[int]:
+        """Losses that the plane's own record names."""
+        from penstock.server.store import events
+
+        found: set[int] = set()
+        after = 0
+        while True:
+            page = events.after(tx, EVERYWHERE, after, device.id, 500)
+            for event in page:
+                if event.verb == "log.entries-lost":
+                    found |= set(range(int(event.data["first"]), int(event.data["last"]) + 1))
+            if len(page) < 500:
+                return found
+            after = page[-1].number
+
+    def _secrets(self) -> None:
+        """No secret's plain value lies on any disk or in the plane's database."""
+        for app in self.world.catalogue.versions:
+            plain = SECRET.format(app=app).encode()
+            for device in self.world.devices:
+                for name, data in device.disk.files.items():
+                    if plain in data:
+                        self.world.watch.find("secret-told", device, f"the value of a secret stands in {name}")
+            for suffix in ("", "-wal"):
+                path = self.world.plane.path.with_name(self.world.plane.path.name + suffix)
+                if path.exists() and plain in path.read_bytes():
+                    self.world.watch.find("secret-told", None, f"the value of a secret stands in {path.suffix}")
