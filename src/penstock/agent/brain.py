@@ -257,10 +257,11 @@ class Brain:
             return
         mind.alarm("log", "")
         mind.keeper.signed(ack.time_ms)
-        if ack.seq > mind.log.acked:
+        progress = ack.seq > mind.log.acked
+        if progress:
             mind.log.ack(ack.seq)
             mind.mark_log()
-        self._courier.more(mind.log, now)
+        self._courier.more(mind.log, now, progress=progress)
 
     # --- the person at the device -----------------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ class Courier:
         self.token = ""
         self._token_until = 0
         self._failures = 0
+        self._stuck = 0
         self._fresh_session_refused = 0
         self._not_before = now.mono_ms
         self.poll_at = now.mono_ms
@@ -214,10 +215,12 @@ class Courier:
             pause = 200  # the poll itself is the pause
         self.poll_at = now.mono_ms + pause
 
-    def more(self, log: DeviceLog, now: Moment) -> None:
-        """After an acknowledgement: what is still unsent follows at once."""
+    def more(self, log: DeviceLog, now: Moment, *, progress: bool) -> None:
+        """After an acknowledgement: what is still unsent follows at once, and under back-off where the plane takes nothing of it."""
+        self._stuck = 0 if progress or self._sent_from >= 0 else self._stuck + 1
         if log.waiting() or self._sent_from >= 0:
-            self.report_at = now.mono_ms
+            # Asked for a hole that cannot be filled, a plane takes the same entries the second time: so the first repeat comes at once.
+            self.report_at = now.mono_ms + (backoff_ms(self._stuck, self._draw()) if self._stuck > 1 else 0)
 
     def drop_session(self) -> None:
         """Somebody else who used the token was told that it has expired."""
