@@ -64,6 +64,7 @@ class Courier:
         self.report_at = -1
         self._reported_ms = -URGENT_GAP_MS
         self._wait = 0
+        self._patient = True
         self._granted = 0
         self._nonce = ""
         self._sent_from = -1
@@ -114,6 +115,7 @@ class Courier:
     def _poll(self, book: Book, root: int, now: Moment, *, wants_word: bool, patient: bool) -> Call:
         path = f"/d/v1/state?root={root}"
         self._nonce = self._new_nonce() if wants_word else ""
+        self._patient = patient
         self._wait = self._granted if patient and not wants_word and self._failures == 0 else 0
         if self._nonce:
             path += f"&nonce={self._nonce}"
@@ -211,7 +213,8 @@ class Courier:
         self._granted = wait_s(header_number(outcome.headers.get("penstock-wait", ""), 0))
         held = now.mono_ms - self._asked_ms
         pause = poll_ms(asked, self._draw())
-        if self._granted and (self._wait == 0 or outcome.status == 200 or held >= self._wait * 500):
+        # While a change is under way polls are not held open, so they must not follow each other as if they had been.
+        if self._granted and (outcome.status == 200 or (self._patient and (self._wait == 0 or held >= self._wait * 500))):
             pause = 200  # the poll itself is the pause
         self.poll_at = now.mono_ms + pause
 
