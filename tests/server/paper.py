@@ -77,11 +77,11 @@ class PaperDevice:
     key: bytes = field(default_factory=crypto.generate_key)
     seal_key: bytes = field(default_factory=crypto.generate_key)
     id: str = ""
-    root: trust.Root | None = None
+    root: Any = None
     token: str = ""
     etag: str = ""
     held: trust.Held = field(default_factory=lambda: trust.Held(0, 0, ""))
-    desired: m.Desired | None = None
+    desired: Any = None
     leaves: dict[str, m.Authorisation] = field(default_factory=dict)
     commands: tuple[m.Command, ...] = ()
     log: list[m.LogEntry] = field(default_factory=list)

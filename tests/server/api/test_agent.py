@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,7 @@ def test_how_current_one_is_comes_signed_and_bound_to_the_question(house):
     answer = device.poll("&nonce=00112233445566778899aabbccddeeff")
     assert answer.status == 200
     raw = decode(StateReply, answer.body).currency.encode()
-    said = trust.accept_currency(device.root, device.id, "00112233445566778899aabbccddeeff", raw, crypto.verify)
+    said: Any = trust.accept_currency(device.root, device.id, "00112233445566778899aabbccddeeff", raw, crypto.verify)
     assert (said.generation, said.epoch) == (device.held.generation, 1)
 
 

@@ -13,7 +13,7 @@ from penstock.server.actions.context import Plane
 from penstock.server.core.compose import ComposeError
 from penstock.server.core.document import app_text
 from penstock.server.core.errors import Conflict, Invalid, missing
-from penstock.server.core.model import EVERYWHERE, Assignment, Device, Plan
+from penstock.server.core.model import EVERYWHERE, Assignment, Device, Lean, Plan
 from penstock.server.core.release import Release, Site, asks_device, load, resolve
 from penstock.server.effects.vault import VaultFault
 from penstock.server.store import deployments, releases, secrets, sites
@@ -74,7 +74,7 @@ def site_name(plane: Plane, tx: Tx, site: str) -> str:
     return name
 
 
-def fill(plane: Plane, tx: Tx, plan: Plan, device: Device) -> Filled:
+def fill(plane: Plane, tx: Tx, plan: Plan, device: Device | Lean) -> Filled:
     """A plan filled in for a device, secrets not sealed. Raises Invalid with all faults."""
     release, digest = release_of(plane, tx, plan.release)
     own = remember(plane, ("asks", plan.release), lambda: (asks_device(release),))[0]
@@ -127,9 +127,9 @@ def replace_secrets(state: AppState, sealed: tuple[Secret, ...]) -> AppState:
     return replace(state, secrets=sealed)
 
 
-def unfit(release: Release, device: Device) -> str:
+def unfit(release: Release, device: Device | Lean) -> str:
     """Why a device cannot run a release whatever the values (no image for its processor), as a sentence; empty when it can."""
-    platforms = set(device.facts.platforms)
+    platforms = set(device.platforms)
     if not platforms:
         return ""
     by_name = {image.name: {variant.platform for variant in image.variants} for image in release.images}
@@ -138,11 +138,11 @@ def unfit(release: Release, device: Device) -> str:
         asked = service.get("platform")
         wanted = {asked} if isinstance(asked, str) and asked else platforms
         if not have & wanted:
-            return f"the image {service['image']} exists for {', '.join(sorted(have)) or 'nothing'}, and this device runs {', '.join(device.facts.platforms)}"
+            return f"the image {service['image']} exists for {', '.join(sorted(have)) or 'nothing'}, and this device runs {', '.join(device.platforms)}"
     return ""
 
 
-def text_for(plane: Plane, tx: Tx, assignment: Assignment, device: Device) -> bytes:
+def text_for(plane: Plane, tx: Tx, assignment: Assignment, device: Device | Lean) -> bytes:
     """An assignment as it stands in a device's document, secrets sealed for it. Raises Missing, Invalid, Conflict."""
 
     def read() -> Plan:
@@ -176,7 +176,7 @@ def vault_bound(deployment: str, name: str, version: str) -> bytes:
     return f"penstock vault v1\n{deployment}\n{name}\n{version}".encode()
 
 
-def _seal(plane: Plane, tx: Tx, plan: Plan, app: str, secret: Secret, device: Device) -> str:
+def _seal(plane: Plane, tx: Tx, plan: Plan, app: str, secret: Secret, device: Device | Lean) -> str:
     kept = secrets.get(tx, plan.deployment, secret.name, secret.version)
     if kept is None:
         raise Conflict("secret-missing", f"the value of secret {secret.name} is not held any more", remedy="give the deployment its value again")

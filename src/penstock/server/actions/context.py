@@ -91,6 +91,7 @@ class Plane:
     poke: Callable[[str], None] = lambda _: None
     dirty: set[str] = field(default_factory=set)  # devices whose reports a rollout should look at
     dirty_lock: threading.Lock = field(default_factory=threading.Lock)
+    due: dict[str, int] = field(default_factory=dict)  # per rollout: when all of it is to be looked at again (0: never by itself)
     asked: dict[str, int] = field(default_factory=dict)  # devices that were asked to fill a hole in their log: from which number they sent
     sign_keys: dict[str, tuple[int, str]] = field(default_factory=dict)  # device: key epoch and public key
     nonces: OrderedDict[tuple[str, int, str], None] = field(default_factory=OrderedDict)  # session requests already answered

@@ -39,7 +39,7 @@ from penstock.server.core.model import (
     RolloutId,
     Scope,
 )
-from penstock.server.core.rollout import Decision, Given, Standing, decide
+from penstock.server.core.rollout import Decision, Standing, decide
 from penstock.server.core.views import MemberRow, Page, RolloutView
 from penstock.server.store import deployments, devices, observations, receipts, status
 from penstock.server.store import rollouts as store
@@ -60,26 +60,27 @@ def step(plane: Plane, tx: Tx, rollout: Rollout, among: Sequence[str]) -> Decisi
     """Decide one rollout, looking at these of its members, and carry it out."""
     members = {member.device: member for member in store.members_of(tx, rollout.id, list(among))}
     names = sorted(members)
-    found = devices.many(tx, names)
-    seen = observations.of_app(tx, rollout.app, names)
+    found = devices.lean(tx, names)
+    seen = observations.seen_of(tx, rollout.app, names)
     outcomes = receipts.outcomes_of(tx, rollout.app, names)
-    given = state_store.leaves_in(tx, rollout.id, names)
-    said = status.many(tx, names)
-    held = state_store.many(tx, names)
+    given = state_store.given_in(tx, rollout.id, names)
+    said = status.adopted(tx, names)
+    held = state_store.heads(tx, names)
     standings = []
     for name in names:
-        device, spoken, document, leave, app = found[name], said.get(name), held.get(name), given.get(name), seen.get(name)
-        adopted = spoken is not None and document is not None and (spoken.epoch, spoken.generation) >= (document.epoch, document.generation)
+        device, document = found[name], held.get(name)
+        epoch, generation, liveness = said.get(name, (0, 0, "never"))
+        adopted = document is not None and (epoch, generation) >= (document.epoch, document.generation)
         standings.append(
             Standing(
                 members[name],
                 device.state,
                 device.review,
                 adopted,
-                app.observed if app is not None else None,
+                seen.get(name),
                 outcomes.get(name),
-                Given(leave.id, leave.content, leave.issued_ms, leave.not_after_ms) if leave is not None else None,
-                spoken.liveness if spoken is not None else "never",
+                given.get(name),
+                liveness,
             )
         )
     now = plane.clock.now_ms()
@@ -159,6 +160,7 @@ def tick(plane: Plane, rollout: str, among: Sequence[str] | None = None) -> Deci
 
     todo = plane.db.view(names)
     decision: Decision | None = None
+    again: list[int] = []
     for at in range(0, max(1, len(todo)), CHUNK):
         part = todo[at : at + CHUNK]
 
@@ -169,6 +171,10 @@ def tick(plane: Plane, rollout: str, among: Sequence[str] | None = None) -> Deci
             return step(plane, tx, found, part)
 
         decision = plane.db.update(work)
+        if decision is not None and decision.again_ms:
+            again.append(decision.again_ms)
+    if among is None:
+        plane.due[rollout] = min(again, default=0)
     return decision
 
 
@@ -191,11 +197,16 @@ def tick_dirty(plane: Plane) -> int:
     return len(names)
 
 
-def tick_running(plane: Plane) -> int:
-    """Look at all of every running rollout (renews leaves, opens waves); how many there are."""
+def tick_running(plane: Plane, *, everything: bool = False) -> int:
+    """Look at all of every running rollout that is due (leaves to renew, a wave to open, just begun); how many run."""
     found = plane.db.view(store.running)
+    now = plane.clock.now_ms()
     for rollout in found:
-        tick(plane, rollout.id)
+        # What devices say is looked at as it comes; all members only when time itself changes something.
+        due = plane.due.get(rollout.id, -1)
+        if everything or due < 0 or 0 < due <= now:
+            tick(plane, rollout.id)
+    plane.due = {rollout.id: plane.due[rollout.id] for rollout in found if rollout.id in plane.due}
     return len(found)
 
 
@@ -237,7 +248,7 @@ def settle(plane: Plane, tx: Tx, actor: Actor, app: str, fresh: Deployment | Non
 def _contents(plane: Plane, tx: Tx, plan: Plan, held: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
     """Device to the content it shall run, and device to the reason it cannot."""
     names = list(held)
-    found = devices.many(tx, names)
+    found = devices.lean(tx, names)
     release, _ = catalog.release_of(plane, tx, plan.release)
     wanted, unfit = {}, {}
     for name in names:
@@ -307,7 +318,12 @@ def go(plane: Plane, tx: Tx, rollout: Rollout, names: Sequence[str]) -> None:
     if len(names) <= INLINE:
         step(plane, tx, rollout, names)
     else:
-        tx.after(lambda: plane.poke("rollouts-all"))
+
+        def begun() -> None:
+            plane.due.pop(rollout.id, None)
+            plane.poke("rollouts-all")
+
+        tx.after(begun)
 
 
 def _enlist(tx: Tx, rollout: Rollout, move: dict[str, str], dropped: Sequence[str], unfit: dict[str, str], now: int) -> None:

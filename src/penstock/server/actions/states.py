@@ -7,15 +7,15 @@ new". Never decides what runs where (see `rollouts`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from penstock.server.actions import catalog
 from penstock.server.actions import planesettings as plane_settings
-from penstock.server.actions.context import Plane, note, refresh, seal
+from penstock.server.actions.context import Plane, note, seal
 from penstock.server.core.document import content_of, text_of
 from penstock.server.core.errors import Refused, missing
 from penstock.server.core.images import digests
-from penstock.server.core.model import RETIRED, SYSTEM, Assignment, Device, DeviceState
+from penstock.server.core.model import RETIRED, SYSTEM, Assignment, DeviceState, Lean, StateHead
 from penstock.server.core.views import PlaneSettings
 from penstock.server.store import commands, devices, outbox, rollouts, roots, states
 from penstock.server.store.db import Tx
@@ -54,64 +54,65 @@ def pay(plane: Plane) -> int:
     return plane.db.update(work)
 
 
-def _wire_settings(found: PlaneSettings) -> Settings:
-    return Settings(found.poll_s, found.fetch_bytes_per_s, found.log_quota_bytes)
-
-
 def make(plane: Plane, tx: Tx, wanted: list[str]) -> None:
     """Make the documents and tags of these devices what they should be now."""
-    found = devices.many(tx, wanted)
-    held = states.many(tx, wanted)
+    found = devices.lean(tx, wanted)
+    held = states.heads(tx, wanted)
     owed = rollouts.assigned_to(tx, wanted)
     leaves, orders = states.leave_ids(tx, wanted), commands.open_ids(tx, wanted)
     settings = plane_settings.read(plane, tx)
-    wire_settings = _wire_settings(settings)
-    now = plane.clock.now_ms()
-    rows = []
+    making = _Making(plane, tx, settings, Settings(settings.poll_s, settings.fetch_bytes_per_s, settings.log_quota_bytes), plane.clock.now_ms())
+    fresh: list[DeviceState] = []
+    tagged: list[StateHead] = []
     for name in wanted:
-        device = found.get(name)
+        device, old = found.get(name), held.get(name)
         if device is None or device.state == RETIRED:
             continue
-        old = held.get(name)
-        fresh = _document(plane, tx, device, owed[name], old, settings, wire_settings, now)
-        if fresh is None:
+        made = making.document(device, owed[name], old)
+        if made is None:
             continue
-        tag = sha256_of(f"{fresh.epoch} {fresh.generation} {' '.join(leaves[name])} {' '.join(orders[name])}".encode())[7:31]
-        fresh = replace(fresh, etag=tag, pending=bool(leaves[name] or orders[name]))
-        if fresh != old:
-            rows.append(fresh)
-    states.put(tx, rows)
-    if rows:
-        refresh(plane, tx, [row.device for row in rows])
+        head = StateHead(name, made.epoch, made.generation, made.content, _tag(made, leaves[name], orders[name]), bool(leaves[name] or orders[name]))
+        if isinstance(made, DeviceState):
+            fresh.append(replace(made, etag=head.etag, pending=head.pending))
+        elif head != old:
+            tagged.append(head)
+    states.put(tx, fresh)
+    states.retag(tx, tagged)
+    changed = [(row.device, row.etag, row.pending) for row in fresh] + [(row.device, row.etag, row.pending) for row in tagged]
+    if changed:
+        tx.after(lambda: plane.fleet.retag(changed))
 
 
-def _document(
-    plane: Plane, tx: Tx, device: Device, owed: list[Assignment], old: DeviceState | None, settings: PlaneSettings, wire_settings: Settings, now: int
-) -> DeviceState | None:
-    try:
-        texts = [catalog.text_for(plane, tx, assignment, device) for assignment in owed]
-    except Refused as refusal:
-        # Leaving an app out would withdraw it: the old document stands until somebody has looked.
-        note(
-            plane,
-            tx,
-            SYSTEM,
-            "device.document-failed",
-            device.id,
-            site=device.site,
-            outcome="failed",
-            reason=refusal.why,
-            topics=[(f"device/{device.id}", device.id)],
-        )
-        if old is not None:
+def _tag(made: DeviceState | StateHead, leaves: list[str], orders: list[str]) -> str:
+    return sha256_of(f"{made.epoch} {made.generation} {' '.join(leaves)} {' '.join(orders)}".encode())[7:31]
+
+
+@dataclass(slots=True)
+class _Making:
+    """Making many documents with the same settings."""
+
+    plane: Plane
+    tx: Tx
+    settings: PlaneSettings
+    wire_settings: Settings
+    now: int
+
+    def document(self, device: Lean, owed: list[Assignment], old: StateHead | None) -> DeviceState | StateHead | None:
+        """A new document; the old one's head where nothing changed."""
+        plane, tx = self.plane, self.tx
+        try:
+            texts = [catalog.text_for(plane, tx, assignment, device) for assignment in owed]
+        except Refused as refusal:
+            # Leaving an app out would withdraw it: the old document stands until somebody has looked.
+            topics = [(f"device/{device.id}", device.id)]
+            note(plane, tx, SYSTEM, "device.document-failed", device.id, site=device.site, outcome="failed", reason=refusal.why, topics=topics)
             return old
-        texts = []
-    content = content_of(texts, device.id, settings.endpoints, plane.epoch, wire_settings)
-    if old is not None and old.content == content and old.epoch == plane.epoch:
-        return old
-    generation = old.generation + 1 if old is not None else 1
-    payload = text_of(texts, device.id, settings.endpoints, plane.epoch, generation, now, wire_settings)
-    return DeviceState(device.id, plane.epoch, generation, content, seal(plane, "desired", payload), "", now)
+        content = content_of(texts, device.id, self.settings.endpoints, plane.epoch, self.wire_settings)
+        if old is not None and old.content == content and old.epoch == plane.epoch:
+            return old
+        generation = old.generation + 1 if old is not None else 1
+        payload = text_of(texts, device.id, self.settings.endpoints, plane.epoch, generation, self.now, self.wire_settings)
+        return DeviceState(device.id, plane.epoch, generation, content, seal(plane, "desired", payload), "", self.now)
 
 
 def state_for(plane: Plane, device: str, root: int, nonce: str = "") -> tuple[StateReply, str]:

@@ -183,6 +183,25 @@ class Device:
     admission: str = ""
     revision: int = 1
 
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """What it runs, best first."""
+        return self.facts.platforms
+
+
+@dataclass(frozen=True, slots=True)
+class Lean:
+    """As much of a device as making its document and moving its rollouts takes; loaded ten thousand at a time."""
+
+    id: str
+    name: str
+    site: str
+    state: str
+    review: str
+    seal_key: str
+    key_epoch: int
+    platforms: tuple[str, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
@@ -235,6 +254,18 @@ class AppStatus:
     at_ms: int
     seq: int
     observed: AppObservation
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """As much of an observation of an app as a rollout asks for."""
+
+    phase: str
+    content: str
+    target: str
+    pinned: bool
+    removed: bool
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +441,18 @@ class DeviceState:
     etag: str
     changed_ms: int
     pending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StateHead:
+    """A document without its bytes."""
+
+    device: str
+    epoch: int
+    generation: int
+    content: str
+    etag: str
+    pending: bool
 
 
 @dataclass(frozen=True, slots=True)

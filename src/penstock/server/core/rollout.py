@@ -28,8 +28,8 @@ from penstock.server.core.model import (
     SOAKED,
     Member,
     Rollout,
+    Seen,
 )
-from penstock.wire.log import AppObservation
 
 FAILURES = frozenset(("failed-unchanged", "failed-reverted", "failed-left", "rejected"))
 
@@ -64,7 +64,7 @@ class Standing:
     state: str
     review: str
     adopted: bool = False
-    seen: AppObservation | None = None
+    seen: Seen | None = None
     outcome: Outcome | None = None
     given: Given | None = None
     liveness: str = "current"

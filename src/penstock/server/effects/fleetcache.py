@@ -73,6 +73,18 @@ class FleetCache:
                 woken.append(entry)
         self._wake(woken)
 
+    def retag(self, changed: Iterable[tuple[str, str, bool]]) -> None:
+        """Take over (id, etag, pending) of devices already known, and wake who waits for them."""
+        woken = []
+        for device, etag, pending in changed:
+            entry = self.entries.get(device)
+            if entry is not None:
+                entry.pending = pending
+                if entry.etag != etag:
+                    entry.etag, entry.tag = etag, self._tag(etag)
+                    woken.append(entry)
+        self._wake(woken)
+
     def watch(self, device: str, until_ms: int) -> None:
         """Somebody looks at this device until then (monotonic milliseconds): give it long polls."""
         entry = self.entries.get(device)

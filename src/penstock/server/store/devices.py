@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import Select, Text, and_, func, or_, select, type_coerce
 
-from penstock.server.core.model import RETIRED, Device, DeviceStatus, Scope
+from penstock.server.core.model import RETIRED, Device, DeviceStatus, Lean, Scope
 from penstock.server.core.views import DeviceQuery
 from penstock.server.store.db import Tx
 from penstock.server.store.rows import compare_and_set, names_of, noun, nouns, row_of
@@ -64,6 +65,18 @@ def many(tx: Tx, ids: Any) -> dict[str, Device]:
     for at in range(0, len(wanted), 500):
         for device in nouns(Device, tx.run(select(t).where(t.c.id.in_(wanted[at : at + 500])))):
             found[device.id] = device
+    return found
+
+
+def lean(tx: Tx, ids: Any) -> dict[str, Lean]:
+    """As much of these devices as documents and rollouts take."""
+    wanted = sorted(set(ids))
+    columns = (t.c.id, t.c.name, t.c.site, t.c.state, t.c.review, t.c.seal_key, t.c.key_epoch, type_coerce(t.c.facts, Text).label("facts"))
+    found: dict[str, Lean] = {}
+    for at in range(0, len(wanted), 500):
+        for row in tx.run(select(*columns).where(t.c.id.in_(wanted[at : at + 500]))):
+            platforms = tuple(json.loads(row.facts).get("platforms", ()))
+            found[row.id] = Lean(row.id, row.name, row.site, row.state, row.review, row.seal_key, row.key_epoch, platforms)
     return found
 
 

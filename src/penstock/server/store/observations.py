@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import delete, select, tuple_
 
-from penstock.server.core.model import AppStatus
+from penstock.server.core.model import AppStatus, Seen
 from penstock.server.store.db import Tx
 from penstock.server.store.rows import nouns, row_of
 from penstock.server.store.tables import observations as t
@@ -12,7 +12,7 @@ from penstock.server.store.tables import observations as t
 
 def put(tx: Tx, many: list[AppStatus]) -> None:
     """Keep these instead of what was held."""
-    tx.upsert(t, [row_of(one) for one in many])
+    tx.upsert(t, [{**row_of(one), "pinned": one.observed.pinned, "removed": one.observed.removed, "why": one.observed.why} for one in many])
 
 
 def of_device(tx: Tx, device: str) -> tuple[AppStatus, ...]:
@@ -29,12 +29,13 @@ def of_devices(tx: Tx, devices: list[str]) -> dict[str, list[AppStatus]]:
     return found
 
 
-def of_app(tx: Tx, app: str, devices: list[str]) -> dict[str, AppStatus]:
-    """One app on these devices."""
-    found: dict[str, AppStatus] = {}
+def seen_of(tx: Tx, app: str, devices: list[str]) -> dict[str, Seen]:
+    """One app on these devices, as far as rollouts ask."""
+    columns = (t.c.device, t.c.phase, t.c.content, t.c.target, t.c.pinned, t.c.removed, t.c.why)
+    found: dict[str, Seen] = {}
     for at in range(0, len(devices), 500):
-        for one in nouns(AppStatus, tx.run(select(t).where(t.c.app == app, t.c.device.in_(devices[at : at + 500])))):
-            found[one.device] = one
+        for row in tx.run(select(*columns).where(t.c.app == app, t.c.device.in_(devices[at : at + 500]))):
+            found[row.device] = Seen(row.phase, row.content, row.target, bool(row.pinned), bool(row.removed), row.why)
     return found
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import bindparam, delete, select, tuple_
 
-from penstock.server.core.model import DeviceState, Leave
+from penstock.server.core.model import DeviceState, Leave, StateHead
+from penstock.server.core.rollout import Given
 from penstock.server.store.db import Tx
 from penstock.server.store.rows import noun, nouns, row_of
 from penstock.server.store.tables import leaves
 from penstock.server.store.tables import states as t
 
 _CHUNK = 400
+_retag = t.update().where(t.c.device == bindparam("which")).values(etag=bindparam("tag"), pending=bindparam("has"))
 
 
 def get(tx: Tx, device: str) -> DeviceState | None:
@@ -18,13 +20,20 @@ def get(tx: Tx, device: str) -> DeviceState | None:
     return noun(DeviceState, tx.run(select(t).where(t.c.device == device)).first())
 
 
-def many(tx: Tx, devices: list[str]) -> dict[str, DeviceState]:
-    """The newest documents of these devices."""
-    found: dict[str, DeviceState] = {}
+def heads(tx: Tx, devices: list[str]) -> dict[str, StateHead]:
+    """The newest documents of these devices, without their bytes."""
+    columns = (t.c.device, t.c.epoch, t.c.generation, t.c.content, t.c.etag, t.c.pending)
+    found: dict[str, StateHead] = {}
     for at in range(0, len(devices), _CHUNK):
-        for state in nouns(DeviceState, tx.run(select(t).where(t.c.device.in_(devices[at : at + _CHUNK])))):
-            found[state.device] = state
+        for row in tx.run(select(*columns).where(t.c.device.in_(devices[at : at + _CHUNK]))):
+            found[row.device] = StateHead(row.device, row.epoch, row.generation, row.content, row.etag, bool(row.pending))
     return found
+
+
+def retag(tx: Tx, rows: list[StateHead]) -> None:
+    """The same documents under other tags."""
+    if rows:
+        tx.run(_retag, [{"which": one.device, "tag": one.etag, "has": one.pending} for one in rows])
 
 
 def put(tx: Tx, rows: list[DeviceState]) -> None:
@@ -47,20 +56,15 @@ def leaves_of(tx: Tx, devices: list[str]) -> dict[str, list[Leave]]:
     return found
 
 
-def leaves_in(tx: Tx, rollout: str, among: list[str] | None = None) -> dict[str, Leave]:
-    """The newest leave of each device in a rollout."""
-    found: dict[str, Leave] = {}
-    chunks = [None] if among is None else [among[at : at + _CHUNK] for at in range(0, len(among), _CHUNK)]
-    for chunk in chunks:
-        query = select(leaves).where(leaves.c.rollout == rollout).order_by(leaves.c.issued_ms, leaves.c.id)
-        for leave in nouns(Leave, tx.run(query if chunk is None else query.where(leaves.c.device.in_(chunk)))):
-            found[leave.device] = leave
+def given_in(tx: Tx, rollout: str, among: list[str]) -> dict[str, Given]:
+    """The newest leave of each of these devices in a rollout."""
+    found: dict[str, Given] = {}
+    columns = (leaves.c.device, leaves.c.id, leaves.c.content, leaves.c.issued_ms, leaves.c.not_after_ms)
+    for at in range(0, len(among), _CHUNK):
+        query = select(*columns).where(leaves.c.rollout == rollout, leaves.c.device.in_(among[at : at + _CHUNK])).order_by(leaves.c.issued_ms, leaves.c.id)
+        for row in tx.run(query):
+            found[row.device] = Given(row.id, row.content, row.issued_ms, row.not_after_ms)
     return found
-
-
-def expiring(tx: Tx, before_ms: int, limit: int) -> tuple[str, ...]:
-    """Rollouts with leaves that lapse before then."""
-    return tuple(tx.run(select(leaves.c.rollout).distinct().where(leaves.c.not_after_ms < before_ms).limit(limit)).scalars())
 
 
 def drop_leaves(tx: Tx, pairs: list[tuple[str, str]]) -> None:

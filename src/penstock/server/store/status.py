@@ -60,6 +60,15 @@ def many(tx: Tx, ids: list[str]) -> dict[str, DeviceStatus]:
     return found
 
 
+def adopted(tx: Tx, ids: list[str]) -> dict[str, tuple[int, int, str]]:
+    """(epoch, generation, liveness) these devices have said."""
+    found: dict[str, tuple[int, int, str]] = {}
+    for at in range(0, len(ids), 500):
+        for row in tx.run(select(t.c.device, t.c.epoch, t.c.generation, t.c.liveness).where(t.c.device.in_(ids[at : at + 500]))):
+            found[row.device] = (row.epoch, row.generation, row.liveness)
+    return found
+
+
 def set_seen(tx: Tx, seen: list[tuple[str, int]]) -> None:
     """Write when devices were last heard, in one batch."""
     if seen:

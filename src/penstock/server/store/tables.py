@@ -262,6 +262,9 @@ observations = Table(
     _text("version"),
     _ms("at_ms"),
     _number("seq"),
+    _flag("pinned"),
+    _flag("removed"),
+    _text("why"),
     Column("observed", RecordText(AppObservation), nullable=False),
 )
 receipts = Table(
