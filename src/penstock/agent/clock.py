@@ -16,6 +16,9 @@ _TIMESYNCD = "/run/systemd/timesync/synchronized"
 _UNSYNCED_BYTES = 512  # more than struct timex has on any architecture; all zero asks without setting
 
 
+_libc = ctypes.CDLL(None)
+
+
 def mono_ms() -> int:
     """Monotonic milliseconds since some point of this boot, suspended time not counted on every kernel alike; never goes back."""
     return time.monotonic_ns() // 1_000_000
@@ -40,7 +43,7 @@ def synchronised() -> bool:
     if os.path.exists(_TIMESYNCD):
         return True
     try:
-        state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_UNSYNCED_BYTES))
+        state: int = _libc.adjtimex(ctypes.create_string_buffer(_UNSYNCED_BYTES))
     except (OSError, AttributeError):
         return False
     return 0 <= state < _TIME_ERROR

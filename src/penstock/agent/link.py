@@ -327,11 +327,12 @@ class Link:
         head, call = self._parser.head, self._call
         assert head is not None
         assert call is not None
+        if not line.used and not line.stream.resumed():  # the same one serves again and again, as long as the plane lets it
+            session = line.stream.session()
+            if session is not None:
+                self._sessions[line.endpoint.url] = (line.context, session)
         line.used = True
         self._line = None
-        session = line.stream.session()
-        if session is not None:
-            self._sessions[line.endpoint.url] = (line.context, session)
         if not head.keep_alive or self._parser.rest:
             self._drop(line)
         if endpoints.wanted(self.book, line.endpoint) and not self._proves(line, head.status, call, now_ms):

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 
 READ = 1  # POLLIN
-REST_MS = 5_000  # a wait from this length on is a rest
+REST_MS = 2_000  # a wait from this length on is a rest
 LONGEST_MS = 300_000  # the loop looks up at least this often
 SHORTEST_MS = 20  # and, with nothing to do, at most this often
 MARGIN_MS = 5_000  # what a child has beyond its work's own time-out, to say that it ran out

@@ -19,8 +19,7 @@ def give_back() -> int:
             chosen = _clean(source.read())
     except OSError:
         return 0
-    libc = ctypes.CDLL(None)
-    libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    libc = _library()
     given = 0
     for begin, end, resident in chosen:
         if libc.madvise(begin, end - begin, _DONTNEED) == 0:
@@ -28,6 +27,17 @@ def give_back() -> int:
     if hasattr(libc, "malloc_trim"):  # glibc's; others give freed memory back by themselves
         libc.malloc_trim(ctypes.c_size_t(0))
     return given
+
+
+_loaded: list[ctypes.CDLL] = []
+
+
+def _library() -> ctypes.CDLL:
+    """The C library, bound once: each binding makes classes that only the collector frees."""
+    if not _loaded:
+        _loaded.append(ctypes.CDLL(None))
+        _loaded[0].madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    return _loaded[0]
 
 
 def _clean(smaps: str) -> list[tuple[int, int, int]]:

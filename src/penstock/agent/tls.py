@@ -176,7 +176,8 @@ class Stream:
         return count
 
     def session(self) -> Session | None:
-        """The session to resume next time; with TLS 1.3 only known once something has been read."""
+        """The session to resume next time; with TLS 1.3 only known once something has been read. Ask rarely: every asking costs some six
+        kilobytes for good, because the native half does not free what it copies (measured with Python 3.11, 3.12 and 3.13; 3.9 does)."""
         return self._inner.session
 
     def resumed(self) -> bool:
