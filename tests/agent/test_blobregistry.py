@@ -7,6 +7,7 @@ import http.client
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -180,3 +181,22 @@ def test_serving_ends_when_nothing_moves_and_when_time_is_up(tmp_path):
     with ours, theirs, PullRegistry(variant, store) as registry:
         assert registry.serve(ours, lambda: True, time.monotonic() + 60, 0.05) == "stalled"
         assert registry.serve(ours, lambda: True, time.monotonic() + 0.05, 60) == "deadline"
+
+
+def test_wrong_bytes_are_never_handed_out(served):
+    registry, variant, store = served
+    digest = variant.layers[0].digest
+    path = Path(store.path(digest))
+    path.write_bytes(LAYER[:-1] + b"!")
+    assert ask(registry, f"/v2/{registry.repository}/blobs/{digest}")[0] == 404
+    assert registry.corrupt == [digest]
+    path.write_bytes(LAYER)
+    assert ask(registry, f"/v2/{registry.repository}/blobs/{digest}")[2] == LAYER
+
+
+def test_a_connection_cut_while_its_blob_is_checked(served):
+    registry, variant, _ = served
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", registry.port), timeout=20) as sock:
+            sock.sendall(f"GET /v2/{registry.repository}/blobs/{variant.layers[0].digest} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert ask(registry, f"/v2/{registry.repository}/blobs/{variant.layers[0].digest}")[2] == LAYER

@@ -58,11 +58,7 @@ def test_without_a_check_there_is_no_verdict(bench):
 )
 def test_probes(bench, probe, good):
     identity = started(bench)
-    if good and probe.kind != "command":
-        until = 100
-        while bench.runtime.check(identity, probe) and until:
-            until -= 1
-            bench.pass_time(0.1)
+    bench.wait(identity, lambda _: bench.runtime.check(identity, Probe("http", 8080, "/healthz")) == "")
     why = bench.runtime.check(identity, probe)
     assert (why == "") == good, why
     result = bench.look(containers=(identity,), probes=(ProbeAsk("web/0", identity, probe),)).probes[0]

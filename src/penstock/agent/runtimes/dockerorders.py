@@ -14,6 +14,7 @@ from penstock.agent.runtimes import RuntimeFault
 from penstock.rules.observed import LABEL_SECRETS
 from penstock.rules.settings import port_text
 from penstock.wire.codec import canonical, parse
+from penstock.wire.record import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,8 +78,11 @@ def container_body(order: CreateOrder, image_id: str, defaults: ImageDefaults, *
         body["WorkingDir"] = service.working_dir
     if service.stop_signal:
         body["StopSignal"] = service.stop_signal
-    if service.healthcheck is not None:
-        body["Healthcheck"] = _healthcheck(service.healthcheck, start_interval=start_interval)
+    check = service.healthcheck
+    if check is not None and not check.test and defaults.healthcheck is not None:
+        check = replace(check, test=defaults.healthcheck.test)  # only the times are ours; newer Podman takes no check without its command
+    if check is not None and check.test:
+        body["Healthcheck"] = _healthcheck(check, start_interval=start_interval)
     if service.networks:
         first = service.networks[0]
         body["NetworkingConfig"] = {"EndpointsConfig": {_engine_network(order, first): endpoint(service, first)}}

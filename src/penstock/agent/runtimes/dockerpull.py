@@ -91,6 +91,8 @@ def _transfer(client: EngineClient, target: str, registry: PullRegistry) -> None
     said = exchange.error()
     if outcome == "done" and not said:
         return
+    if registry.corrupt:
+        raise RuntimeFault("blob-corrupt", f"the bytes kept for {registry.corrupt[0]} are not what it names; they have to be fetched again", retry=True)
     if registry.missing:
         raise RuntimeFault("blob-missing", f"the image needs {registry.missing[0]}, which is not on the device; it has to be fetched again", retry=True)
     if outcome != "done":

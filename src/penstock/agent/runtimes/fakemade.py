@@ -34,15 +34,6 @@ def _as_inspected(identity: str, order: CreateOrder, body: dict[str, Any], image
     names = {line.partition("=")[0] for line in body["Env"]}
     entrypoint = body.get("Entrypoint", list(image.entrypoint))
     command = body.get("Cmd", [] if body.get("Entrypoint") else list(image.command))
-    health: dict[str, Any] | None = dict(body.get("Healthcheck") or {})
-    if image.healthcheck is not None and health is not None and not health.get("Test"):
-        health = {
-            "Test": list(image.healthcheck.test),
-            "Interval": health.get("Interval") or image.healthcheck.interval_ms * dockerorders.MS,
-            "Timeout": health.get("Timeout") or image.healthcheck.timeout_ms * dockerorders.MS,
-            "Retries": health.get("Retries") or image.healthcheck.retries,
-            "StartPeriod": health.get("StartPeriod") or image.healthcheck.start_period_ms * dockerorders.MS,
-        }
     networks = {order.networks.get(use.network, use.network): dockerorders.endpoint(order.service, use) for use in order.service.networks}
     return {
         "Id": identity,
@@ -58,7 +49,7 @@ def _as_inspected(identity: str, order: CreateOrder, body: dict[str, Any], image
             "User": body.get("User") or image.user,
             "WorkingDir": body.get("WorkingDir") or image.working_dir,
             "StopSignal": body.get("StopSignal") or image.stop_signal,
-            "Healthcheck": health,
+            "Healthcheck": body.get("Healthcheck") or _checked(image),
         },
         "HostConfig": host,
         "NetworkSettings": {"Networks": networks},
@@ -72,4 +63,17 @@ def _as_inspected(identity: str, order: CreateOrder, body: dict[str, Any], image
             }
             for mount in host["Mounts"]
         ],
+    }
+
+
+def _checked(image: ImageDefaults) -> dict[str, Any] | None:
+    check = image.healthcheck
+    if check is None:
+        return None
+    return {
+        "Test": list(check.test),
+        "Interval": check.interval_ms * dockerorders.MS,
+        "Timeout": check.timeout_ms * dockerorders.MS,
+        "Retries": check.retries,
+        "StartPeriod": check.start_period_ms * dockerorders.MS,
     }
