@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from penstock.agent.work import Call, Local
-from penstock.wire.messages import Settings
+from penstock.agent.work import Answer, Call, Local
+from penstock.wire.codec import encode
+from penstock.wire.messages import Settings, StateReply
 from penstock.wire.record import replace
 from penstock.wire.types import Dependency, Mount, Network, NetworkUse, Port, Probe, Sealed, Secret, SecretUse, Volume
 from tests.agent.stage import Stage, app, checked, config_of, service, simple
@@ -394,3 +395,51 @@ def test_changing_only_how_long_to_soak_restarts_nothing():
     stage.run(120)
     assert stage.engine.did == did
     assert len(stage.plane.receipts()) == 1
+
+
+def test_a_service_that_asks_for_it_is_restarted_with_the_one_it_depends_on():
+    stage = Stage()
+    web = checked("web", "web", depends_on=(Dependency("db", "healthy", restart=True),))
+    log = checked("log", "log", depends_on=(Dependency("db", "healthy"),))
+    stage.want(app("1", web, log, checked("db", "db")))
+    stage.run(60)
+    stage.engine.did.clear()
+    stage.want(app("2", web, log, checked("db", "db", user="5")))
+    stage.run(60)
+    assert order_of(stage, "stop") == ["line-web-1", "line-db-1"]
+    assert order_of(stage, "start") == ["line-db-1", "line-web-1"]
+    assert order_of(stage, "create") == ["line-db-1"]
+
+
+def test_an_answer_without_the_planes_word_raises_an_alarm():
+    stage = Stage()
+    stage.want(simple("1"))
+    stage.run(60)
+    answer = stage.plane.answer
+    whole = Answer(200, {"etag": '"old"'}, encode(StateReply(stage.plane.desired.decode())))
+    stage.plane.answer = lambda call: whole if call.kind == "poll" else answer(call)  # type: ignore[method-assign]
+    stage.run(4000)
+    assert any("repeat old answers" in one for one in stage.status()["alarms"])
+    assert len(stage.running()) == 2
+    stage.plane.answer = answer  # type: ignore[method-assign]
+    stage.run(100)
+    assert stage.status()["alarms"] == []
+
+
+def test_a_hole_in_the_log_is_named_and_the_rest_arrives():
+    stage = Stage()
+    stage.want(simple("1"))
+    stage.run(60)
+    stage.plane.up = False
+    stage.want(simple("1"))
+    box = next(box for box in stage.engine.boxes.values() if box.order.service.name == "web")
+    box.state = "exited"
+    stage.run(60)
+    name = max(one for one in stage.disk.files if one.startswith("log/"))
+    stage.disk.truncate(name, len(stage.disk.files[name]) - 10)
+    stage.start()
+    stage.plane.up = True
+    stage.run(900)
+    numbers = {entry.seq for entry in stage.plane.entries}
+    named = {number for gap in stage.plane.bodies("gap") for number in range(gap.first, gap.last + 1)}
+    assert numbers | named == set(range(1, stage.plane.seq + 1))

@@ -241,6 +241,10 @@ class Brain:
         adopted = self._adopter.adopt(mind.book, mind.root, heard.reply, heard.nonce, time_ms)
         if adopted.time_ms:
             mind.keeper.anchor(adopted.time_ms, now)
+        if heard.nonce:
+            proven = adopted.time_ms or not mind.book.held.generation
+            why = "the plane was asked for its signed word on the time and gave none: something on the way may repeat old answers"
+            mind.alarm("word", "" if proven else why)
         mind.adopt(adopted, heard.etag, now)
 
     def _acknowledged(self, heard: Heard, now: Moment) -> None:

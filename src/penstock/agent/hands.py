@@ -74,6 +74,9 @@ class SnapshotFolder:
     def writer(self, name: str) -> BinaryIO:
         """A file beside, not yet the copy."""
         os.makedirs(self._root, 0o700, exist_ok=True)
+        for left in os.listdir(self._root):
+            if left.endswith(".part"):  # of a copy that was cut short; only one is ever made at a time
+                os.unlink(f"{self._root}/{left}")
         number = os.open(f"{self._root}/{name}.part", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         return os.fdopen(number, "wb")
 

@@ -175,6 +175,8 @@ class Way:
         copying = set(self.to_copy())
         stopping = [unit for unit in self.misfits if self._in_state(unit, RUNS)]
         stopping += [unit for unit in self.chosen.values() if self._in_state(unit, RUNS) and copying & self.volumes_of(self.release_of(unit), unit.service)]
+        if self.memory.change is not None:
+            stopping += [unit for unit in self.chosen.values() if unit not in stopping and self._in_state(unit, RUNS) and self._leans_on_moved(unit.service)]
         if not stopping:
             return None
         unit = min(stopping, key=self._stop_rank)
@@ -188,6 +190,13 @@ class Way:
         memory = with_unit(self.memory, replace(unit, booted="", crashes=0))
         memory = self._forget_copies(memory, unit)
         return Act(self.step("stop", why, unit.service, container=container.id, token=unit.token, grace_ms=grace, signal=signal), memory, why)
+
+    def _leans_on_moved(self, name: str) -> bool:
+        """Whether a service asks to be restarted with one it depends on, and that one is about to be made anew."""
+        for service in self.goal.services if self.goal else ():
+            if service.name == name:
+                return any(need.restart and need.service not in self.chosen for need in service.depends_on)
+        return False
 
     def _forget_copies(self, memory: AppMemory, unit: Unit) -> AppMemory:
         """A copy made in this change is worth nothing once its writer ran again (a reboot in the middle): it is made anew."""
