@@ -443,3 +443,14 @@ def test_a_hole_in_the_log_is_named_and_the_rest_arrives():
     numbers = {entry.seq for entry in stage.plane.entries}
     named = {number for gap in stage.plane.bodies("gap") for number in range(gap.first, gap.last + 1)}
     assert numbers | named == set(range(1, stage.plane.seq + 1))
+
+
+def test_an_acknowledgement_of_an_unknown_epoch_does_not_keep_the_root_from_coming():
+    stage = Stage()
+    stage.want(simple("1"))
+    stage.run(2)
+    stage.plane.raise_epoch()
+    stage.want(simple("1"))
+    stage.run(60)
+    assert stage.brain.root().epoch == 2
+    assert stage.status()["log"]["newest"] == stage.status()["log"]["acknowledged"]

@@ -254,6 +254,7 @@ class Brain:
         ack = accept_ack(mind.root, self._identity.device, heard.report.ack.encode("utf-8"), self._tools.verify)
         if isinstance(ack, Refusal):
             mind.note_refusal(RefusalNote("ack", ack.reason, ack.why), now)
+            self._courier.more(mind.log, now, progress=False)
             return
         fault = mind.log.ack_fault(ack.seq, ack.head)
         if fault:

@@ -58,6 +58,7 @@ class Courier:
         self._token_until = 0
         self._failures = 0
         self._stuck = 0
+        self._reported_for_poll = False
         self._fresh_session_refused = 0
         self._not_before = now.mono_ms
         self.poll_at = now.mono_ms
@@ -93,7 +94,7 @@ class Courier:
     def _report_due(self, log: DeviceLog, now: Moment) -> bool:
         if not log.waiting() and self._sent_from < 0:
             return False
-        if now.mono_ms >= self.poll_at:
+        if now.mono_ms >= self.poll_at and not self._reported_for_poll:
             return True
         return 0 <= self.report_at <= now.mono_ms and now.mono_ms - self._reported_ms >= URGENT_GAP_MS
 
@@ -110,10 +111,12 @@ class Courier:
         report = Report(WIRE, self._device, book.held.epoch or book.epoch, book.held.generation, log.acked, entries)
         headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
         self._asked_ms = now.mono_ms
+        self._reported_for_poll = True  # and then the poll has its turn, whatever comes of this: it may bring what the answer lacked
         return Call("report", "POST", "/d/v1/report", headers, self._signed("report", encode(report)))
 
     def _poll(self, book: Book, root: int, now: Moment, *, wants_word: bool, patient: bool) -> Call:
         path = f"/d/v1/state?root={root}"
+        self._reported_for_poll = False
         self._nonce = self._new_nonce() if wants_word else ""
         self._patient = patient
         self._wait = self._granted if patient and not wants_word and self._failures == 0 else 0
