@@ -99,8 +99,8 @@ class DeviceLog:
             holes.insert(0, (self.acked + 1, self.oldest() - 1))
         return holes
 
-    def _lines(self, segment: Segment) -> list[tuple[LogEntry, int]]:
-        """The whole entries at the beginning of a segment; marks it damaged where more bytes follow."""
+    def _lines(self, segment: Segment, above: int = 0) -> list[tuple[LogEntry, int]]:
+        """The whole entries at the beginning of a segment with a number over `above`; marks it damaged where more bytes follow."""
         try:
             raw = self._disk.read(segment.name) or b""
         except DiskFault as fault:
@@ -112,6 +112,9 @@ class DeviceLog:
         while at < len(raw):
             end = raw.find(b"\n", at)
             line = raw[at:end] if end >= 0 else b""
+            if above and 0 < _number(line) <= above and _whole(line):
+                at = end + 1
+                continue
             entry = _entry(line)
             if entry is None:
                 segment.damaged = True
@@ -127,7 +130,7 @@ class DeviceLog:
         for segment in self._segments:
             if segment.last <= seq:
                 continue
-            for entry, length in self._lines(segment):
+            for entry, length in self._lines(segment, seq):
                 if entry.seq <= seq:
                     continue
                 if found and (entry.seq != found[-1].seq + 1 or len(found) >= most or size + length > most_bytes):
@@ -268,12 +271,23 @@ def _line(entry: LogEntry) -> bytes:
     return b"%08x %s\n" % (binascii.crc32(body), body)
 
 
+def _number(line: bytes) -> int:
+    """The entry's number, read off the end of its canonical JSON ("seq" is the last key) without decoding it; 0 where it does not stand there."""
+    digits = line.rpartition(b'"seq":')[2][:-1]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _whole(line: bytes) -> bool:
+    try:
+        return len(line) >= 10 and line[8:9] == b" " and int(line[:8], 16) == binascii.crc32(line[9:])
+    except ValueError:
+        return False
+
+
 def _entry(line: bytes) -> LogEntry | None:
-    if len(line) < 10 or line[8:9] != b" ":
+    if not _whole(line):
         return None
     try:
-        if int(line[:8], 16) != binascii.crc32(line[9:]):
-            return None
         return decode(LogEntry, line[9:])
-    except (ValueError, WireError):
+    except WireError:
         return None
