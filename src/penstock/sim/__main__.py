@@ -6,9 +6,12 @@ Owns the command line only. The hash seed of the process is fixed first, so that
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import sys
 import time
+from contextlib import nullcontext
+from functools import partial
 
 from penstock.sim.scenarios import SCENARIOS, Run, play
 
@@ -19,20 +22,27 @@ def main() -> int:
     read.add_argument("--seeds", type=int, default=20, help="how many runs")
     read.add_argument("--first", type=int, default=1, help="the first seed")
     read.add_argument("--scenario", choices=sorted(SCENARIOS), default="", help="only this one; otherwise they take turns")
-    read.add_argument("--devices", type=int, default=3)
+    read.add_argument("--devices", type=int, default=2, help="members of the fleet")
+    read.add_argument("--jobs", type=int, default=1, help="processes to share the runs")
     read.add_argument("--verbose", action="store_true", help="print everything that happens")
     given = read.parse_args()
     begun = time.monotonic()
     runs: list[Run] = []
-    for seed in range(given.first, given.first + given.seeds):
-        run = play(seed, given.scenario, devices=given.devices, verbose=given.verbose)
-        runs.append(run)
-        for finding in run.findings:
-            print(f"seed {seed} {run.scenario}: {finding}")
-        if run.findings:
-            print(f"  again: python -m penstock.sim --first {seed} --seeds 1 --scenario {run.scenario} --verbose", flush=True)
+    todo = range(given.first, given.first + given.seeds)
+    one = partial(play, scenario=given.scenario, devices=given.devices, verbose=given.verbose)
+    with multiprocessing.Pool(given.jobs) if given.jobs > 1 else nullcontext() as pool:
+        for run in pool.imap(one, todo) if pool is not None else map(one, todo):
+            runs.append(run)
+            _tell(run)
     _summary(runs, time.monotonic() - begun)
     return 1 if any(run.findings for run in runs) else 0
+
+
+def _tell(run: Run) -> None:
+    for finding in run.findings:
+        print(f"seed {run.seed} {run.scenario}: {finding}")
+    if run.findings:
+        print(f"  again: python -m penstock.sim --first {run.seed} --seeds 1 --scenario {run.scenario} --verbose", flush=True)
 
 
 def _summary(runs: list[Run], spent_s: float) -> None:

@@ -308,11 +308,10 @@ _template: list[bytes] = []
 def _empty_database(path: Path) -> None:
     """The schema, made once per process and copied."""
     if not _template:
-        made = Db(f"sqlite:///{path}")
+        first = path.with_suffix(".first")
+        made = Db(f"sqlite:///{first}")
         upgrade(made)
-        with made.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            connection.rollback()
         made.close()
+        copy_database(first, path)
         _template.append(path.read_bytes())
     path.write_bytes(_template[0])

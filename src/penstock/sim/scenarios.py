@@ -67,7 +67,7 @@ class Play:
         self.reckoning.reckon(strict=strict)
         return not self.world.watch.found
 
-    def turbulence(self, kinds: tuple[Fault, ...], minutes: int, pause_s: int = 40) -> None:
+    def turbulence(self, kinds: tuple[Fault, ...], minutes: int, pause_s: int = 20) -> None:
         """Trouble, then none."""
         self.faults.turbulence(kinds, minutes * MINUTE_MS, pause_s)
         self.world.run(minutes * MINUTE_MS)
@@ -99,7 +99,7 @@ class Play:
 # --- the scenarios --------------------------------------------------------------------------------------------------------
 
 
-def _trouble(*groups: tuple[Fault, ...], minutes: int = 20, pause_s: int = 40, apps: tuple[str, ...] = ("line",)) -> Callable[[World], None]:
+def _trouble(*groups: tuple[Fault, ...], minutes: int = 10, pause_s: int = 20, apps: tuple[str, ...] = ("line",)) -> Callable[[World], None]:
     kinds = tuple(one for group in groups for one in group)
 
     def scenario(world: World) -> None:
@@ -180,7 +180,7 @@ def clone(world: World) -> None:
     play.begin()
     first = world.devices[0]
     twin = world.clone_of(first)
-    play.turbulence((*f.ORDERS, *f.LINKS), 15)
+    play.turbulence((*f.ORDERS, *f.LINKS), 8)
     world.run(20 * MINUTE_MS)
     if not play.reckoning.apart(first):
         world.watch.find("twin-unnoticed", first, "two machines have spoken with its key for half an hour, and nobody was told")
@@ -190,18 +190,18 @@ def clone(world: World) -> None:
 
 
 SCENARIOS: dict[str, Callable[[World], None]] = {
-    "orders": _trouble(f.ORDERS, minutes=25),
+    "orders": _trouble(f.ORDERS, minutes=15),
     "storm": _trouble(f.LINKS, f.LINKS, f.ORDERS),
     "deaths": _trouble(f.DEATHS, f.ORDERS),
     "engines": _trouble(f.ENGINES, f.HANDS, f.ORDERS),
     "disks": _trouble(f.DISKS, f.ORDERS),
     "clocks": _trouble(f.CLOCKS, f.LINKS, f.ORDERS),
     "planes": _trouble(f.PLANE, f.LINKS, f.ORDERS),
-    "twins": _trouble(f.TWINS, f.ORDERS, minutes=15),
+    "twins": _trouble(f.TWINS, f.ORDERS),
     "clone": clone,
     "dark": dark,
     "cut": cut,
-    "everything": _trouble(f.EVERYTHING, minutes=30, pause_s=20),
+    "everything": _trouble(f.EVERYTHING, minutes=15, pause_s=12),
     "two-apps": _trouble(f.DEATHS, f.LINKS, f.ENGINES, f.ORDERS, apps=("line", "meter")),
 }
 
@@ -212,7 +212,7 @@ def scenario_of(seed: int) -> str:
     return names[seed % len(names)]
 
 
-def play(seed: int, scenario: str = "", *, devices: int = 3, verbose: bool = False) -> Run:
+def play(seed: int, scenario: str = "", *, devices: int = 2, verbose: bool = False) -> Run:
     """One run."""
     name = scenario or scenario_of(seed)
     with World(f"{name}/{seed}", devices) as world:
