@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from penstock.server.actions import catalog
 from penstock.server.actions import planesettings as plane_settings
 from penstock.server.actions.context import Plane, note, seal
-from penstock.server.core.document import content_of, text_of
+from penstock.server.core.document import Shared, content_of, shared, text_of
 from penstock.server.core.errors import Refused, missing
 from penstock.server.core.images import digests
 from penstock.server.core.model import RETIRED, SYSTEM, Assignment, DeviceState, Lean, StateHead
-from penstock.server.core.views import PlaneSettings
 from penstock.server.store import commands, devices, outbox, rollouts, roots, states
 from penstock.server.store.db import Tx
 from penstock.wire.codec import decode, encode
@@ -61,7 +60,8 @@ def make(plane: Plane, tx: Tx, wanted: list[str]) -> None:
     owed = rollouts.assigned_to(tx, wanted)
     leaves, orders = states.leave_ids(tx, wanted), commands.open_ids(tx, wanted)
     settings = plane_settings.read(plane, tx)
-    making = _Making(plane, tx, settings, Settings(settings.poll_s, settings.fetch_bytes_per_s, settings.log_quota_bytes), plane.clock.now_ms())
+    wire = Settings(settings.poll_s, settings.fetch_bytes_per_s, settings.log_quota_bytes)
+    making = _Making(plane, tx, shared(settings.endpoints, wire), plane.clock.now_ms())
     fresh: list[DeviceState] = []
     tagged: list[StateHead] = []
     for name in wanted:
@@ -93,8 +93,7 @@ class _Making:
 
     plane: Plane
     tx: Tx
-    settings: PlaneSettings
-    wire_settings: Settings
+    same: Shared
     now: int
 
     def document(self, device: Lean, owed: list[Assignment], old: StateHead | None) -> DeviceState | StateHead | None:
@@ -107,11 +106,11 @@ class _Making:
             topics = [(f"device/{device.id}", device.id)]
             note(plane, tx, SYSTEM, "device.document-failed", device.id, site=device.site, outcome="failed", reason=refusal.why, topics=topics)
             return old
-        content = content_of(texts, device.id, self.settings.endpoints, plane.epoch, self.wire_settings)
+        content = content_of(texts, device.id, plane.epoch, self.same)
         if old is not None and old.content == content and old.epoch == plane.epoch:
             return old
         generation = old.generation + 1 if old is not None else 1
-        payload = text_of(texts, device.id, self.settings.endpoints, plane.epoch, generation, self.now, self.wire_settings)
+        payload = text_of(texts, device.id, plane.epoch, generation, self.now, self.same)
         return DeviceState(device.id, plane.epoch, generation, content, seal(plane, "desired", payload), "", self.now)
 
 

@@ -7,6 +7,7 @@ content changed. Never signs and never numbers by itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from penstock.wire.codec import canonical, encode, to_plain
 from penstock.wire.messages import Endpoint, Settings
@@ -19,26 +20,40 @@ def app_text(state: AppState) -> bytes:
     return encode(state)
 
 
-def _body(apps: Sequence[bytes], device: str, endpoints: Sequence[Endpoint], epoch: int, numbers: bytes, settings: Settings) -> bytes:
-    parts = []
-    if apps:
-        parts.append(b'"apps":[' + b",".join(apps) + b"]")
-    parts.append(b'"device":' + canonical(device))
-    if endpoints:
-        parts.append(b'"endpoints":' + canonical([to_plain(one) for one in endpoints]))
-    parts.append(b'"epoch":%d' % epoch)
-    parts.append(numbers)
-    if settings != Settings():
-        parts.append(b'"settings":' + encode(settings))
-    parts.append(b'"wire":%d' % WIRE)
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The parts that all devices share, written once: the endpoints and the settings."""
+
+    endpoints: bytes
+    settings: bytes
+
+
+def shared(endpoints: Sequence[Endpoint], settings: Settings) -> Shared:
+    """The shared parts."""
+    return Shared(
+        b'"endpoints":' + canonical([to_plain(one) for one in endpoints]) if endpoints else b"",
+        b'"settings":' + encode(settings) if settings != Settings() else b"",
+    )
+
+
+def _body(apps: Sequence[bytes], device: str, epoch: int, numbers: bytes, same: Shared) -> bytes:
+    parts = (
+        b'"apps":[' + b",".join(apps) + b"]" if apps else b"",
+        b'"device":' + canonical(device),
+        same.endpoints,
+        b'"epoch":%d' % epoch,
+        numbers,
+        same.settings,
+        b'"wire":%d' % WIRE,
+    )
     return b"{" + b",".join(part for part in parts if part) + b"}"
 
 
-def content_of(apps: Sequence[bytes], device: str, endpoints: Sequence[Endpoint], epoch: int, settings: Settings) -> str:
+def content_of(apps: Sequence[bytes], device: str, epoch: int, same: Shared) -> str:
     """The digest of everything in the document but its number and its date."""
-    return sha256_of(_body(apps, device, endpoints, epoch, b"", settings))
+    return sha256_of(_body(apps, device, epoch, b"", same))
 
 
-def text_of(apps: Sequence[bytes], device: str, endpoints: Sequence[Endpoint], epoch: int, generation: int, issued_ms: int, settings: Settings) -> bytes:
+def text_of(apps: Sequence[bytes], device: str, epoch: int, generation: int, issued_ms: int, same: Shared) -> bytes:
     """The canonical JSON of the Desired."""
-    return _body(apps, device, endpoints, epoch, b'"generation":%d,"issued_ms":%d' % (generation, issued_ms), settings)
+    return _body(apps, device, epoch, b'"generation":%d,"issued_ms":%d' % (generation, issued_ms), same)
