@@ -454,3 +454,40 @@ def test_an_acknowledgement_of_an_unknown_epoch_does_not_keep_the_root_from_comi
     stage.run(60)
     assert stage.brain.root().epoch == 2
     assert stage.status()["log"]["newest"] == stage.status()["log"]["acknowledged"]
+
+
+def test_another_image_than_the_release_names_is_never_confirmed():
+    stage = Stage()
+    stage.want(simple("1"))
+    stage.run(60)
+    create = stage.engine.create
+
+    def swapped(order):
+        identity = create(order)
+        if order.service.image == "web2":
+            stage.engine.boxes[identity].image = "sha256:" + "9" * 64
+        return identity
+
+    stage.engine.create = swapped  # type: ignore[method-assign]
+    stage.want(simple("2"))
+    stage.run(60)
+    assert stage.running()["line-web-1"] == "web1"
+    assert "not the one the release names" in stage.plane.receipts()[-1].why
+
+
+def test_a_volume_that_appears_with_data_in_the_last_moment_is_never_removed():
+    stage = Stage()
+    stage.engine.acts[config_of("web1")] = Act(healthy_after_ms=-1)
+    create = stage.engine.create_volume
+
+    def raced(order):
+        stage.engine.volumes.setdefault(order.name, {})
+        create(order)
+
+    has = stage.engine.volume_has_data
+    stage.engine.volume_has_data = lambda name, helper: stage.engine.volumes.setdefault(name, {"their": "data"}) is not None and has(name, helper)  # type: ignore[method-assign]
+    stage.engine.create_volume = raced  # type: ignore[method-assign]
+    stage.want(simple("1", policy="compatible"))
+    stage.run(90)
+    assert stage.engine.boxes == {}
+    assert stage.engine.volumes == {"line_data": {"their": "data"}}

@@ -13,11 +13,13 @@ from penstock.rules.gates import Shut, gate
 from penstock.rules.health import all_well, first_trouble, verdicts
 from penstock.rules.look import Look
 from penstock.rules.memory import AppMemory, Change
+from penstock.rules.observed import is_variant
 from penstock.rules.ours import owned
 from penstock.rules.phases import sooner
 from penstock.rules.soak import CRASHES_IN_CHANGE, deadline_ms, patience_ms, soak_ms, tick
 from penstock.rules.step import Step
 from penstock.rules.toward import toward
+from penstock.rules.variants import image_of, variants_of
 from penstock.rules.wish import towards_new, withdraw
 from penstock.wire.record import replace
 from penstock.wire.types import AppState, Blob, content_digest
@@ -134,7 +136,8 @@ def _soaking(memory: AppMemory, change: Change, releases: dict[str, AppState], l
         return turns.fail(memory, kept.why, c, releases)
     if change.stage == "claimed":
         if isinstance(kept, Reached):
-            return turns.confirmed(kept.memory, change)
+            wrong = _wrong_image(kept.memory, state, look, c)
+            return turns.fail(memory, wrong, c, releases) if wrong else turns.confirmed(kept.memory, change)
         return _ill(memory, change, state, found, kept, releases, c)
     if not all_well(found):
         return _ill(memory, change, state, found, kept if isinstance(kept, Wait) else None, releases, c)
@@ -150,6 +153,20 @@ def _soaking(memory: AppMemory, change: Change, releases: dict[str, AppState], l
     left = soak_ms(state) - counted.soak.spent_ms
     why = f"version {state.version} is healthy; it counts as good once it has been so for {state.soak_s} s"
     return Wait(replace(memory, change=counted), why, "confirmed", wake_ms=c.mono_ms + left, reason="soak")
+
+
+def _wrong_image(memory: AppMemory, state: AppState, look: Look, c: Circumstances) -> str:
+    """A sentence when a container runs from another image than the release names: what was claimed is then not what is there."""
+    variants = variants_of(state, look.platforms)
+    mine = owned(memory, look.seen, c.device)
+    for unit in memory.units:
+        container = mine.get(unit.token)
+        for service in state.services:
+            if service.name == unit.service and container is not None and unit.content == content_digest(state):
+                image = image_of(state, service)
+                if not is_variant(container.image, variants[service.name], image.index):
+                    return f"service {service.name} runs from image {container.image[:19]}, which is not the one the release names"
+    return ""
 
 
 def _crashing(memory: AppMemory, look: Look, c: Circumstances) -> str:

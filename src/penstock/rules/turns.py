@@ -225,8 +225,10 @@ def after(memory: AppMemory, step: Step, c: Circumstances, *, identity: str = ""
         return replace(memory, snapshots=(*copies, Snapshot(step.name, memory.change.back, step.snapshot, copied_bytes)))
     if step.kind == "restore" and memory.change is not None:
         return replace(memory, change=replace(memory.change, restored=(*memory.change.restored, step.snapshot)))
-    if step.kind == "volume" and all(note.name != step.name for note in memory.volumes):
-        return replace(memory, volumes=(*memory.volumes, VolumeNote(step.name, False, had_data)))
+    if step.kind == "volume":
+        old = next((note for note in memory.volumes if note.name == step.name), VolumeNote(step.name, ours=False, had_data=False))
+        others = tuple(note for note in memory.volumes if note.name != step.name)
+        return replace(memory, volumes=(*others, replace(old, had_data=old.had_data or had_data)))
     if step.kind == "remove-volume":
         return replace(memory, volumes=tuple(note for note in memory.volumes if note.name != step.name))
     if step.kind == "remove-network":
