@@ -151,7 +151,7 @@ def test_every_form_of_image_comes_in(bench, shape):
     assert bench.wait(identity, lambda seen: seen.state == "exited").exit_code == 0
 
 
-def test_the_engines_connection_is_cut_five_times(real_bench, monkeypatch):
+def test_the_engines_connection_is_cut(real_bench, monkeypatch):
     """Each cut closes a transfer in its middle. The engine may come back by itself; where it gives up, the same order works again."""
     image = real_bench.image("cut", payload_bytes=3_000_000)
     drop_from_engine(real_bench, image)
@@ -160,7 +160,7 @@ def test_the_engines_connection_is_cut_five_times(real_bench, monkeypatch):
 
     def cutting(self, connection):
         nonlocal cuts
-        if connection.left > 1_000_000 and cuts < 5:
+        if connection.left > 1_000_000 and cuts < 2:
             cuts += 1
             connection.left = 300_000
             flush(self, connection)
@@ -174,7 +174,7 @@ def test_the_engines_connection_is_cut_five_times(real_bench, monkeypatch):
             break
         except RuntimeFault as fault:
             assert fault.retry, fault
-    assert cuts == 5
+    assert cuts == 2
     assert real_bench.runtime.image(image.variants[0]) is not None
 
 
