@@ -134,7 +134,7 @@ class Plane:
                 found = condition()
             if found:
                 return found
-            time.sleep(0.05)
+            time.sleep(0.02)
         told = [(entry.kind, entry.body[:200]) for entry in self.entries[-12:]]
         raise AssertionError(f"never came true: {what or condition}; faults {self.faults}; the log ends with {told}")
 

@@ -9,9 +9,11 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
+from penstock.agent.control import ask
 from penstock.wire.messages import Endpoint
 from penstock.wire.types import AppState, Healthcheck, Mount, Service, Volume
 from tests.agent.device import Device
@@ -146,6 +148,30 @@ def test_a_plane_that_moved_while_the_device_was_away_strands_nobody(plane, serv
         device.wait_up()
         plane.until(lambda: "previous" not in json.loads((device.data / "endpoints.json").read_bytes()), what="the old address is let go")
         assert device.json("status")["link"]["ok"]
+
+
+def test_polls_do_not_make_the_agent_grow(plane, server, authority, device):
+    """Two hundred polls, each with a look at an engine: what is written to in memory stays where it was."""
+    device.do("enroll", plane.join(server.url, authority.pem), "--name", "press-3")
+    device.start()
+    device.wait_up()
+    assert device.process is not None
+    pid = device.process.pid
+
+    def written_kib() -> int:
+        lines = Path(f"/proc/{pid}/smaps").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
+
+    def poll(times: int) -> None:
+        for _ in range(times):
+            before = plane.polls
+            assert ask(str(device.data / "run" / "control.sock"), {"verb": "poll"}).ok
+            plane.until(lambda before=before: plane.polls > before, what="a poll")
+
+    poll(80)
+    begun = written_kib()
+    poll(200)
+    assert written_kib() - begun < 500, "more than 2.5 KiB a poll"
 
 
 def test_local_commands_without_an_agent_say_what_to_do(plane, server, authority, device):
