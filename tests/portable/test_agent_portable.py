@@ -93,7 +93,7 @@ def test_the_control_socket_answers_a_child():
 
     children = Children()
     children.start("person", person, 60_000, now_ms())
-    answers = []
+    answers: list[str] = []
     until = time.monotonic() + 60
     while not answers and time.monotonic() < until:
         watch = select.poll()

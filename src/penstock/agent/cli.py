@@ -56,7 +56,7 @@ usage: penstock-agent enroll ['pst-join:...'] [options]
 
 Makes this device's two keys, asks the control plane to let it in, and waits until a person there has approved it (or the join
 string does that by itself). Compare the fingerprint shown here with the one on the control plane. May be interrupted at any time:
-the same command without a join string goes on with the same asking.
+the same command without a join string goes on with the same asking. With - the join string is read from standard input.
 
   --name NAME       the device's name in the fleet (default: the host name)
   --replaces        this machine takes the place of the device of that name; needs approval, and ends the old one's key
@@ -208,6 +208,7 @@ def _sure(given: Given, question: str) -> None:
 def _enroll(arguments: Sequence[str]) -> int:
     from penstock.agent import enrol, identity
     from penstock.agent.facts import default_name
+    from penstock.wire.join import MAX_JOIN
 
     takes = {"--name": True, "--site": True, "--replaces": False, "--ca-file": True, "--proxy": True, "--no-wait": False, "--timeout": True}
     given, places = _given(arguments, takes, (0, 1))
@@ -220,7 +221,8 @@ def _enroll(arguments: Sequence[str]) -> int:
         if given.words:
             ca = tuple(_certificates(path) for path in given.lists.get("--ca-file", ()))
             name = given.values.get("--name") or default_name(os.uname().nodename)
-            pending = enrol.prepare(places, given.words[0], name, replaces="--replaces" in given.switches, ca=ca, proxy=given.values.get("--proxy", ""))
+            join = sys.stdin.read(MAX_JOIN + 1) if given.words[0] == "-" else given.words[0]
+            pending = enrol.prepare(places, join, name, replaces="--replaces" in given.switches, ca=ca, proxy=given.values.get("--proxy", ""))
         else:
             found = identity.read_pending(places) if places.exists() else None
             if found is None:
