@@ -491,3 +491,24 @@ def test_a_volume_that_appears_with_data_in_the_last_moment_is_never_removed():
     stage.run(90)
     assert stage.engine.boxes == {}
     assert stage.engine.volumes == {"line_data": {"their": "data"}}
+
+
+def test_a_cut_between_the_new_root_and_the_ledger_still_voids_what_was_before():
+    for at in range(8):
+        stage = Stage()
+        stage.want(simple("1"))
+        stage.run(60)
+        stage.engine.down = "gone"
+        stage.want(simple("2"))
+        stage.run(30)
+        assert stage.brain._mind.book.leaves
+        stage.plane.raise_epoch()
+        stage.plane.want(simple("2"), leave=False)
+        stage.hear()
+        stage.disk.cut_after = at
+        stage.run_through(100)
+        stage.engine.down = ""
+        stage.run(100)
+        assert stage.running()["line-web-1"] == "web1", at
+        assert stage.brain._mind.book.epoch == 2
+        assert stage.status()["log"]["newest"] == stage.status()["log"]["acknowledged"]

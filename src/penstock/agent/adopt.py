@@ -129,6 +129,11 @@ class Adopter:
             walk.book = replace(walk.book, commands=tuple(notes))
 
 
+def void_epoch(book: Book, epoch: int) -> Book:
+    """The book after a root of a newer epoch: leaves and open orders of before are void."""
+    return replace(book, epoch=epoch, leaves=(), commands=tuple(note for note in book.commands if note.state != "open"))
+
+
 def _root_is_known(raw: bytes, root: Root) -> bool:
     """Whether these bytes are a root no newer than the trusted one: a repeated answer, not an attack."""
     from penstock.wire.codec import WireError
@@ -172,8 +177,7 @@ class _Walk:
     def raise_epoch(self, epoch: int) -> None:
         """A restored or rebuilt plane, by word of the root key: every leave and every open order of before is void."""
         self.raised = True
-        kept = tuple(note for note in self.book.commands if note.state != "open")
-        self.book = replace(self.book, epoch=epoch, leaves=(), commands=kept)
+        self.book = void_epoch(self.book, epoch)
         self.event("trust.epoch", f"the plane began epoch {epoch}: leaves of before are void, and the log is offered to it again")
 
     def take(self, desired: Desired) -> None:

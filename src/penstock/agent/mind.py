@@ -8,6 +8,7 @@ engine or the plane.
 from __future__ import annotations
 
 from penstock.agent import looking, ordered, witness
+from penstock.agent.adopt import void_epoch
 from penstock.agent.devicelog import DeviceLog
 from penstock.agent.ledger import Book, Ledger, LogMark, memory_of, with_memory
 from penstock.agent.telling import View, phase_of
@@ -74,6 +75,9 @@ class Mind:
             self.book = replace(self.book, boots=self.book.boots + 1, boot_id=now.boot_id)
         mark = self.book.log
         self.log = DeviceLog(disk, self.book.boots, mark.seq, mark.digest, mark.acked, self._quota())
+        if root.epoch > self.book.epoch:  # a crash fell between the new root and the ledger
+            self.book = void_epoch(self.book, root.epoch)
+            self.log.rewind(0)
         self.keeper = Timekeeper(max(built_ms, self.book.signed_ms))
         self.tokens = Tokens(self.book.secret)
         self.watching = Watching()
@@ -146,10 +150,16 @@ class Mind:
 
     def mark_log(self) -> None:
         """The ledger learns where the log ends and what is acknowledged, if it does not know yet."""
-        mark = LogMark(self.log.seq, self.log.head, self.log.acked)
-        if mark != self.book.log:
-            self.book = replace(self.book, log=mark, signed_ms=max(self.book.signed_ms, self.keeper.floor_ms if self.book.signed_ms else 0))
+        if self.mark_in_book():
             self.save()
+
+    def mark_in_book(self) -> bool:
+        """The live book's mark of the log brought up to date; whether it was not."""
+        mark = LogMark(self.log.seq, self.log.head, self.log.acked)
+        if mark == self.book.log:
+            return False
+        self.book = replace(self.book, log=mark, signed_ms=max(self.book.signed_ms, self.keeper.floor_ms if self.book.signed_ms else 0))
+        return True
 
     def storage_fault(self) -> str:
         """Why the agent's own storage cannot be relied on; empty when it can."""
@@ -173,29 +183,26 @@ class Mind:
 
     def adopt(self, adopted: Adopted, etag: str, now: Moment) -> None:
         """Take in what was accepted, on disk before anything follows from it."""
+        kept = all(self.ledger.keep_file(f"trust/root.{version}.json", raw) for version, raw in adopted.roots)
+        kept = kept and all(self.ledger.keep_release(content, state) for content, state in adopted.releases)
+        before, acked = self.book, self.log.acked
+        if adopted.raised:
+            self.log.rewind(0)
+            self.mark_in_book()
+        book = replace(adopted.book, etag=etag if adopted.clean else "", log=self.book.log)
+        if book != before:
+            self.book = book
+            if not kept or not self.save():
+                self.book, self.log.acked = before, acked
+                return  # not believed before it is on disk; the plane sends it again
+        self.root = adopted.root
+        self.keeper.signed(book.signed_ms)
         for note in adopted.refusals:
             self.say("refusal", note, now)
         for event in adopted.events:
             self.say("event", event, now)
-        for version, raw in adopted.roots:
-            self.ledger.keep_file(f"trust/root.{version}.json", raw)
-        for content, state in adopted.releases:
-            self.ledger.keep_release(content, state)
-        if self.ledger.fault:
-            return  # not believed before it is on disk; the plane sends it again
-        self.root = adopted.root
-        book = replace(adopted.book, etag=etag if adopted.clean else "")
-        self.keeper.signed(book.signed_ms)
-        if adopted.raised:
-            self.log.rewind(0)
-            book = replace(book, log=LogMark(self.log.seq, self.log.head, self.log.acked))
-            self.unfetchable.clear()
-        if book != self.book:
-            self.flush(now)
-            self.book = book
-            self.save()
         self.log.quota_bytes = self._quota()
-        if adopted.news:
+        if adopted.news or adopted.raised:
             self.unfetchable.clear()
             self.sweep = True
             self.look_again()
