@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from penstock.server.actions.context import Plane, note, tell
 from penstock.server.core import status as judge
 from penstock.server.core.chain import Lost
-from penstock.server.core.model import SYSTEM, AppStatus, Device, DeviceStatus, ReceiptRow
+from penstock.server.core.model import SYSTEM, AppStatus, Device, DeviceStatus, ReceiptRow, Seen
 from penstock.server.core.rollout import Outcome
 from penstock.server.store import commands, devices, observations, receipts, rollouts, status
 from penstock.server.store.db import Tx
@@ -73,10 +73,9 @@ def save(plane: Plane, tx: Tx, found: Gathered) -> Changed:
     """Write what was gathered."""
     now = plane.clock.now_ms()
     changed = Changed()
-    concerned = sorted({*found.spoken, *(device for device, _ in found.apps), *found.lost, *found.facts})
-    before = observations.of_devices(tx, concerned)
-    rows = devices.many(tx, concerned)
-    _apps(tx, found, before, changed)
+    concerned = sorted({*found.spoken, *(device for device, _ in found.apps), *found.lost})
+    held = observations.seen_on(tx, concerned)
+    _apps(tx, found, held, changed)
     receipts.add(tx, found.receipts)
     newest: dict[tuple[str, str], Outcome] = {}
     for one in found.receipts:
@@ -90,61 +89,53 @@ def save(plane: Plane, tx: Tx, found: Gathered) -> Changed:
             changed.owed.add(device)
             tell(plane, tx, [(f"device/{device}", outcome.command)])
     for device, facts in found.facts.items():
-        row = rows.get(device)
-        if row is not None and row.facts != facts:
-            devices.mark(tx, device, facts=facts)
-            rows[device] = replace(row, facts=facts)
+        devices.set_facts(tx, device, facts)
     for device, seq, why in found.unread:
         note(plane, tx, SYSTEM, "log.entry-unread", device, outcome="failed", reason=f"entry {seq}: {why}")
-    _status(plane, tx, found, concerned, rows, before)
+    _status(plane, tx, found, concerned, held)
     return changed
 
 
-def _apps(tx: Tx, found: Gathered, before: dict[str, list[AppStatus]], changed: Changed) -> None:
-    gone, kept = [], []
+def _apps(tx: Tx, found: Gathered, held: dict[str, dict[str, Seen]], changed: Changed) -> None:
+    kept = []
     for (device, app), fresh in found.apps.items():
-        held = before.setdefault(device, [])
-        old = next((one for one in held if one.app == app), None)
-        if old is None or _gist(old) != _gist(fresh):
+        gist = judge.seen_of(fresh.observed)
+        old = held[device].get(app)
+        if old is None or _moved(old) != _moved(gist):
             changed.moved.add(device)
-        if old is not None:
-            held.remove(old)
-        held.append(fresh)
-        if fresh.observed.removed:
-            gone.append((device, app))
-        kept.append(fresh)
+        held[device][app] = gist
+        kept.append((fresh, gist))
     observations.put(tx, kept)
 
 
-def _gist(one: AppStatus) -> tuple[object, ...]:
-    seen = one.observed
-    return one.phase, one.content, one.target, seen.pinned, seen.removed, seen.why
+def _moved(one: Seen) -> tuple[object, ...]:
+    return one.phase, one.content, one.target, one.pinned, one.removed
 
 
-def _status(plane: Plane, tx: Tx, found: Gathered, concerned: list[str], rows: dict[str, Device], held: dict[str, list[AppStatus]]) -> None:
+def _status(plane: Plane, tx: Tx, found: Gathered, concerned: list[str], held: dict[str, dict[str, Seen]]) -> None:
     now = plane.clock.now_ms()
+    plights = devices.plights(tx, concerned)
     old = status.many(tx, concerned)
     fresh = []
     for device in concerned:
-        row = rows.get(device)
-        if row is None:
+        plight = plights.get(device)
+        if plight is None:
             continue
-        was = old.get(device) or DeviceStatus(row.id)
-        is_now = was
+        is_now = was = old.get(device) or DeviceStatus(device)
         if device in found.spoken:
             is_now = judge.observed(is_now, found.spoken[device][0], now)
         if device in found.lost:
             is_now = replace(is_now, lost=is_now.lost + sum(one.last - one.first + 1 for one in found.lost[device]))
-        is_now = judge.summary(row, is_now, held.get(device, ()))
+        is_now = judge.summary(plight, is_now, held[device].values())
         if is_now != was:
             fresh.append(replace(is_now, reported_ms=now))
-            tell(plane, tx, [(f"device/{device}", device), ("fleet", device)])
     status.put_reported(tx, fresh)
+    tell(plane, tx, [topic for one in fresh for topic in ((f"device/{one.device}", one.device), ("fleet", one.device))])
 
 
 def restate(plane: Plane, tx: Tx, device: Device) -> None:
     """Make the status row of one device anew after the plane changed something about it (state, review)."""
-    fresh = judge.summary(device, status.get(tx, device.id), observations.of_device(tx, device.id))
+    fresh = judge.summary(device, status.get(tx, device.id), observations.seen_on(tx, [device.id])[device.id].values())
     status.put_reported(tx, [fresh])
     tell(plane, tx, [(f"device/{device.id}", device.id), ("fleet", device.id)])
 

@@ -33,6 +33,7 @@ BODY_S = 30  # the longest a request's body may take
 SMALL = 128 * 1024
 LARGE = MAX_REPORT * 3 // 2 + 16_384
 BATCH = 128  # reports in one transaction
+GATHER, GATHER_S = 32, 0.004  # fewer reports than that wait so long for company: a transaction costs as much as ten reports
 QUEUE = 2048  # reports waiting; beyond, devices are asked to come back
 REMEMBERED = 50_000  # tokens whose reading is remembered
 WORKERS = 4
@@ -211,6 +212,8 @@ class AgentApi:
         """Group commit: whatever came while the last batch was written is the next batch."""
         loop = asyncio.get_running_loop()
         while self._pending:
+            if len(self._pending) < GATHER:
+                await asyncio.sleep(GATHER_S)
             batch, self._pending = self._pending[:BATCH], self._pending[BATCH:]
             many = [(device, body) for device, body, _ in batch]
             try:

@@ -258,14 +258,18 @@ class AppStatus:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """As much of an observation of an app as a rollout asks for."""
+    """As much of an observation of an app as rollouts and the status row ask for. `drift` counts fields; `way_back`: ok, missing (there was
+    one, or should be), none (nothing to go back to yet)."""
 
+    app: str
     phase: str
     content: str
     target: str
     pinned: bool
     removed: bool
     why: str
+    drift: int = 0
+    way_back: str = "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ Owns the order of badness and the sentence shown first. Never judges whether the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from penstock.server.core.model import ACTIVE, AppStatus, Device, DeviceStatus
-from penstock.wire.log import DeviceObservation
+from penstock.server.core.model import ACTIVE, Device, DeviceStatus, Seen
+from penstock.wire.log import AppObservation, DeviceObservation
 
 # Worse sorts first. The steps leave room for windows and holds.
 SEVERITY = {
@@ -28,23 +28,36 @@ SEVERITY = {
 QUARANTINED, REVIEW, ALARM, DRIFT, NO_WAY_BACK, PINNED, IDLE = 100, 95, 75, 60, 50, 45, 5
 
 
-def summary(device: Device, status: DeviceStatus, apps: Iterable[AppStatus]) -> DeviceStatus:
+@dataclass(frozen=True, slots=True)
+class Plight:
+    """What the plane itself holds against a device: its state, why, and the sentence of a review."""
+
+    state: str = ACTIVE
+    why: str = ""
+    review: str = ""
+
+
+def seen_of(one: AppObservation) -> Seen:
+    """The gist of an observation."""
+    back = one.way_back
+    way_back = "ok" if back.ok else "missing" if back.version or back.content else "none"
+    return Seen(one.app, one.phase, one.content, one.target, one.pinned, one.removed, one.why, len(one.drift), way_back)
+
+
+def summary(device: Plight | Device, status: DeviceStatus, apps: Iterable[Seen]) -> DeviceStatus:
     """The row anew, from what is held of the device and its apps. Keeps what other functions own (seen, liveness, lost)."""
-    shown = [app for app in apps if not app.observed.removed]
+    shown = [app for app in apps if not app.removed]
     worst, phase, why = IDLE, "idle", "nothing is deployed here"
     drift = pinned = 0
     back = "none"
     for app in sorted(shown, key=lambda one: one.app):
-        seen = app.observed
         grade = SEVERITY.get(app.phase, 80)
         if worst == IDLE or grade > worst:
-            worst, phase, why = grade, app.phase, f"{app.app}: {seen.why}"
-        drift += len(seen.drift)
-        pinned += seen.pinned
-        if not seen.way_back.ok and (seen.version or seen.content):
-            back = "missing" if seen.way_back.version or seen.way_back.content else ("none" if back != "missing" else back)
-        elif seen.way_back.ok and back != "missing":
-            back = "ok"
+            worst, phase, why = grade, app.phase, f"{app.app}: {app.why}"
+        drift += app.drift
+        pinned += app.pinned
+        if app.way_back == "missing" or (app.way_back == "ok" and back == "none"):
+            back = app.way_back
     for grade, holds, word in (
         (PINNED, pinned > 0, "somebody at the device went back, and the centre has not agreed"),
         (NO_WAY_BACK, back == "missing", "there is no way back"),

@@ -9,11 +9,14 @@ from typing import Any
 from sqlalchemy import Select, Text, and_, func, or_, select, type_coerce
 
 from penstock.server.core.model import RETIRED, Device, DeviceStatus, Lean, Scope
+from penstock.server.core.status import Plight
 from penstock.server.core.views import DeviceQuery
 from penstock.server.store.db import Tx
 from penstock.server.store.rows import compare_and_set, names_of, noun, nouns, row_of
 from penstock.server.store.tables import device_status, observations, sites
 from penstock.server.store.tables import devices as t
+from penstock.wire.codec import encode
+from penstock.wire.messages import Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,15 @@ def lean(tx: Tx, ids: Any) -> dict[str, Lean]:
     return found
 
 
+def plights(tx: Tx, ids: list[str]) -> dict[str, Plight]:
+    """What the plane holds against these devices."""
+    found: dict[str, Plight] = {}
+    for at in range(0, len(ids), 500):
+        for row in tx.run(select(t.c.id, t.c.state, t.c.why, t.c.review).where(t.c.id.in_(ids[at : at + 500]))):
+            found[row.id] = Plight(row.state, row.why, row.review)
+    return found
+
+
 def living(tx: Tx, scope: Scope) -> tuple[Device, ...]:
     """All that are not retired, by name."""
     query = select(t).where(t.c.state != RETIRED).order_by(t.c.name, t.c.id)
@@ -104,6 +116,13 @@ def change(tx: Tx, device: Device, revision: int, **values: Any) -> int:
 def mark(tx: Tx, device: str, **values: Any) -> None:
     """Set columns for the plane's own reasons (quarantine, review, facts); the revision stays."""
     tx.run(t.update().where(t.c.id == device).values(**values))
+
+
+def set_facts(tx: Tx, device: str, facts: Facts) -> None:
+    """What it says of itself, if it says something new."""
+    text = encode(facts).decode("ascii")
+    column = type_coerce(t.c.facts, Text)
+    tx.run(t.update().where(t.c.id == device, column != text).values(facts=facts))
 
 
 def mark_all(tx: Tx, **values: Any) -> None:

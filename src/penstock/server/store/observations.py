@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import delete, select, tuple_
 
 from penstock.server.core.model import AppStatus, Seen
@@ -9,10 +11,13 @@ from penstock.server.store.db import Tx
 from penstock.server.store.rows import nouns, row_of
 from penstock.server.store.tables import observations as t
 
+_GIST = ("pinned", "removed", "why", "drift", "way_back")
+_COLUMNS = tuple(t.c[name] for name in ("device", "app", "phase", "content", "target", *_GIST))
 
-def put(tx: Tx, many: list[AppStatus]) -> None:
+
+def put(tx: Tx, many: list[tuple[AppStatus, Seen]]) -> None:
     """Keep these instead of what was held."""
-    tx.upsert(t, [{**row_of(one), "pinned": one.observed.pinned, "removed": one.observed.removed, "why": one.observed.why} for one in many])
+    tx.upsert(t, [{**row_of(one), **{name: getattr(gist, name) for name in _GIST}} for one, gist in many])
 
 
 def of_device(tx: Tx, device: str) -> tuple[AppStatus, ...]:
@@ -20,22 +25,25 @@ def of_device(tx: Tx, device: str) -> tuple[AppStatus, ...]:
     return nouns(AppStatus, tx.run(select(t).where(t.c.device == device).order_by(t.c.app)))
 
 
-def of_devices(tx: Tx, devices: list[str]) -> dict[str, list[AppStatus]]:
-    """All apps of these devices."""
-    found: dict[str, list[AppStatus]] = {}
+def _seen(row: Any) -> Seen:
+    return Seen(row.app, row.phase, row.content, row.target, bool(row.pinned), bool(row.removed), row.why, row.drift, row.way_back)
+
+
+def seen_on(tx: Tx, devices: list[str]) -> dict[str, dict[str, Seen]]:
+    """The gist of every app on these devices, by app."""
+    found: dict[str, dict[str, Seen]] = {device: {} for device in devices}
     for at in range(0, len(devices), 500):
-        for one in nouns(AppStatus, tx.run(select(t).where(t.c.device.in_(devices[at : at + 500])))):
-            found.setdefault(one.device, []).append(one)
+        for row in tx.run(select(*_COLUMNS).where(t.c.device.in_(devices[at : at + 500]))):
+            found[row.device][row.app] = _seen(row)
     return found
 
 
 def seen_of(tx: Tx, app: str, devices: list[str]) -> dict[str, Seen]:
-    """One app on these devices, as far as rollouts ask."""
-    columns = (t.c.device, t.c.phase, t.c.content, t.c.target, t.c.pinned, t.c.removed, t.c.why)
+    """The gist of one app on these devices."""
     found: dict[str, Seen] = {}
     for at in range(0, len(devices), 500):
-        for row in tx.run(select(*columns).where(t.c.app == app, t.c.device.in_(devices[at : at + 500]))):
-            found[row.device] = Seen(row.phase, row.content, row.target, bool(row.pinned), bool(row.removed), row.why)
+        for row in tx.run(select(*_COLUMNS).where(t.c.app == app, t.c.device.in_(devices[at : at + 500]))):
+            found[row.device] = _seen(row)
     return found
 
 

@@ -265,6 +265,8 @@ observations = Table(
     _flag("pinned"),
     _flag("removed"),
     _text("why"),
+    _number("drift"),
+    _text("way_back"),
     Column("observed", RecordText(AppObservation), nullable=False),
 )
 receipts = Table(

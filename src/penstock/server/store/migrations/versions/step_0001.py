@@ -326,6 +326,8 @@ def upgrade() -> None:
         sa.Column("pinned", sa.Boolean(), nullable=False),
         sa.Column("removed", sa.Boolean(), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("drift", sa.BigInteger(), nullable=False),
+        sa.Column("way_back", sa.Text(), nullable=False),
         sa.Column("observed", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["device"], ["devices.id"], name=op.f("fk_observations_device_devices")),
         sa.PrimaryKeyConstraint("device", "app", name=op.f("pk_observations")),
