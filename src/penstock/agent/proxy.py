@@ -68,7 +68,7 @@ def packed(text: str) -> bytes | None:
 
     try:
         return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
-    except OSError:
+    except (OSError, ValueError):  # a NUL is a ValueError
         return None
 
 
