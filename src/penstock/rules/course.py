@@ -77,11 +77,14 @@ def _one_step(
         if answer.step.kind != "image" and answer.memory.change is not None and not answer.memory.change.touched:
             return replace(answer, memory=replace(answer.memory, change=replace(answer.memory.change, touched=True)))
         return answer
-    counted = replace(change, ill=tick(change.ill, c.mono_ms, counting=not answer.needs))
-    if counted.ill.spent_ms >= (deadline_ms(goal) if goal is not None else 600_000):
+    # Bytes may take as long as they take while nothing has been touched; once something stands still, the deadline runs whatever is waited for.
+    counted = replace(change, ill=tick(change.ill, c.mono_ms, counting=change.touched or not answer.needs))
+    never = bool(answer.needs) and all(blob.digest in c.unfetchable for blob in answer.needs)
+    if never or counted.ill.spent_ms >= (deadline_ms(goal) if goal is not None else 600_000):
         if change.stage in ("reverting", "undoing"):
             return turns.left(memory, answer.why, c)
-        return turns.fail(memory, f"not up within {goal.deadline_s if goal else 600} s: {answer.why}", c, releases)
+        why = "its images are gone and not to be had from the plane any more" if never else f"not up within {goal.deadline_s if goal else 600} s"
+        return turns.fail(memory, f"{why}: {answer.why}", c, releases)
     due = c.mono_ms + max((deadline_ms(goal) if goal is not None else 600_000) - counted.ill.spent_ms, 0)
     return replace(answer, memory=replace(memory, change=counted), wake_ms=sooner(answer.wake_ms, due))
 
