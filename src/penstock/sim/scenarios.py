@@ -55,14 +55,12 @@ class Play:
     def settle(self, when: str, *, strict: bool, span_ms: int = SETTLE_MS) -> bool:
         """Give everybody time to come to rest, people deciding what only people can; then judge."""
         end = self.world.now_ms() + span_ms
-        while not self.world.watch.too_many():
-            if self.world.run(min(5 * MINUTE_MS, max(end - self.world.now_ms(), 1)), self.reckoning.all_settled):
+        while self.world.now_ms() < end and not self.world.watch.too_many():
+            settled = self.world.run(min(5 * MINUTE_MS, end - self.world.now_ms()), self.reckoning.all_settled)
+            if settled and not any(self.reckoning.apart(device) for device in self.world.devices):
                 break
-            if self.world.now_ms() >= end:
-                break
-            self.people.look_after()
-        self.people.look_after()
-        self.world.run(MINUTE_MS, self.reckoning.all_settled)
+            if self.world.plane.up:
+                self.people.look_after()
         self.world.trace(None, "reckoning", when)
         self.reckoning.reckon(strict=strict)
         return not self.world.watch.found

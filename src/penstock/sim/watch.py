@@ -272,6 +272,11 @@ class Watch:
                     self.find("number-back", device, f"it held {file.number} and now holds {number}")
             file.number = number
 
+    def doubled(self, first: SimDevice, twin: SimDevice) -> None:
+        """The twin knows what the first one knew."""
+        self.of(twin).given = dict(self.of(first).given)
+        self.of(twin).play = {app: dict(versions) for app, versions in self.of(first).play.items()}
+
     def set_back(self, device: SimDevice) -> None:
         """The machine is an earlier picture of itself, or a copy of another: numbers begin anew there."""
         file = self.of(device)

@@ -69,6 +69,7 @@ class World:
         twin.clone_of, twin.id, twin.first_root = first, first.id, first.first_root
         twin.sign_key, twin.seal_key = first.sign_key, first.seal_key
         twin.disk = picture.disk.copy()
+        self.watch.doubled(first, twin)
         self.watch.set_back(twin)
         self.devices.append(twin)
         twin.start()
