@@ -153,6 +153,7 @@ def test_missing_blobs_are_named_and_the_rest_still_comes(authority, leaf, tmp_p
         ((503, {"Retry-After": "7"}, b"later"), "busy", False, 7),
         ((429, {"Retry-After": "99999999"}, b"later"), "busy", False, 3600),
         ((403, {"Retry-After": "soon"}, b"no"), "refused", False, 0),
+        ((503, {"Retry-After": "\xb2"}, b"no"), "busy", False, 0),
     ],
 )
 def test_refusals_end_the_work_with_what_to_do_next(authority, leaf, tmp_path, answer, code, expired, retry_s):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from penstock.agent import shown, slots, tls
@@ -58,6 +58,9 @@ def test_exceptions_from_the_proxy(url, no_proxy, expected):
 
 
 @given(st.text(max_size=40))
+@example("10.0.0.0/\u00b2")
+@example("10.0.0.0/99999999999")
+@example("1\x00/8")
 def test_no_list_of_exceptions_breaks_anything(text):
     assert bypassed(read_url("https://10.1.2.3:8443"), text) in (True, False)
 

@@ -138,15 +138,19 @@ def test_a_plane_that_moved_while_the_device_was_away_strands_nobody(plane, serv
         device.start()
         device.wait_up()
         plane.until(lambda: any(path.startswith("/d/v1/state") for _, path, _, _ in moved.requests), what="a poll at the new address")
-        book = json.loads((device.data / "endpoints.json").read_bytes())
-        assert [one["url"] for one in book["current"]] == [moved.url]
-        assert [one["url"] for one in book["previous"]] == [server.url]
+
+        def book() -> dict[str, list[str]]:
+            stored = json.loads((device.data / "endpoints.json").read_bytes())
+            return {kind: [one["url"] for one in stored.get(kind, ())] for kind in ("current", "previous", "wanted")}
+
+        plane.until(lambda: book()["current"] == [moved.url], what="the new address is in use")
+        assert book() == {"current": [moved.url], "previous": [server.url], "wanted": []}
         server.stop()
         device.stop()
         plane.deploy(endpoints=(after,))
         device.start()
         device.wait_up()
-        plane.until(lambda: "previous" not in json.loads((device.data / "endpoints.json").read_bytes()), what="the old address is let go")
+        plane.until(lambda: not book()["previous"], what="the old address is let go")
         assert device.json("status")["link"]["ok"]
 
 

@@ -196,7 +196,7 @@ class Fetcher:
         if status == 401:
             raise _Stop(FetchDone(False, "the session has ended; the next one goes on from here", "session", session_expired=True))
         retry = answer.headers.get("retry-after", "")
-        retry_s = min(int(retry), MOST_RETRY_S) if retry.isdigit() and len(retry) < 10 else 0
+        retry_s = min(int(retry), MOST_RETRY_S) if retry.isascii() and retry.isdigit() and len(retry) < 10 else 0
         raise _Stop(
             FetchDone(False, f"the control plane answered {status} to a fetch", "refused" if status < 500 and status != 429 else "busy", retry_s=retry_s)
         )

@@ -56,7 +56,15 @@ def _matches(url: Url, item: str) -> bool:
 def _in_network(host: str, network: str) -> bool:
     base, _, bits = network.partition("/")
     address, begin = packed(host), packed(base)
-    if address is None or begin is None or len(address) != len(begin) or not bits.isdigit() or int(bits) > len(begin) * 8:
+    if (
+        address is None
+        or begin is None
+        or len(address) != len(begin)
+        or not bits.isascii()
+        or not bits.isdigit()
+        or len(bits) > 3
+        or int(bits) > len(begin) * 8
+    ):
         return False
     shift = len(begin) * 8 - int(bits)
     return int.from_bytes(address, "big") >> shift == int.from_bytes(begin, "big") >> shift
