@@ -103,6 +103,7 @@ class Catalogue:
     def __init__(self) -> None:
         self.versions: dict[str, list[Version]] = {}
         self.blobs: dict[str, bytes] = {}
+        self.told: dict[str, str] = {}  # image to what its program writes into its volume (see fakelife)
         self._images: dict[str, Documents] = {}
         self._made = 0
 
@@ -119,7 +120,13 @@ class Catalogue:
 
     def push(self, name: str, layers: tuple[bytes, ...]) -> None:
         """An image of one platform."""
-        described = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [digest_of(one) for one in layers]}, "name": name}
+        described = {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {},
+            "rootfs": {"type": "layers", "diff_ids": [digest_of(one) for one in layers]},
+            "name": name,
+        }
         config = json.dumps(described, sort_keys=True).encode()
         manifest = json.dumps(
             {
@@ -132,6 +139,7 @@ class Catalogue:
         ).encode()
         for data in (config, manifest, *layers):
             self.blobs[digest_of(data)] = data
+        self.told[name] = digest_of(config)[7:19]
         self._images[name] = Documents(Stored(digest_of(manifest), OCI_MANIFEST, manifest), {digest_of(config): config})
 
     # --- making versions ----------------------------------------------------------------------------------------------
@@ -167,7 +175,9 @@ class Catalogue:
         if behaviour.kind in ("ill", "fades"):
             check = True
         secret = old.secret if old is not None else dice.random() < 0.2
-        return Part(service, mark, image, behaviour, volumes=volumes, check=check, restart="no" if job else dice.choice(("unless-stopped", "always")), secret=secret)
+        return Part(
+            service, mark, image, behaviour, volumes=volumes, check=check, restart="no" if job else dice.choice(("unless-stopped", "always")), secret=secret
+        )
 
     def next_version(self, app: str, dice: random.Random, badness: float = 0.0) -> Version:
         """The app's next version: some services change, now and then one comes or goes."""
@@ -234,7 +244,7 @@ def compose_of(version: Version) -> bytes:
         environment = {MARK: part.mark, **part.behaviour.words()}
         body: dict[str, object] = {"image": part.image, "environment": environment, "restart": part.restart, "stop_grace_period": "2s"}
         if part.secret:
-            environment["PASSWORD"] = "${PASSWORD}"
+            environment["PASSWORD"] = "${PASSWORD}"  # noqa: S105 - a parameter, not a password
         if part.volumes:
             body["volumes"] = [f"{name}:/{name}" for name in part.volumes]
             environment["WRITE"] = f"/{part.volumes[0]}/log"

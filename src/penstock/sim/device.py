@@ -145,7 +145,7 @@ class SimDevice:
         self.starts += 1
         dice = self.dice.of("agent", self.name, self.starts)
         who = Identity(self.id, self.sign_key.id, f"data of {(self.clone_of or self).name}", self.sign_key.sign)
-        tools = Tools(lambda count: dice.randbytes(count), verify)
+        tools = Tools(dice.randbytes, verify)
         self.world.trace(self, "start", str(self.boots))
 
         def make() -> None:

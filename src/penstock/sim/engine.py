@@ -17,7 +17,21 @@ from penstock.agent.runtimes.fakeworld import FakeWorld
 from penstock.rules.observed import LABEL_APP, LABEL_DEVICE, LABEL_SERVICE, LABEL_TOKEN
 from penstock.sim.catalogue import MARK
 
-TOUCHING = ("create", "start", "stop", "restart", "remove", "rename", "import_volume", "remove_volume", "create_volume", "create_network", "remove_network", "prune", "unkeep")
+TOUCHING = (
+    "create",
+    "start",
+    "stop",
+    "restart",
+    "remove",
+    "rename",
+    "import_volume",
+    "remove_volume",
+    "create_volume",
+    "create_network",
+    "remove_network",
+    "prune",
+    "unkeep",
+)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from penstock.sim.plane import BOSS
 
 if TYPE_CHECKING:
     from penstock.agent.work import LocalReply
+    from penstock.server.actions.context import Plane
     from penstock.sim.device import SimDevice
     from penstock.sim.world import World
 
@@ -31,7 +32,8 @@ class People:
         self.world = world
         self.dice = world.dice.of("people")
 
-    def _plane(self):  # type: ignore[no-untyped-def] # the plane changes with every restart
+    def _plane(self) -> Plane:
+        """The plane as it runs now; a restart makes another."""
         return self.world.plane.plane
 
     # --- the fleet engineer ---------------------------------------------------------------------------------------------
@@ -63,6 +65,7 @@ class People:
             )
         else:
             plan = self._plane().db.view(lambda tx: deployment_store.plan(tx, standing.id, standing.plan))
+            assert plan is not None
             fresh = {key: value for key, value in secrets.items() if key not in plan.secrets}
             deployments.change_deployment(
                 self._plane(),
@@ -119,6 +122,7 @@ class People:
         if standing is None:
             return None
         plan = self._plane().db.view(lambda tx: deployment_store.plan(tx, standing.id, standing.plan))
+        assert plan is not None
         row = releases.get_release(self._plane(), BOSS, EVERYWHERE, release=plan.release).row
         return self.world.catalogue.version(row.app, row.version)
 
@@ -153,7 +157,7 @@ class People:
             return
         self.world.trace(None, "order", f"{verb} {app} {service} for {device.name}")
         if verb == "restart":
-            self.world.watch.excuse(device, app, service)
+            self.world.watch.restart_ordered(device, app, service)
 
     def set_leave(self, seconds: int, poll_s: int) -> None:
         """Change the settings of the plane."""

@@ -81,7 +81,9 @@ class SimPlane:
         self.plane.db.update(lambda tx: rootbook.add_root(tx, self.plane.verifiers, first, clock.now_ms()))
         self._read_roots()
         self.site = sites.create_site(self.plane, BOSS, EVERYWHERE, name="plant")
-        self.join = joins.create_join(self.plane, BOSS, EVERYWHERE, site="plant", uses=1000, auto_approve=True, labels={"ring": "all"}, expires_s=90 * 86_400).join
+        self.join = joins.create_join(
+            self.plane, BOSS, EVERYWHERE, site="plant", uses=1000, auto_approve=True, labels={"ring": "all"}, expires_s=90 * 86_400
+        ).join
         self._start()
 
     # --- composition --------------------------------------------------------------------------------------------------
@@ -165,8 +167,8 @@ class SimPlane:
             now = self.clock.now_ms()
             held = rootbook.read_book(tx)
             assert held is not None
-            for envelope in chain[len(held.chain) :]:
-                rootbook.add_root(tx, self.plane.verifiers, envelope.encode("ascii"), now)
+            for newer in chain[len(held.chain) :]:
+                rootbook.add_root(tx, self.plane.verifiers, newer.encode("ascii"), now)
             current = rootbook.read_book(tx)
             assert current is not None
             envelope = raise_epoch(current.root, ROOT_ENDS_MS, (self._root_key.signer(),), {role: self._keys.public(role) for role in RUNNING_ROLES})

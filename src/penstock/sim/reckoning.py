@@ -17,37 +17,14 @@ from penstock.server.store import rollouts as rollout_store
 from penstock.server.store import states as state_store
 from penstock.server.store.db import Tx
 from penstock.sim.catalogue import SECRET, Version
+from penstock.sim.running import MIXED, runs, shown
 from penstock.wire.codec import WireError, decode
 from penstock.wire.log import Gap
 
 if TYPE_CHECKING:
-    from penstock.server.core.model import LogLine
+    from penstock.server.core.model import AppStatus, LogLine
     from penstock.sim.device import SimDevice
     from penstock.sim.world import World
-
-MIXED = Version("mixed", 0, ())
-
-
-def runs(world: World, device: SimDevice, app: str) -> Version | None:
-    """The version whose services run there, exactly and all; None where nothing of the app is left, MIXED for anything else."""
-    mine = [one for one in device.engine.all_shown() if one.app == app and one.device == device.id and one.token not in ("", "tok_of_somebody_else")]
-    if not mine:
-        return None
-    for version in world.catalogue.versions[app]:
-        jobs = {part.name for part in version.parts if part.behaviour.kind == "job"}
-        marks = version.marks
-        if any(marks.get(one.service) != one.mark for one in mine):
-            continue
-        up = [one.service for one in mine if one.service not in jobs and one.state in ("running", "restarting")]
-        if sorted(up) == sorted(set(marks) - jobs) and len(mine) == len({one.service for one in mine}):
-            return version
-    return MIXED
-
-
-def shown(world: World, device: SimDevice, app: str) -> str:
-    """What runs there, for a sentence."""
-    mine = [one for one in device.engine.all_shown() if one.app == app]
-    return ", ".join(f"{one.service}={one.mark}({one.state})" for one in mine) or "nothing"
 
 
 class Reckoning:
@@ -112,9 +89,9 @@ class Reckoning:
             if actual is wanted and (wanted is None or not self._ill(device, app)):
                 continue
             if content and not self._excuse(tx, device, app, content, rollout):
-                return f"{app} is to run {wanted.name if wanted else '?'}; there is {shown(self.world, device, app)}"
+                return f"{app} is to run {wanted.name if wanted else '?'}; there is {shown(device, app)}"
             if not content and actual is not None and not self._stopped(tx, app):
-                return f"{app} is not wanted; there is {shown(self.world, device, app)}"
+                return f"{app} is not wanted; there is {shown(device, app)}"
         return ""
 
     def _stopped(self, tx: Tx, app: str) -> bool:
@@ -155,18 +132,19 @@ class Reckoning:
             content, _ = owed.get(app, ("", ""))
             wanted = watch.version_of(content) if content else None
             if actual is MIXED:
-                watch.find("two-releases", device, f"at rest there is {shown(self.world, device, app)}")
+                watch.find("two-releases", device, f"at rest there is {shown(device, app)}")
                 continue
             if strict and actual is not wanted:
-                watch.find("wrong-release", device, f"{app} should run {wanted.name if wanted else 'nothing'}; there is {shown(self.world, device, app)}")
+                watch.find("wrong-release", device, f"{app} should run {wanted.name if wanted else 'nothing'}; there is {shown(device, app)}")
             self._believes(tx, device, app, actual, believed)
+            self._data(tx, device, app)
             watch.rest(device, app, actual)
             if actual is not wanted:
                 watch.in_play(device, app, wanted)
         if not watch.of(device).twin:
             self._log(tx, device)
 
-    def _believes(self, tx: Tx, device: SimDevice, app: str, actual: Version | None, believed: dict[str, object]) -> None:
+    def _believes(self, tx: Tx, device: SimDevice, app: str, actual: Version | None, believed: dict[str, AppStatus]) -> None:
         """The plane's picture is the truth."""
         watch = self.world.watch
         seen = believed.get(app)
@@ -174,16 +152,65 @@ class Reckoning:
             if actual is not None:
                 watch.find("believes-wrong", device, f"the plane knows nothing of {app}, and version {actual.name} runs")
             return
-        said = watch.version_of(seen.content) if seen.content and not seen.observed.removed else None  # type: ignore[attr-defined]
+        said = watch.version_of(seen.content) if seen.content and not seen.observed.removed else None
         if said is not actual:
-            watch.find(
-                "believes-wrong", device, f"the plane believes {app} {said.name if said else 'gone'}, and there is {shown(self.world, device, app)}"
-            )
+            watch.find("believes-wrong", device, f"the plane believes {app} {said.name if said else 'gone'}, and there is {shown(device, app)}")
         for member in rollout_store.memberships(tx, device.id):
             if member.app == app and member.state == SOAKED and member.content and (owed := self._owed(tx, device).get(app)) and owed[1] == member.rollout:
                 meant = watch.version_of(member.content)
                 if meant is not actual:
-                    watch.find("believes-wrong", device, f"the rollout counts {app} {meant.name if meant else '?'} as soaked; there is {shown(self.world, device, app)}")
+                    watch.find(
+                        "believes-wrong",
+                        device,
+                        f"the rollout counts {app} {meant.name if meant else '?'} as soaked; there is {shown(device, app)}",
+                    )
+
+    def look(self) -> None:
+        """Now and then in between: what the plane counts as success must have been seen from outside."""
+        if not self.world.plane.up:
+            return
+        for device in self.world.devices:
+            for app in self.world.catalogue.versions:
+                actual = runs(self.world, device, app)
+                if actual is not None and actual is not MIXED:
+                    self.world.watch.of(device).whole.add((app, actual.name))
+        self.world.plane.plane.db.view(self._successes)
+
+    def _successes(self, tx: Tx) -> None:
+        by_id = {device.id: device for device in self.world.devices if device.clone_of is None}
+        for rollout in rollout_store.newest(tx).values():
+            for member in rollout_store.members_of(tx, rollout.id):
+                device = by_id.get(member.device)
+                version = self.world.watch.version_of(member.content) if member.content else None
+                if member.state != SOAKED or device is None or version is None:
+                    continue
+                file = self.world.watch.of(device)
+                if not file.twin and (version.app, version.name) not in file.whole:
+                    self.world.watch.find("false-success", device, f"{version.app} {version.name} counts as soaked, and was never seen running there")
+
+    def _data(self, tx: Tx, device: SimDevice, app: str) -> None:
+        """What a version that was taken back wrote is gone from volumes that are copied before a change."""
+        log_file = device.fake.volumes.get(f"{app}_data")
+        if log_file is None or self.world.watch.of(device).twin:
+            return
+        written = set(log_file.files.get("log", b"").decode().split())
+        decided: dict[str, str] = {}
+        good: set[str] = set()
+        for row in reversed(receipts.of_device(tx, device.id, None, 1000)):
+            if row.receipt.app == app and row.receipt.kind in ("install", "update", "revert"):
+                decided[row.receipt.to_content] = row.receipt.verdict
+        images = {}
+        for content, verdict in decided.items():
+            version = self.world.watch.version_of(content)
+            if version is not None and version.volumes.get("data") == "snapshot":
+                images[content] = {self.world.catalogue.told[part.image] for part in version.parts if part.volumes}
+                if verdict != "failed-reverted":
+                    good |= images[content]
+        for content, told in images.items():
+            left = (told - good) & written
+            version = self.world.watch.version_of(content)
+            if decided[content] == "failed-reverted" and left and version is not None:
+                self.world.watch.find("data-not-restored", device, f"what version {version.name} of {app} wrote is still in its volume after going back")
 
     def _log(self, tx: Tx, device: SimDevice) -> None:
         """Every number exactly once, or its loss is named."""

@@ -43,6 +43,12 @@ class Play:
         self.reckoning = Reckoning(world)
         self.faults = Faults(world, self.people, apps, badness)
         self.apps = apps
+        self._look()
+
+    def _look(self) -> None:
+        """Every half minute the successes are looked at."""
+        self.reckoning.look()
+        self.world.after(30_000, self._look)
 
     def begin(self, poll_s: int = 0) -> None:
         """Everybody runs a first, sound version of every app."""
@@ -97,7 +103,7 @@ class Play:
 # --- the scenarios --------------------------------------------------------------------------------------------------------
 
 
-def _trouble(*groups: tuple[Fault, ...], minutes: int = 10, pause_s: int = 20, apps: tuple[str, ...] = ("line",)) -> Callable[[World], None]:
+def _trouble(*groups: tuple[Fault, ...], minutes: int = 6, pause_s: int = 15, apps: tuple[str, ...] = ("line",)) -> Callable[[World], None]:
     kinds = tuple(one for group in groups for one in group)
 
     def scenario(world: World) -> None:
@@ -188,7 +194,7 @@ def clone(world: World) -> None:
 
 
 SCENARIOS: dict[str, Callable[[World], None]] = {
-    "orders": _trouble(f.ORDERS, minutes=15),
+    "orders": _trouble(f.ORDERS),
     "storm": _trouble(f.LINKS, f.LINKS, f.ORDERS),
     "deaths": _trouble(f.DEATHS, f.ORDERS),
     "engines": _trouble(f.ENGINES, f.HANDS, f.ORDERS),
@@ -199,7 +205,7 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
     "clone": clone,
     "dark": dark,
     "cut": cut,
-    "everything": _trouble(f.EVERYTHING, minutes=15, pause_s=12),
+    "everything": _trouble(f.EVERYTHING, minutes=10, pause_s=12),
     "two-apps": _trouble(f.DEATHS, f.LINKS, f.ENGINES, f.ORDERS, apps=("line", "meter")),
 }
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from penstock.agent.work import Answer
 from penstock.sim.catalogue import Version
+from penstock.sim.running import runs
 from penstock.wire.codec import WireError, decode
 from penstock.wire.envelope import open_unverified
 from penstock.wire.messages import Authorisation, StateReply
@@ -62,14 +63,13 @@ class File:
     ran: dict[str, set[str]] = field(default_factory=dict)  # app -> marks that were ever made here
     play: dict[str, dict[str, Version | None]] = field(default_factory=dict)  # app -> versions it may be moved between since the last rest
     excused: set[tuple[str, str]] = field(default_factory=set)  # (app, service) that somebody meddled with or ordered something for
-    commands: dict[str, int] = field(default_factory=dict)  # command or restart -> how often it was carried out
+    restarts: dict[tuple[str, str], int] = field(default_factory=dict)  # (app, service) -> restarts ordered and not yet carried out
+    whole: set[tuple[str, str]] = field(default_factory=set)  # (app, version) that was seen there, complete and running
     still: str = ""  # why nothing may be touched just now
     wakes: list[int] = field(default_factory=list)
     made_volumes: set[str] = field(default_factory=set)
     rested_apps: set[str] = field(default_factory=set)
-    exports: dict[str, list[dict[str, bytes]]] = field(default_factory=dict)
     damaged: bool = False
-    acked: int = 0
     twin: bool = False  # cloned or set back: its log is a person's business
 
 
@@ -135,6 +135,12 @@ class Watch:
         """Somebody meddled with a service, or ordered something for it."""
         self.of(device).excused.add((app, service))
 
+    def restart_ordered(self, device: SimDevice, app: str, service: str) -> None:
+        """Somebody ordered one restart."""
+        self.excuse(device, app, service)
+        orders = self.of(device).restarts
+        orders[app, service] = orders.get((app, service), 0) + 1
+
     def rebooted(self, device: SimDevice) -> None:
         """The machine lost power."""
         self.of(device).still = ""
@@ -191,6 +197,14 @@ class Watch:
             self._volume_removed(device, file, act)
         if target is None:
             return
+        if act.verb == "start":
+            self._started(device, act)
+            self.world.after(1_000, lambda: self._whole(device, act))
+        if act.verb == "restart":
+            orders = file.restarts.get((target.app, target.service), 0)
+            file.restarts[target.app, target.service] = orders - 1
+            if orders < 1 and not (device.flaky or device.hang):
+                self.find("restarted-again", device, f"{target.app}/{target.service} was restarted more often than ordered")
         if act.verb != "create" and (target.device != device.id or target.token in ("", "tok_of_somebody_else")):
             self.find("stranger-touched", device, f"{act.verb} of {target.name}, which is not ours")
         elif act.verb == "create":
@@ -231,6 +245,26 @@ class Watch:
             late = begun - max(leave.not_after_ms for leave in fitting)
             self.find("lapsed-leave", device, f"{target.mark} was applied {late} ms after its leave had lapsed")
 
+    def _whole(self, device: SimDevice, act: Act) -> None:
+        """A moment after a start: is the version complete now?"""
+        if act.target is not None and act.target.app in self.world.catalogue.versions:
+            version = runs(self.world, device, act.target.app)
+            if version is not None:
+                self.of(device).whole.add((version.app, version.name))
+
+    def _started(self, device: SimDevice, act: Act) -> None:
+        """A service was started: what it waits for must have come first."""
+        target = act.target
+        assert target is not None
+        part = next((part for version in self.world.catalogue.versions.get(target.app, []) for part in version.parts if part.mark == target.mark), None)
+        there = {one.service: one for one in device.engine.all_shown() if one.app == target.app and one.token not in ("", "tok_of_somebody_else")}
+        for need, condition in part.needs if part is not None else ():
+            other = there.get(need)
+            if other is None or condition == "completed":
+                continue  # a job that ended may have been removed since
+            if other.state != "running" or (condition == "healthy" and other.health != "healthy"):
+                self.find("order", device, f"{target.app}/{target.service} was started while {need} was {other.state}, {other.health}; it needs it {condition}")
+
     def _disturbed(self, device: SimDevice, file: File, act: Act) -> None:
         """A running, healthy container was stopped, restarted or removed: there must be a reason."""
         target = act.target
@@ -244,13 +278,17 @@ class Watch:
         if act.verb == "stop" and self._copied_with_others(versions, target.service):
             return
         asked = ", ".join(sorted(version.name if version else "none" for version in versions)) or "nothing"
-        self.find("healthy-disturbed", device, f"{act.verb} of {target.app}/{target.service} ({target.mark}), which ran well and stays the same in version {asked}")
+        self.find(
+            "healthy-disturbed", device, f"{act.verb} of {target.app}/{target.service} ({target.mark}), which ran well and stays the same in version {asked}"
+        )
 
     @staticmethod
     def _copied_with_others(versions: list[Version | None], service: str) -> bool:
         """Whether the service shares a volume that is to be copied with one that changes: then it may stand still for the copy."""
         there = [version for version in versions if version is not None]
-        shared = {name for version in there for part in version.parts if part.name == service for name in part.volumes if version.volumes.get(name) == "snapshot"}
+        shared = {
+            name for version in there for part in version.parts if part.name == service for name in part.volumes if version.volumes.get(name) == "snapshot"
+        }
         for name in shared:
             users = {part.name for version in there for part in version.parts if name in part.volumes}
             if any(len({version.marks.get(user, "") for version in there}) > 1 for user in users):
@@ -267,9 +305,8 @@ class Watch:
                 continue
             file = self.of(device)
             number = brain.generation()
-            if number < file.number:
-                if not (file.damaged and number[0] == file.number[0]):
-                    self.find("number-back", device, f"it held {file.number} and now holds {number}")
+            if number < file.number and not (file.damaged and number[0] == file.number[0]):
+                self.find("number-back", device, f"it held {file.number} and now holds {number}")
             file.number = number
 
     def doubled(self, first: SimDevice, twin: SimDevice) -> None:

@@ -48,7 +48,7 @@ class World:
             self.add_device(f"dev{number + 1}")
         self._plane_tick()
 
-    def __enter__(self) -> World:
+    def __enter__(self) -> World:  # noqa: PYI034 - there are no subclasses
         return self
 
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, where: TracebackType | None) -> None:
