@@ -292,6 +292,9 @@ def test_a_removed_container_is_made_again():
     del stage.engine.boxes[box.id]
     stage.run(90)
     assert "line-web-1" in stage.running()
+    stage.hear()
+    told = [item for one in stage.plane.bodies("observation") if one.app is not None for item in one.app.drift]
+    assert [(item.service, item.field, item.seen) for item in told] == [("web", "container", "(missing)")], "told although it was put right at once"
 
 
 def test_other_settings_are_explained_and_corrected_with_a_receipt():
@@ -301,6 +304,8 @@ def test_other_settings_are_explained_and_corrected_with_a_receipt():
     stage.run(120)
     receipt = stage.plane.receipts()[-1]
     assert (receipt.kind, receipt.cause, receipt.verdict) == ("recreate", "drift", "done")
+    told = [item for one in stage.plane.bodies("observation") if one.app is not None for item in one.app.drift]
+    assert [(item.field, item.seen) for item in told] == [("user", "root")]
     assert "user" in stage.plane.bodies("event")[-1].why or any("web user" in one.why for one in stage.plane.bodies("event"))
     fresh = next(box for box in stage.engine.boxes.values() if box.order.service.name == "web")
     assert fresh.id != box.id

@@ -514,3 +514,40 @@ def test_a_cut_between_the_new_root_and_the_ledger_still_voids_what_was_before()
         stage.hear()
         stage.run(5)
         assert stage.status()["log"]["newest"] == stage.status()["log"]["acknowledged"]
+
+
+def test_a_command_cut_at_every_change_of_a_file_has_one_outcome_and_one_restart_at_most():
+    for at in range(12):
+        stage = Stage()
+        stage.want(simple("1"))
+        stage.run(60)
+        stage.plane.order("restart", app="line", service="web")
+        stage.hear()
+        stage.disk.cut_after = at
+        cuts = stage.run_through(200)
+        stage.disk.cut_after = -1
+        outcomes = stage.plane.bodies("command-outcome")
+        assert len(outcomes) == 1, (at, outcomes)
+        assert outcomes[0].outcome == "done" or (cuts and outcomes[0].outcome == "unknown"), (at, outcomes)
+        restarts = [one for one in stage.plane.receipts() if one.kind == "restart"]
+        assert len(restarts) == 1
+        assert stage.engine.did.count("restart line-web-1") <= 1
+        assert not stage.brain.busy()
+
+
+def test_a_question_that_was_cut_short_is_owned_up_to():
+    stage = Stage()
+    stage.want(simple("1"))
+    stage.run(60)
+    stage.plane.order("logs", app="line", service="web")
+    stage.hear()
+    while True:
+        work = stage.brain.engine_work(stage.now())
+        if type(work).__name__ == "RunCommand":
+            break
+        stage.beat() if work is None else stage.brain.done(work, stage.hands.perform(work), stage.now())
+        stage.mono += 50
+    stage.start()
+    stage.run(120)
+    assert [one.outcome for one in stage.plane.bodies("command-outcome")] == ["unknown"]
+    assert "logs" not in stage.engine.did

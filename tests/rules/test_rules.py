@@ -295,7 +295,8 @@ def test_ours_needs_the_ledger_and_the_labels():
     assert strangers((memory,), both, DEVICE) == (copy,)
     intent = AppMemory("line", units=(replace(unit, container=""),))
     assert owned(intent, Observation(engine_ok=True, containers=(mine,)), DEVICE) == {"tok": mine}
-    assert owned(intent, Observation(engine_ok=True, containers=(box(labels=labels(app="else")),)), DEVICE) == {}
+    for other in (labels(app="else"), labels("tok2"), labels(device="dev_else"), {**labels(), LABEL_SERVICE: "b"}):
+        assert owned(intent, Observation(engine_ok=True, containers=(box(labels=other),)), DEVICE) == {}
 
 
 def test_an_engine_that_does_not_answer_makes_nothing_forgotten():

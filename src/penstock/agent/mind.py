@@ -343,6 +343,8 @@ class Mind:
             self._apps_at_start.discard(app)
         self.views[app] = phase_of(answer, answer.memory, desired)
         self.needs_by_app[app] = answer.needs if isinstance(answer, (Wait, Settled)) else ()
+        if isinstance(answer, (Act, Turn)) and memory.change is None and not c.storage_fault:
+            witness.observe_drift(self, app, now)
         if isinstance(answer, Act):
             return self._act(answer, releases, desired, now), False
         if isinstance(answer, Turn):
@@ -382,16 +384,30 @@ class Mind:
         return looking.step_work(self, step, state, releases, now)
 
     def turn(self, turn: Turn, now: Moment) -> None:
-        """A page is turned: logged first, then the ledger, so that a crash in between repeats the page and not the change."""
-        before = memory_of(self.book, turn.memory.app)
-        if turn.receipt is not None and turn.receipt.change not in self._already:
-            self.say("receipt", turn.receipt, now)
-        for event in turn.events:
-            self.say("event", event, now)
+        """A page is turned. An end is logged before the ledger forgets the change, a beginning once the ledger holds it: a crash in between
+        repeats the page and not the change. What the disk does not take has not happened."""
+        standing, before = self.book, memory_of(self.book, turn.memory.app)
+        self._dirty = True
         if turn.receipt is not None:
+            if turn.receipt.change not in self._already:
+                self._already.add(turn.receipt.change)
+                self.say("receipt", turn.receipt, now)
+            self.flush(now)
+            if self.log.fault:
+                return
             ordered.change_ended(self, turn.receipt, turn.command, now)
             self.sweep = True
+        self._turn_memory(turn, before)
+        if not self.save():
+            self.book = standing if turn.receipt is None else self.book
+            return
+        for event in turn.events:
+            self.say("event", event, now)
         self.flush(now)
+        self._need_look = self._need_look or turn.look
+
+    def _turn_memory(self, turn: Turn, before: AppMemory) -> None:
+        """The live book after a turn; an app that is gone leaves it."""
         memory = turn.memory
         wanted = any(one.app == memory.app for one in self.book.wanted)
         if not wanted and memory.change is None and not memory.running and not memory.units:
@@ -405,9 +421,6 @@ class Mind:
         if turn.receipt is not None and turn.receipt.verdict == "rejected":
             book = replace(book, next_change=self.book.next_change + 1)
         self.book = book
-        self.save()
-        self._dirty = True
-        self._need_look = self._need_look or turn.look
 
     @staticmethod
     def _gone(app: str, why: str) -> AppObservation:

@@ -51,15 +51,30 @@ def already_logged(log: DeviceLog) -> set[str]:
 def _close(mind: Mind, note: CommandNote, outcome: str, why: str, now: Moment, output: str = "") -> None:
     """Log how it ended, then close its note."""
     if note.command.id not in mind.already():
+        mind.already().add(note.command.id)
         mind.say("command-outcome", CommandOutcome(note.command.id, note.command.verb, outcome, why[:4000], output[-MAX_OUTPUT:]), now)
-        mind.flush(now)
-    _note(mind, replace(note, state="ended"))
+    mind.flush(now)
+    if not mind.log.fault:
+        _note(mind, replace(note, state="ended"))
 
 
 def _note(mind: Mind, changed: CommandNote) -> bool:
+    _put(mind, changed)
+    return mind.save()
+
+
+def _put(mind: Mind, changed: CommandNote) -> None:
     notes = tuple(changed if note.command.id == changed.command.id else note for note in mind.book.commands)
     mind.book = replace(mind.book, commands=notes)
-    return mind.save()
+
+
+def _begin(mind: Mind, note: CommandNote, change: str, turn: Turn, now: Moment) -> None:
+    """The intent goes to disk together with the change it begins, in one save, or not at all."""
+    standing = mind.book
+    _put(mind, replace(note, state="begun", change=change))
+    mind.turn(turn, now)
+    if mind.storage_fault():
+        mind.book = standing
 
 
 def next_command(mind: Mind, now: Moment) -> tuple[EngineWork | None, bool]:
@@ -68,7 +83,7 @@ def next_command(mind: Mind, now: Moment) -> tuple[EngineWork | None, bool]:
         return None, False
     time_ms, clock = mind.keeper.device_time(now)
     for note in mind.book.commands:
-        if note.state == "ended" or (note.state == "begun" and note.change):
+        if note.state == "ended" or (note.state == "begun" and any(memory.change is not None and memory.change.id == note.change for memory in mind.book.apps)):
             continue  # a change ends in its receipt, and the command with it
         found = judge(note.command, note.state, time_ms, clock)
         if found.verdict != "do":
@@ -172,12 +187,10 @@ def _change(mind: Mind, note: CommandNote, now: Moment) -> bool:
             return True
         turn = revert_turn(mind, app, now, cause="command", by=command.by, pin=False, command=command.id)
         if turn.command and turn.receipt is not None:  # over at once: `turn` closes the command
-            _note(mind, replace(note, state="begun"))
-            mind.turn(turn, now)
+            _begin(mind, note, "", turn, now)
             return True
         change = turn.memory.change
-        _note(mind, replace(note, state="begun", change=change.id if change is not None else ""))
-        mind.turn(turn, now)
+        _begin(mind, note, change.id if change is not None else "", turn, now)
         return True
     if memory.change is not None:
         return False  # it waits for the end of what is under way; its own end bounds the wait
@@ -190,8 +203,7 @@ def _change(mind: Mind, note: CommandNote, now: Moment) -> bool:
         releases=mind.releases(memory), command=command.id, service=command.arguments["service"],
     )  # fmt: skip
     assert turn.memory.change is not None
-    _note(mind, replace(note, state="begun", change=turn.memory.change.id))
-    mind.turn(turn, now)
+    _begin(mind, note, turn.memory.change.id, turn, now)
     return True
 
 
@@ -200,7 +212,8 @@ def change_ended(mind: Mind, receipt: Receipt, command: str, now: Moment) -> Non
     for note in mind.book.commands:
         if command and note.command.id == command and note.state != "ended":
             good = receipt.verdict in ("done", "soaked") or (note.command.verb == "revert" and receipt.verdict == "failed-reverted")
-            _close(mind, note, "done" if good else "failed", receipt.why, now)
+            outcome = "unknown" if receipt.why == turns.INTERRUPTED else "done" if good else "failed"
+            _close(mind, note, outcome, receipt.why, now)
 
 
 # --- going back -----------------------------------------------------------------------------------------------------------

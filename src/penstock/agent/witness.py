@@ -38,6 +38,14 @@ def observe(mind: Mind, now: Moment) -> None:
     write_observations(mind, now)
 
 
+def observe_drift(mind: Mind, app: str, now: Moment) -> None:
+    """What somebody made different is told before it is put right: afterwards nobody could see which field it was."""
+    seen = app_observation(mind, app)
+    if seen.drift and mind.book.told.get(app) != fingerprint(seen):
+        mind.pending[app] = Observation(app=seen)
+        write_observations(mind, now)
+
+
 def write_observations(mind: Mind, now: Moment) -> None:
     """Number what is pending, as far as the backlog has room for it."""
     for subject in sorted(mind.pending):
@@ -64,7 +72,7 @@ def app_observation(mind: Mind, app: str) -> AppObservation:
 
 
 def alarms(mind: Mind, now: Moment) -> tuple[str, ...]:
-    """Sentences about what is wrong with the device itmind."""
+    """Sentences about what is wrong with the device itself."""
     found = []
     fault = mind.storage_fault()
     if fault:

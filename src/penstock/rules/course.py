@@ -218,6 +218,8 @@ def _short(memory: AppMemory, change: Change, releases: dict[str, AppState], loo
     if change.kind == "restart":
         mine = owned(memory, look.seen, c.device)
         if change.service not in change.replaced:
+            if c.fresh and change.touched:
+                return turns.end(memory, change, "failed-left", turns.INTERRUPTED, c)
             for unit in memory.units:
                 if unit.service == change.service and unit.token in mine:
                     grace = next((one.stop_grace_ms for one in state.services if one.name == change.service), 10_000)

@@ -73,8 +73,9 @@ def _one(
         return [DriftItem(name, "container", container_name(memory.app, service), "(missing)", action)]
     assert unit is not None
     found = []
-    job = is_job(state, service)
-    if container.state not in ("running", "restarting") and not (container.state == "exited" and job and container.exit_code == 0):
+    ended_well = container.state == "exited" and is_job(state, service) and container.exit_code == 0
+    our_own = container.state == "created" and not unit.booted  # made by us just now, and started next
+    if container.state not in ("running", "restarting") and not ended_well and not our_own:
         found.append(DriftItem(name, "state", "running", container.state, action))
     variant = variants_of(state, look.platforms).get(name)
     if variant is not None:

@@ -20,6 +20,7 @@ from penstock.wire.types import AppState, content_digest
 MAX_REFUSED = 16
 STEP_TRIES = 5  # how often one step of a change may fail before the change has failed
 BACK_TRIES = 10  # going back is tried longer
+INTERRUPTED = "the agent was interrupted while it restarted the service, so nobody knows whether that was done; it is not done twice"
 ENGINE_CODES = ("engine-down", "engine-permission", "engine-timeout", "timeout", "died")  # say nothing about the change itself
 
 

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 def towards_new(memory: AppMemory, desired: AppState, content: str, releases: dict[str, AppState], look: Look, c: Circumstances) -> Answer:
     """Everything before a change begins: can it run here, are the bytes there, is there a way back, may it."""
     leave = best_leave(desired.app, content, c)
+    if memory.pin is not None:
+        return Wait(memory, f"{memory.pin.by} went back at the device; it stays there until the plane agrees", phase(memory, None), reason="pinned")
     for refused in memory.refused:
         if refused.content == content and leave in ("", refused.leave):
             return Wait(memory, f"version {desired.version} is not tried again under the same leave: {refused.why}", "failed", reason="refused")
-    if memory.pin is not None:
-        return Wait(memory, f"{memory.pin.by} went back at the device; it stays there until the plane agrees", phase(memory, None), reason="pinned")
     try:
         start_order(desired.services)
         fault = platform_fault(desired, look.platforms) if look.platforms else None
