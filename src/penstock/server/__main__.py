@@ -41,7 +41,10 @@ def parser() -> argparse.ArgumentParser:
     made = command("service-token", "print an API token for a program of this machine, under a service account")
     made.add_argument("--name", required=True, help="the service account; it is made if it is not there")
     made.add_argument("--days", type=int, default=90, help="how long the token is good (default: 90)")
-    command("authority", "print the certificates that clients trust this plane by (PEM)")
+    made = command("authority", "print the certificates that clients trust this plane by (PEM), or change the plane's own authority")
+    step = made.add_mutually_exclusive_group()
+    step.add_argument("--prepare", action="store_true", help="make the next authority; once the plane is started again, devices learn to trust it too")
+    step.add_argument("--switch", action="store_true", help="let the prepared authority sign, from the plane's next start on")
     made = command("backup", "write a backup; the plane may be running")
     made.add_argument("target", type=Path, help="the file to write")
     made.add_argument("--images", action="store_true", help="with the image registry, which may be large")
@@ -82,7 +85,8 @@ def _run(given: argparse.Namespace, found: server_settings.Settings) -> int:
     elif given.command == "token":
         _say(commandline.setup_token(found))
     elif given.command == "authority":
-        _say(commandline.authority(found))
+        act = commandline.authority_prepare if given.prepare else commandline.authority_switch if given.switch else commandline.authority
+        _say(act(found))
     elif given.command == "service-token":
         _say(commandline.service_token(found, given.name, given.days))
     elif given.command == "backup":

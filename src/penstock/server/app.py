@@ -16,6 +16,7 @@ import structlog
 
 from penstock import crypto
 from penstock.server.actions import housekeeping, images, rootbook, tokens
+from penstock.server.actions import settings as settings_action
 from penstock.server.actions.context import Limits, Plane
 from penstock.server.api.agent import AgentApi
 from penstock.server.api.registry import Registry
@@ -168,6 +169,7 @@ def _open(settings: Settings, limits: Limits, db: Db, found: dict[str, Path]) ->
     )
     plane.fleet.set_root(book.root.version)
     housekeeping.load_fleet(plane)
+    settings_action.announce(plane)
 
     def renew() -> bool:
         if context is None:

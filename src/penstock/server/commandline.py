@@ -20,6 +20,7 @@ from penstock.server.core.events import line
 from penstock.server.core.model import ADMINISTRATOR, Actor, ApiToken, User, UserId
 from penstock.server.effects import keys
 from penstock.server.effects.archive import DATABASE, read_archive, write_archive
+from penstock.server.effects.certstore import PrivateAuthority
 from penstock.server.effects.chainfile import chain_path, read_chain, write_chain
 from penstock.server.effects.clock import SystemClock
 from penstock.server.effects.ids import RandomIds
@@ -87,6 +88,27 @@ def setup_token(settings: Settings) -> str:
 def authority(settings: Settings) -> str:
     """The certificates that clients trust the plane by, as PEM text."""
     return "".join(certificates_of(settings).trusted()).rstrip("\n")
+
+
+def authority_prepare(settings: Settings) -> str:
+    """Make the successor of the plane's private authority; its certificate as PEM text. Devices hear of it when the plane is started again."""
+    return _private(settings).prepare_next(SystemClock().now_ms()).rstrip("\n")
+
+
+def authority_switch(settings: Settings) -> str:
+    """Let the prepared successor sign from the plane's next start on; its certificate as PEM text. Raises StartFault, FileFault."""
+    own = _private(settings)
+    own.switch()
+    return own.trusted()[0].rstrip("\n")
+
+
+def _private(settings: Settings) -> PrivateAuthority:
+    own = certificates_of(settings)
+    if not isinstance(own, PrivateAuthority) or not settings.tls:
+        raise StartFault("this plane has no authority of its own: its certificate is brought along, or a proxy ends TLS; change it there")
+    if not paths(settings.data)["database"].exists():
+        raise StartFault(f"there is no control plane in {settings.data}")
+    return own
 
 
 def service_token(settings: Settings, name: str, days: int) -> str:

@@ -197,8 +197,7 @@ def test_a_change_of_authority_strands_nobody_who_follows(tmp_path, serve):
     reload_context(context, served)
     assert store.trusted() == (fresh,)
     talk(server, follower)
-    with pytest.raises(ssl.SSLCertVerificationError):
-        talk(server, away)
+    talk(server, away)  # by the former authority's word
     assert store.former()
     assert store.former() != fresh
 
@@ -286,3 +285,25 @@ def test_missing_files_are_named(brought):
     chain.write_bytes(bytes(2 * 1024 * 1024))
     with pytest.raises(FileFault, match="longer than"):
         OwnCertificate(chain, key, None, folder).ensure(NAMES, NOW)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_who_was_away_during_a_change_of_authority_still_gets_in(tmp_path, serve, version):
+    store = PrivateAuthority(tmp_path / "tls")
+    store.ensure(NAMES, NOW)
+    (before,) = store.trusted()
+    after = store.prepare_next(NOW + 5 * 365 * DAY)
+    store.switch()
+    assert store.trusted() == (after,)
+    served = store.ensure(NAMES, NOW)
+    server = serve(server_context(served))
+    for trusted in ((before,), (after,), (before, after)):
+        trusting = client(*trusted)
+        trusting.maximum_version = version
+        assert talk(server, trusting)[0]
+    with pytest.raises(ssl.SSLCertVerificationError):
+        talk(server, client(stranger(tmp_path / "other")))
+    assert store.ensure(NAMES, NOW).notes == (), "nothing is due again"
+    # The former's word ends with it.
+    ends = certs.facts(before.encode()).ends_ms
+    assert store.ensure(NAMES, ends + DAY).path.read_text().count("BEGIN CERTIFICATE") == 1

@@ -12,6 +12,13 @@ from penstock.wire.messages import Endpoint
 KEY = "plane"
 
 
+def kept_endpoints(tx: Tx) -> list[object]:
+    """The addresses an administrator has set, as they are kept; none where the plane's own count."""
+    text, _ = store.get(tx, KEY)
+    found: list[object] = parse(text.encode("utf-8"))["endpoints"] if text else []
+    return found
+
+
 def read(plane: Plane, tx: Tx) -> PlaneSettings:
     """The settings; addresses default to those the plane was started with."""
     text, revision = store.get(tx, KEY)

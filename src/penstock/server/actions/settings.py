@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from penstock.server.actions.context import Plane, note
-from penstock.server.actions.planesettings import KEY, read
+from penstock.server.actions.planesettings import KEY, kept_endpoints, read
 from penstock.server.actions.states import owe
 from penstock.server.core.access import require
 from penstock.server.core.errors import Invalid
-from penstock.server.core.model import Actor, Scope
+from penstock.server.core.model import SYSTEM, Actor, Scope
 from penstock.server.core.views import PlaneSettings
 from penstock.server.store import devices
 from penstock.server.store import settings as store
@@ -18,7 +18,10 @@ from penstock.server.store.db import Tx
 from penstock.wire.codec import WireError, canonical, to_plain
 from penstock.wire.join import pem_fault
 from penstock.wire.messages import Endpoint
+from penstock.wire.types import sha256_of
 from penstock.wire.urls import read_url
+
+ANNOUNCED = "announced-endpoints"
 
 
 def get_settings(plane: Plane, actor: Actor, scope: Scope) -> PlaneSettings:
@@ -82,12 +85,30 @@ def change_settings(
         after = replace(before, **given)
         _check(after)
         plain = {name: getattr(after, name) for name in ("poll_s", "fetch_bytes_per_s", "log_quota_bytes", "leave_s")}
-        keep = after.endpoints if endpoints is not None or store.get(tx, KEY)[0] else ()
-        plain["endpoints"] = [to_plain(one) for one in keep]
+        # What was never set stays unset, so that it goes on following the addresses and authorities the plane is started with.
+        plain["endpoints"] = [to_plain(one) for one in endpoints] if endpoints is not None else kept_endpoints(tx)
         store.change(tx, KEY, revision - 1, canonical(plain).decode("ascii"))
         note(plane, tx, actor, "settings.changed", "plane", reason=reason, data={name: str(value)[:500] for name, value in given.items()})
         owe(plane, tx, list(devices.ids(tx)))
         tx.after(lambda: setattr(plane, "poll_s", after.poll_s))
         return read(plane, tx)
+
+    return plane.db.update(work)
+
+
+def announce(plane: Plane) -> bool:
+    """Tell the fleet, through signed state, when the plane was started with other addresses or authorities than before; whether it was."""
+
+    def work(tx: Tx) -> bool:
+        endpoints = read(plane, tx).endpoints
+        text = sha256_of(canonical([to_plain(one) for one in endpoints]))
+        before, _ = store.get(tx, ANNOUNCED)
+        if before == text:
+            return False
+        store.put(tx, ANNOUNCED, text)
+        if before:
+            note(plane, tx, SYSTEM, "plane.endpoints", "plane", data={"urls": " ".join(one.url for one in endpoints)[:500]})
+            owe(plane, tx, list(devices.ids(tx)))
+        return True
 
     return plane.db.update(work)

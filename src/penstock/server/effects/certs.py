@@ -165,6 +165,29 @@ def make_leaf(authority: Pair, names: tuple[str, ...], now_ms: int) -> Pair:
     return Pair(certificate.public_bytes(serialization.Encoding.PEM), pem)
 
 
+def cross_sign(former: Pair, successor: Pair, now_ms: int) -> bytes:
+    """The successor's key under the former authority's name and signature, as PEM. Served behind the server certificate it lets whoever trusts the former
+    authority only, because it was away during the change, still reach the plane and be told. Both bear the same name, so the path length of an
+    authority that signs servers only is kept to (RFC 5280, 6.1.4: a self-issued certificate does not count). It ends with the former."""
+    old, old_key, new = _certificate(former.chain), _key(former.key), _certificate(successor.chain)
+    begins = max(old.not_valid_before_utc, new.not_valid_before_utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(new.subject)
+        .issuer_name(old.subject)
+        .public_key(new.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(min(begins, _time(now_ms)))
+        .not_valid_after(min(old.not_valid_after_utc, new.not_valid_after_utc))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(authority=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(_key(successor.key).public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(old_key.public_key()), critical=False)
+        .sign(old_key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
 def _usage(*, authority: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not authority,

@@ -5,7 +5,8 @@ two never part) and the renewal of the server certificate while the plane runs. 
 the join command and the signed state must carry.
 
 A change of authority takes three steps, so that no device is left behind: `prepare_next` (its certificate goes out beside the old one
-in signed state), time for the fleet to adopt it, `switch`. The old one stays trusted by the fleet until it leaves the signed state.
+in signed state), time for the fleet to adopt it, `switch`. From then on the old authority's certificate of the new one is served along,
+so that a device that was away all the time, and trusts the old one only, still gets in and hears of the new one.
 """
 
 from __future__ import annotations
@@ -74,9 +75,17 @@ class PrivateAuthority:
         if path.exists():
             due = certs.renewal_due(self._read("server", "the server's key").chain, authority.chain, names, now_ms)
         if due:
-            write_private(path, certs.make_leaf(authority, names, now_ms).both, replace=True)
+            leaf = certs.make_leaf(authority, names, now_ms)
+            write_private(path, Pair(leaf.chain + self._crossed(authority, now_ms), leaf.key).both, replace=True)
             notes.append(f"the server certificate was made anew: {due}")
         return Served(path, tuple(notes))
+
+    def _crossed(self, authority: Pair, now_ms: int) -> bytes:
+        """The former authority's word for the present one, while that is worth something; empty where there was none."""
+        if not self._path("authority-old").exists():
+            return b""
+        former = self._read("authority-old", "the key of the plane's former certificate authority")
+        return certs.cross_sign(former, authority, now_ms) if certs.facts(former.chain).ends_ms > now_ms else b""
 
     def trusted(self) -> tuple[str, ...]:
         """The present authority and, while one is prepared, its successor."""
@@ -93,10 +102,11 @@ class PrivateAuthority:
         return self._read("authority-next", "the key of the plane's next certificate authority").chain.decode("ascii")
 
     def switch(self) -> None:
-        """Let the successor sign from now on; call `ensure` next. The old authority's file is kept as authority-old.pem, for the
-        devices that have not followed yet. Raises FileFault when no successor is prepared."""
+        """Let the successor sign from now on; `ensure` makes the certificates. The old authority's file is kept as authority-old.pem, to vouch for
+        the new one before devices that have not followed yet. Raises FileFault when no successor is prepared."""
         successor = self._read("authority-next", "the key of the plane's next certificate authority")
-        write_private(self._path("authority-old"), self._authority().both, replace=True)
+        if self._authority().key != successor.key:  # else an earlier switch was cut short just before its end
+            write_private(self._path("authority-old"), self._authority().both, replace=True)
         write_private(self._path("authority"), successor.both, replace=True)
         self._path("authority-next").unlink()
 
