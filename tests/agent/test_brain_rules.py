@@ -551,3 +551,26 @@ def test_a_question_that_was_cut_short_is_owned_up_to():
     stage.run(120)
     assert [one.outcome for one in stage.plane.bodies("command-outcome")] == ["unknown"]
     assert "logs" not in stage.engine.did
+
+
+def test_from_the_write_that_fails_on_the_engine_is_not_touched():
+    for at in range(1, 40):
+        stage = Stage()
+        stage.want(simple("1"))
+        stage.run(60)
+        stage.want(simple("2"))
+        seen: list[int] = []
+        change, begin = stage.disk._change, stage.disk.changes
+
+        def failing(name, size, *, stage=stage, seen=seen, change=change, last=begin + at):
+            if stage.disk.changes >= last and not stage.disk.broken:
+                stage.disk.broken = "input/output error"
+                seen.append(len(stage.engine.did))
+            return change(name, size)
+
+        stage.disk._change = failing  # type: ignore[method-assign]
+        stage.run(60)
+        if not seen:
+            assert at > 10
+            break
+        assert len(stage.engine.did) == seen[0], (at, stage.engine.did[seen[0] :])
