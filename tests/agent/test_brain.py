@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from penstock.agent.memorydisk import PowerCut
 from penstock.agent.work import Answer, Local
 from penstock.rules.observed import ObservedContainer
 from penstock.wire.types import content_digest
@@ -456,6 +459,30 @@ def test_a_clock_in_1970_without_the_plane_changes_nothing():
     stage.run(600)
     assert stage.running()["line-web-1"] == "web1"
     assert "clock" in stage.app()["why"]
+
+
+@pytest.mark.parametrize(("away_s", "runs", "verdict"), [(5, "web2", "soaked"), (600, "web1", "failed-reverted")])
+def test_half_a_change_waits_a_little_for_the_time_from_the_plane(away_s, runs, verdict):
+    """Interrupted on a device whose clock nobody keeps: whether the leave still holds is for the plane's word; without it, it goes back."""
+    stage = deployed()
+    stage.clock = "untrusted"
+    stage.want(simple("2"))
+    stage.kill_after = stage.performed + 6
+    with pytest.raises(PowerCut):
+        stage.run(60)
+    assert "line-web-1" not in stage.running()
+    stage.kill_after = -1
+    stage.plane.up = False
+    stage.start()
+    stage.run(away_s)
+    stage.plane.up = True
+    stage.hear()
+    stage.run(120)
+    stage.hear()
+    stage.run(5)
+    assert stage.running()["line-web-1"] == runs
+    receipt = stage.plane.receipts()[-1]
+    assert (receipt.to_version, receipt.verdict) == ("2", verdict)
 
 
 def test_an_engine_that_does_not_answer_is_waited_for():

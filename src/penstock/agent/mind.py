@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from penstock.wire.trust import Root
     from penstock.wire.types import AppState, Blob
 
+WORD_MS = 30_000  # how long a change that an interruption left half done waits for the plane's word on the time
 SOFT_SAVE_MS = 15_000  # counted time is saved no more often than this
 MOST_TURNS = 64  # turns in one go; more would be a circle
 URGENT = frozenset(("receipt", "command-outcome", "local-act", "event", "refusal", "gap"))
@@ -98,6 +99,7 @@ class Mind:
         self._dirty = True
         self.sweep = True
         self._soft_ms = now.mono_ms
+        self._started_ms = now.mono_ms
         self.pending: dict[str, Observation] = {}
         self._urgent: bool | None = None
         self._apps_at_start = {memory.app for memory in self.book.apps if memory.change is not None}
@@ -300,6 +302,7 @@ class Mind:
             storage_fault=self.storage_fault(),
             leaves=self.book.leaves,
             fresh=app in self._apps_at_start,
+            word_due=clock != "trusted" and now.mono_ms - self._started_ms < WORD_MS,
             probes=self.watching.probes,
             down_since=self.watching.down_since,
             up_since=self.watching.up_since,
@@ -339,7 +342,7 @@ class Mind:
         c = self.circumstances(app, now)
         releases = self.releases(memory)
         answer = plan(memory, desired, releases, self.look, c)
-        if self.look.seen.engine_ok and not c.storage_fault:
+        if self.look.seen.engine_ok and not c.storage_fault and getattr(answer, "reason", "") != "clock":
             self._apps_at_start.discard(app)
         self.views[app] = phase_of(answer, answer.memory, desired)
         self.needs_by_app[app] = answer.needs if isinstance(answer, (Wait, Settled)) else ()

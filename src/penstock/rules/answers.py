@@ -32,7 +32,8 @@ class ProbeView:
 @record
 class Circumstances:
     """What decides besides memory and look. `now_ms` is the device's time, never below its floor; `clock` "trusted" when it may be relied on.
-    `mono_ms` and `boot` as in a moment. `fresh`: this is the first decision since the agent started. `change_id` and `token` are unused names for the
+    `mono_ms` and `boot` as in a moment. `fresh`: this is the first decision since the agent started. `word_due`: the clock cannot be trusted, and the
+    plane's word on the time may still come, since the agent has only just started. `change_id` and `token` are unused names for the
     next change and the next container. `down_since` and `up_since`: token to monotonic time since which a container was seen not running, or
     well. `unfetchable`: blobs the plane says it does not have."""
 
@@ -48,6 +49,7 @@ class Circumstances:
     storage_fault: str = ""
     leaves: tuple[Authorisation, ...] = ()
     fresh: bool = False
+    word_due: bool = False
     probes: dict[str, ProbeView] = {}
     down_since: dict[str, int] = {}
     up_since: dict[str, int] = {}

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from penstock.rules.answers import Answer
     from penstock.rules.health import Verdict
 
+WORD_LOOK_MS = 1_000  # between two decisions while the plane's word on the time is awaited
+
 
 def under_way(memory: AppMemory, change: Change, desired: AppState | None, releases: dict[str, AppState], look: Look, c: Circumstances) -> Answer:
     if change.stage == "reverting":
@@ -95,6 +97,9 @@ def _applying(memory: AppMemory, change: Change, releases: dict[str, AppState], 
         return turns.fail(memory, "the description of the release is no longer on this device", c, releases)
     if change.leave and (c.fresh or not change.touched):
         answer = gate(change.kind, memory.app, change.target, c)
+        if isinstance(answer, Shut) and answer.reason == "clock" and c.word_due:
+            why = "the change was interrupted; it goes on or back once the plane has told the time, and back if it does not soon"
+            return Wait(memory, why, "applying", wake_ms=c.mono_ms + WORD_LOOK_MS, reason="clock")
         if isinstance(answer, Shut):
             return turns.fail(memory, f"the change was interrupted, and may not go on: {answer.why}", c, releases)
     return _one_step(memory, change, goal, releases, look, c, frozenset(), lambda now: turns.claimed(_jobs_done(now, goal, look, c), change, c))
