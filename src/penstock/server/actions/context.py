@@ -55,6 +55,7 @@ class Limits:
     devices: int = 20_000
     page: int = 200
     watch_ms: int = 60_000
+    attention_ms: int = 600_000  # long polls after a change, and after a device has come
 
 
 @dataclass(slots=True)

@@ -35,6 +35,7 @@ LARGE = MAX_REPORT * 3 // 2 + 16_384
 BATCH = 128  # reports in one transaction
 GATHER, GATHER_S = 32, 0.004  # fewer reports than that wait so long for company: a transaction costs as much as ten reports
 QUEUE = 2048  # reports waiting; beyond, devices are asked to come back
+RATE, BURST = 100, 400  # requests of one device that cost the store something: per second, and at once
 REMEMBERED = 50_000  # tokens whose reading is remembered
 WORKERS = 4
 STATUS = {
@@ -123,7 +124,10 @@ class AgentApi:
         plane = self.plane
         entry.seen_ms = plane.clock.now_ms()
         entry.heard = True
-        busy = entry.pending or entry.watched_ms > plane.clock.mono_ms()
+        mono = plane.clock.mono_ms()
+        if entry.pending or not tag:  # a device that changes, or has just come, has somebody's attention for a while longer
+            entry.watched_ms = max(entry.watched_ms, mono + plane.limits.attention_ms)
+        busy = entry.pending or entry.watched_ms > mono
         query = scope["query_string"]
         if tag == entry.tag and b"nonce=" not in query:
             if busy and b"wait=" in query:
@@ -135,6 +139,7 @@ class AgentApi:
                 await send({"type": "http.response.start", "status": 304, "headers": self._pace(entry.tag, busy=busy)})
                 await send({"type": "http.response.body", "body": b""})
                 return
+        self._spend(entry)
         root, nonce = _asked(query)
         reply, etag = await self._run(lambda: states.state_for(plane, entry.id, root, nonce))
         headers = self._pace(f'"{plane.fleet.root_version}.{etag}"'.encode("ascii"), busy=busy)
@@ -144,6 +149,15 @@ class AgentApi:
         poll = min(self.plane.poll_s, BUSY_POLL_S) if busy else self.plane.poll_s
         wait = MAX_WAIT_S if busy and self.plane.fleet.waiting < self.plane.fleet.most_waiting else 0
         return [(b"etag", tag), (b"penstock-poll", b"%d" % poll), (b"penstock-wait", b"%d" % wait), (b"cache-control", b"no-store")]
+
+    def _spend(self, entry: Any) -> None:
+        """Count one request that costs the store something. Raises Limited for a device that asks without end."""
+        now = self.plane.clock.mono_ms()
+        entry.credit = min(BURST, entry.credit + (now - entry.asked_ms) * RATE / 1000)
+        entry.asked_ms = now
+        if entry.credit < 1:
+            raise Limited("too-many-requests", f"this device asks more than {RATE} times a second", retry_s=5)
+        entry.credit -= 1
 
     async def _wait(self, entry: Any, query: bytes) -> None:
         """Hold the answer until something changes or the time is over."""
@@ -172,6 +186,7 @@ class AgentApi:
         if path == "/d/v1/report" and method == "POST":
             entry = self._entry(_header(scope, b"authorization"))
             entry.seen_ms, entry.heard = self.plane.clock.now_ms(), True
+            self._spend(entry)
             body = await _body(scope, receive, LARGE)
             await _plain(send, 200, [JSON], await self._report(entry.id, body))
         elif path == "/d/v1/session" and method == "POST":
@@ -192,6 +207,7 @@ class AgentApi:
     async def _blob(self, digest: str, scope: Scope, send: Send, *, head: bool) -> None:
         entry = self._entry(_header(scope, b"authorization"))
         entry.seen_ms, entry.heard = self.plane.clock.now_ms(), True
+        self._spend(entry)
         if digest_fault(digest):
             raise Missing("blob-not-found", "that is no digest")
         size = await self._run(lambda: states.blob_for(self.plane, entry.id, digest))
