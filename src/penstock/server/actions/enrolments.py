@@ -17,6 +17,7 @@ from penstock.server.core.model import (
     APPROVED,
     EVERYWHERE,
     REJECTED,
+    RETIRED,
     SYSTEM,
     WAITING,
     Actor,
@@ -133,6 +134,8 @@ def _standing(tx: Tx, known: Enrolment) -> EnrolReply:
         device = devices.by_key(tx, known.keyid)
         if device is None:
             return EnrolReply(REJECTED, "this key was replaced by another; it is not accepted any more", 0, known.fingerprint)
+        if device.state == RETIRED:
+            return EnrolReply(REJECTED, f"{device.why or 'the device was retired'}; make a new key (uninstall, then enrol)", 0, known.fingerprint)
         return EnrolReply(APPROVED, known.why, 0, known.fingerprint, device.id, chain, device.admission)
     if known.status == REJECTED:
         return EnrolReply(REJECTED, known.why, 0, known.fingerprint)

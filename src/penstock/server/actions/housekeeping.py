@@ -68,7 +68,7 @@ def sweep(plane: Plane) -> int:
     def work(tx: Tx) -> int:
         gone = sessions.end_before(tx, now, now - plane.limits.session_idle_ms)
         gone += enrolments.forget_before(tx, now - KEEP_ASKINGS_MS)
-        return gone + log.drop_before(tx, now - KEEP_OBSERVATIONS_MS, ("observation", "event"), SWEPT)
+        return gone + log.empty_before(tx, now - KEEP_OBSERVATIONS_MS, ("observation", "event"), SWEPT)
 
     return plane.db.update(work)
 

@@ -15,7 +15,7 @@ MAX_WAITING = 4000  # long polls at one time
 class Entry:
     """One device. `etag` without the root's part; `pending`: something is ordered and not settled; `seen_ms`: when it was last heard."""
 
-    __slots__ = ("etag", "heard", "id", "key_epoch", "name", "pending", "seen_ms", "site", "state", "tag", "waiters", "watched_ms", "why")
+    __slots__ = ("asked_ms", "credit", "etag", "heard", "id", "key_epoch", "name", "pending", "seen_ms", "site", "state", "tag", "waiters", "watched_ms", "why")
 
     def __init__(self, device: str) -> None:
         self.id = device
@@ -30,6 +30,8 @@ class Entry:
         self.seen_ms = 0
         self.heard = False
         self.watched_ms = 0
+        self.credit = 0.0  # requests it may still make at once, as of `asked_ms` (monotonic)
+        self.asked_ms = -(10**9)
         self.waiters: list[asyncio.Future[None]] = []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy import and_, bindparam, func, or_, select
 
 from penstock.server.core.model import LogHead, LogLine
 from penstock.server.store.db import Tx
@@ -13,6 +13,7 @@ from penstock.server.store.tables import log_entries as t
 from penstock.server.store.tables import log_heads
 
 _insert = t.insert()
+_empty = t.update().where(t.c.device == bindparam("d"), t.c.branch == bindparam("b"), t.c.seq == bindparam("s")).values(body="")
 
 
 def heads(tx: Tx, devices: list[str]) -> dict[str, LogHead]:
@@ -47,7 +48,7 @@ def digest_of(tx: Tx, device: str, branch: int, seq: int) -> str:
 
 def newest(tx: Tx, device: str, before: tuple[int, int, int] | None, kinds: tuple[str, ...], limit: int) -> tuple[LogLine, ...]:
     """Entries newest first; `before` is (at_ms, branch, seq) of the last one shown."""
-    query = select(t).where(t.c.device == device)
+    query = select(t).where(t.c.device == device, t.c.body != "")
     if kinds:
         query = query.where(t.c.kind.in_(kinds))
     if before is not None:
@@ -56,12 +57,13 @@ def newest(tx: Tx, device: str, before: tuple[int, int, int] | None, kinds: tupl
     return nouns(LogLine, tx.run(query.order_by(t.c.branch.desc(), t.c.seq.desc()).limit(limit)))
 
 
-def drop_before(tx: Tx, at_ms: int, kinds: tuple[str, ...], limit: int) -> int:
-    """Remove old entries of these kinds, received before `at_ms`; how many."""
-    old = select(t.c.device, t.c.branch, t.c.seq).where(t.c.received_ms < at_ms, t.c.kind.in_(kinds)).limit(limit)
-    rows = tx.run(old).all()
-    for row in rows:
-        tx.run(delete(t).where(t.c.device == row.device, t.c.branch == row.branch, t.c.seq == row.seq))
+def empty_before(tx: Tx, at_ms: int, kinds: tuple[str, ...], limit: int) -> int:
+    """Forget what old entries of these kinds said, received before `at_ms`; how many. Their digests stay, so that a device that was set back
+    in time is still found out."""
+    old = select(t.c.device, t.c.branch, t.c.seq).where(t.c.received_ms < at_ms, t.c.kind.in_(kinds), t.c.body != "").limit(limit)
+    rows = [{"d": row.device, "b": row.branch, "s": row.seq} for row in tx.run(old)]
+    if rows:
+        tx.run(_empty, rows)
     return len(rows)
 
 

@@ -1,0 +1,207 @@
+"""The store on real SQLite files: migrations equal the tables, transactions hold, one process only, commits survive."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import pytest
+from sqlalchemy import inspect, text
+
+from penstock.server.core.errors import Stale
+from penstock.server.core.model import EVERYWHERE, Site, SiteId
+from penstock.server.store import events, outbox, settings, sites
+from penstock.server.store.db import Busy, Db, copy_database
+from penstock.server.store.migrate import FOLDER, HEAD, Newer, upgrade, version_of
+from penstock.server.store.tables import metadata
+
+
+@pytest.fixture
+def db(tmp_path):
+    made = Db(f"sqlite:///{tmp_path / 'plane.db'}", tmp_path / "plane.lock")
+    assert upgrade(made)
+    yield made
+    made.close()
+
+
+def site(name, number=1):
+    return Site(SiteId(f"site_{number}"), name, name, "UTC", 1)
+
+
+def test_the_steps_build_exactly_the_tables(db):
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    assert version_of(db) == HEAD
+    assert not upgrade(db)
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        assert compare_metadata(context, metadata) == []
+        found = inspect(connection)
+        for table in metadata.tables.values():
+            columns = {column["name"]: (str(column["type"]), column["nullable"]) for column in found.get_columns(table.name)}
+            assert columns == {column.name: (column.type.compile(db.engine.dialect), column.nullable) for column in table.columns}
+
+
+def test_the_newest_step_is_the_one_named():
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    script = ScriptDirectory.from_config(config)
+    assert script.get_heads() == [HEAD]
+    assert len(list(script.walk_revisions())) == len(list((FOLDER / "versions").glob("step_*.py")))
+
+
+def test_the_history_goes_down_again(db):
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    with db.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+        assert inspect(connection).get_table_names() == ["alembic_version"]
+
+
+def test_a_database_of_a_newer_program_is_refused(db):
+    db.update(lambda tx: tx.run(text("UPDATE alembic_version SET version_num = '9999'")))
+    with pytest.raises(Newer, match="9999"):
+        upgrade(db)
+
+
+def test_how_sqlite_is_set_up(db):
+    def ask(tx):
+        return {name: tx.run(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")}
+
+    assert db.view(ask) == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+
+
+def test_an_update_is_all_or_nothing_and_what_follows_it_only_follows_a_commit(db):
+    happened: list[object] = []
+
+    def half(tx):
+        sites.add(tx, site("one"))
+        tx.after(lambda: happened.append("one"))
+        raise RuntimeError("planted")
+
+    with pytest.raises(RuntimeError):
+        db.update(half)
+    assert db.view(lambda tx: sites.all_in(tx, EVERYWHERE)) == ()
+    assert happened == []
+
+    def whole(tx):
+        sites.add(tx, site("one"))
+        tx.after(lambda: happened.append(len(db.view(lambda inner: sites.all_in(inner, EVERYWHERE)))))
+
+    db.update(whole)
+    assert happened == [1]
+
+
+def test_a_view_writes_nothing_and_sees_one_picture(db):
+    db.view(lambda tx: sites.add(tx, site("ghost")))
+    assert db.view(lambda tx: sites.all_in(tx, EVERYWHERE)) == ()
+
+    def look(tx):
+        before = len(sites.all_in(tx, EVERYWHERE))
+        thread = threading.Thread(target=lambda: db.update(lambda other: sites.add(other, site("one"))))
+        thread.start()
+        thread.join(30)
+        return before, len(sites.all_in(tx, EVERYWHERE))
+
+    assert db.view(look) == (0, 0)
+    assert len(db.view(lambda tx: sites.all_in(tx, EVERYWHERE))) == 1
+
+
+def test_many_writers_take_turns(db):
+    db.update(lambda tx: settings.put(tx, "n", "0"))
+
+    def add(_=None):
+        for _ in range(20):
+            db.update(lambda tx: settings.put(tx, "n", str(int(settings.get(tx, "n")[0]) + 1)))
+
+    threads = [threading.Thread(target=add) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert db.view(lambda tx: settings.get(tx, "n")) == ("120", 121)
+
+
+def test_compare_and_set(db):
+    db.update(lambda tx: sites.add(tx, site("one")))
+    one = db.view(lambda tx: sites.find(tx, EVERYWHERE, "one"))
+    assert db.update(lambda tx: sites.change(tx, one, 1, title="One", time_zone="UTC")) == 2
+    with pytest.raises(Stale) as refused:
+        db.update(lambda tx: sites.change(tx, one, 1, title="Uno", time_zone="UTC"))
+    assert "at revision 2" in refused.value.why
+    assert db.update(lambda tx: settings.change(tx, "k", 0, "v")) == 1
+    with pytest.raises(Stale):
+        db.update(lambda tx: settings.change(tx, "k", 0, "w"))
+
+
+def test_owing_twice_is_owing_once(db):
+    db.update(lambda tx: outbox.owe(tx, "state", ["a", "b", "a"], 5))
+    db.update(lambda tx: outbox.owe(tx, "state", ["a"], 9))
+    assert db.view(lambda tx: outbox.due(tx, "state", 9, 10)) == ("b", "a")
+    assert db.view(lambda tx: outbox.due(tx, "state", 5, 10)) == ("b",)
+    db.update(lambda tx: outbox.paid(tx, "state", ["a"]))
+    assert db.view(lambda tx: outbox.count(tx, "state")) == 1
+
+
+def test_events_are_numbered_for_ever(db):
+    row = {"at_ms": 1, "actor_kind": "", "actor_id": "", "actor_name": "", "site": "", "verb": "v", "subject": "", "outcome": "", "reason": "", "data": {}}
+    assert [db.update(lambda tx: events.add(tx, row)) for _ in range(3)] == [1, 2, 3]
+    db.update(lambda tx: tx.run(text("DELETE FROM events")))
+    assert db.update(lambda tx: events.add(tx, row)) == 4
+
+
+def test_one_process_only(db, tmp_path):
+    with pytest.raises(Busy, match="already serves"):
+        Db(f"sqlite:///{tmp_path / 'plane.db'}", tmp_path / "plane.lock")
+
+
+def test_a_database_this_version_does_not_serve():
+    with pytest.raises(ValueError, match="use sqlite"):
+        Db("mysql://x/y")
+
+
+def test_what_was_committed_survives_a_kill(tmp_path):
+    script = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom penstock.server.store.db import Db\nfrom penstock.server.store.migrate import upgrade\n"
+        "from penstock.server.store import settings\nfolder = Path(sys.argv[1])\ndb = Db(f'sqlite:///{folder}/plane.db', folder / 'plane.lock')\nupgrade(db)\n"
+        "db.update(lambda tx: settings.put(tx, 'k', 'v'))\n\ndef die(tx):\n    settings.put(tx, 'k', 'half')\n    os.kill(os.getpid(), signal.SIGKILL)\n\ndb.update(die)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script, str(tmp_path)], timeout=120, check=False)
+    assert ended.returncode == -9
+    db = Db(f"sqlite:///{tmp_path / 'plane.db'}", tmp_path / "plane.lock")
+    assert db.view(lambda tx: settings.get(tx, "k")) == ("v", 1)
+    db.close()
+
+
+def test_a_copy_while_it_is_written(db, tmp_path):
+    stop = threading.Event()
+
+    def write():
+        number = 0
+        while not stop.is_set():
+            number += 1
+            db.update(lambda tx, n=number: settings.put(tx, "k", str(n)))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        copy_database(tmp_path / "plane.db", tmp_path / "copy.db")
+    finally:
+        stop.set()
+        thread.join(30)
+    with sqlite3.connect(tmp_path / "copy.db") as copy:
+        value, revision = copy.execute("SELECT value, revision FROM settings WHERE key = 'k'").fetchone() or ("0", 0)
+    copy.close()
+    assert int(value) == revision
+    with pytest.raises(FileNotFoundError):
+        copy_database(tmp_path / "none.db", tmp_path / "other.db")
