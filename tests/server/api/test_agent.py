@@ -50,6 +50,8 @@ def house(tmp_path_factory):
 def test_a_poll_with_nothing_new(house):
     running, settings = house
     device = join(running, settings, "calm")
+    assert int(device.poll().headers["penstock-wait"]) > 0, "a device that has just come has somebody's attention"
+    running.plane.fleet.entries[device.id].watched_ms = 0  # and after a while no longer
     answer = device.poll()
     assert (answer.status, answer.body) == (304, b"")
     assert answer.headers["etag"] == device.etag
