@@ -14,7 +14,7 @@ from penstock.server.actions.context import Plane, note, refresh, seal
 from penstock.server.core import chain
 from penstock.server.core.errors import Forbidden, Invalid, Refused, missing
 from penstock.server.core.model import ACTIVE, EVERYWHERE, QUARANTINED, SYSTEM, Device, LogHead
-from penstock.server.store import devices, log
+from penstock.server.store import devices, log, observations, receipts
 from penstock.server.store.db import Tx
 from penstock.wire.codec import encode
 from penstock.wire.log import entry_digest
@@ -171,6 +171,9 @@ def _take(plane: Plane, tx: Tx, batch: _Batch, work: _Work) -> None:
     plane.asked.pop(work.device, None)
     if judged.forked:
         devices.mark(tx, work.device, accept_fork=False)
+        # What it said on the former branch may be of another machine, or of a day that this one has not lived through: it says it anew.
+        observations.forget(tx, work.device)
+        receipts.forget_outcomes(tx, work.device)
     if judged.entries:
         last = judged.entries[-1]
         head = LogHead(head.device, judged.branch, last.seq, judged.digests[-1], last.boot)
