@@ -18,7 +18,7 @@ from penstock.agent.runtimes.fakeworld import FakeWorld
 from penstock.agent.work import Answer, ApplyStep, Call, EngineDone, Fetch, FetchDone, Local, LocalReply, Moment, Observe, Unreachable
 from penstock.server.core.errors import Refused
 from penstock.sim.believe import BelieveKey, opener, verify
-from penstock.sim.engine import Act, SimEngine
+from penstock.sim.engine import Act, SimEngine, copied
 from penstock.sim.links import Link
 from penstock.sim.stores import MemoryBlobs, MemorySnapshots, SeenDisk
 from penstock.wire.codec import decode, encode
@@ -46,6 +46,7 @@ class Picture:
     disk: SeenDisk
     blobs: frozenset[str]
     snapshots: dict[str, bytes]
+    engine: FakeWorld
 
 
 class Flight:
@@ -181,17 +182,24 @@ class SimDevice:
 
     def picture(self) -> Picture:
         """What an image of this machine's disk holds now."""
-        return Picture(self.disk.copy(), frozenset(self.blobs.held), dict(self.snapshots.files))
+        return Picture(self.disk.copy(), frozenset(self.blobs.held), dict(self.snapshots.files), copied(self.fake))
 
     def put_back(self, picture: Picture) -> None:
         """The machine is set back to a picture of itself and starts."""
         self.kill(machine=True, back_ms=None)
-        self.disk = picture.disk.copy()
-        self.blobs = MemoryBlobs(picture.blobs)
-        self.snapshots = MemorySnapshots(picture.snapshots)
+        self.take(picture)
         self._boot()
         self.fake.restart_engine()
         self.start()
+
+    def take(self, picture: Picture) -> None:
+        """This machine's disk holds what the picture holds."""
+        self.disk = picture.disk.copy()
+        self.blobs = MemoryBlobs(picture.blobs)
+        self.snapshots = MemorySnapshots(picture.snapshots)
+        kept = copied(picture.engine)
+        self.fake.images, self.fake.containers, self.fake.volumes = kept.images, kept.containers, kept.volumes
+        self.fake.networks, self.fake.free_bytes = kept.networks, kept.free_bytes
 
     def _guard(self, act: Callable[[], None]) -> bool:
         """Run a piece of the brain; a power cut in it kills the agent, anything else it raises is a finding."""

@@ -5,6 +5,7 @@ Owns the record, and the acts of people at the machine (stop, remove, tamper, pr
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -159,3 +160,20 @@ class SimEngine:
             copy.labels = {**one.labels, LABEL_TOKEN: "tok_of_somebody_else"}
             return f"somebody ran a copy of {one.name} with its labels", set()
         return f"{kind} of {one.name} by hand", {app}
+
+
+def copied(world: FakeWorld) -> FakeWorld:
+    """What of an engine lies on its disk, in another one that nobody uses. Records are never changed, so they may be shared."""
+    made = FakeWorld(world.clock, world.platforms, world.store)
+    made.free_bytes = world.free_bytes
+    for digest, image in world.images.items():
+        made.images[digest] = copy.copy(image)
+        made.images[digest].names = set(image.names)
+    for identity, container in world.containers.items():
+        made.containers[identity] = copy.copy(container)
+        made.containers[identity].log = list(container.log)
+    for name, volume in world.volumes.items():
+        made.volumes[name] = copy.copy(volume)
+        made.volumes[name].files = dict(volume.files)
+    made.networks = {name: (order, set(attached)) for name, (order, attached) in world.networks.items()}
+    return made

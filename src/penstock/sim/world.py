@@ -68,10 +68,11 @@ class World:
         picture = first.picture()
         twin.clone_of, twin.id, twin.first_root = first, first.id, first.first_root
         twin.sign_key, twin.seal_key = first.sign_key, first.seal_key
-        twin.disk = picture.disk.copy()
+        twin.take(picture)
         self.watch.doubled(first, twin)
         self.watch.set_back(twin)
         self.devices.append(twin)
+        twin.fake.restart_engine()
         twin.start()
         return twin
 
