@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.agent.memorydisk import PowerCut
-from penstock.agent.work import Answer, Local
+from penstock.agent.work import Answer, FetchDone, Local
 from penstock.rules.observed import ObservedContainer
 from penstock.wire.types import content_digest
 from tests.agent.stage import DEVICE, Stage, config_of, simple
@@ -459,6 +459,25 @@ def test_a_clock_in_1970_without_the_plane_changes_nothing():
     stage.run(600)
     assert stage.running()["line-web-1"] == "web1"
     assert "clock" in stage.app()["why"]
+
+
+def test_what_was_fetched_is_not_fetched_again_while_a_long_step_keeps_the_next_look_waiting():
+    stage = deployed()
+    stage.engine.images.clear()
+    stage.blobs.blobs.clear()
+    stage.want(simple("2"))
+    fetch = None
+    while fetch is None:
+        call = stage.brain.link_work(stage.now())
+        if call is not None:
+            stage.brain.done(call, stage.plane.answer(call), stage.now())
+        look = stage.brain.engine_work(stage.now())
+        if look is not None:
+            stage.brain.done(look, stage.hands.perform(look), stage.now())
+        stage.mono += 100
+        fetch = stage.brain.fetch_work(stage.now())
+    stage.brain.done(fetch, FetchDone(True, fetched=()), stage.now())
+    assert stage.brain.fetch_work(stage.now()) is None
 
 
 @pytest.mark.parametrize(("away_s", "runs", "verdict"), [(5, "web2", "soaked"), (600, "web1", "failed-reverted")])

@@ -151,7 +151,7 @@ class Brain:
         elif isinstance(outcome, FetchDone):
             if work is self._fetch:
                 self._fetch = None
-                self._fetch_done(outcome, now)
+                self._fetch_done(work, outcome, now)
         elif work is self._link and isinstance(work, Call):
             self._link = None
             self._link_done(work, outcome, now)
@@ -203,12 +203,13 @@ class Brain:
 
     # --- fetch ------------------------------------------------------------------------------------------------------------
 
-    def _fetch_done(self, outcome: FetchDone, now: Moment) -> None:
+    def _fetch_done(self, work: Fetch, outcome: FetchDone, now: Moment) -> None:
         if outcome.session_expired:
             self._courier.drop_session()
             self._courier.poke(now)
         for digest in outcome.missing:
             self._mind.unfetchable[digest] = now.mono_ms + UNFETCHABLE_MS
+        self._mind.came(tuple(blob.digest for blob in work.blobs) if outcome.ok else outcome.fetched)
         self._mind.look_again()
         if outcome.ok:
             self._fetch_failures = 0

@@ -231,6 +231,11 @@ class Mind:
         if total:
             witness.observe(self, now)
 
+    def came(self, digests: tuple[str, ...]) -> None:
+        """These blobs are in the agent's own store now. The next look says so too, but a long step may keep it waiting, and they are not to be
+        asked for again meanwhile."""
+        self.look = replace(self.look, blobs=tuple(sorted({*self.look.blobs, *digests})))
+
     def fetch_trouble(self, why: str) -> None:
         """A fetch ended badly; people see it with the waiting app."""
         self.alarm("fetch", why)
