@@ -118,7 +118,7 @@ def judge(
         gap = _gap(first, head.seq)
         if gap is None and not asked and not accept_fork:
             return Hole(head.seq + 1, f"entries {head.seq + 1} to {first.seq - 1} have not arrived")
-        why = "the device no longer has them, and this control plane does not hold them (it was restored, or lost data)"
+        why = "the device no longer has them: its storage was damaged, or a control plane that has since been restored had acknowledged them"
         named = gap or Lost(head.seq + 1, first.seq - 1, why)
         if first.boot < head.boot and not accept_fork:
             return Fork(f"entry {first.seq} is from boot {first.boot}, and boot {head.boot} was already seen: the machine was set back in time")
