@@ -146,7 +146,7 @@ def _open(settings: Settings, limits: Limits, db: Db, found: dict[str, Path]) ->
     if settings.tls:
         served = certificates.ensure(names or ("localhost", "127.0.0.1"), clock.now_ms())
         context, notes = server_context(served), served.notes
-    authorities = certificates.trusted() if settings.tls else _trust_of(settings)
+    authorities = certificates.trusted() if settings.tls else trust_of(settings)
     content = FileContent(found["registry"])
     plane = Plane(
         db=db,
@@ -185,7 +185,7 @@ def _open(settings: Settings, limits: Limits, db: Db, found: dict[str, Path]) ->
     return Running(plane, driver, AgentApi(plane), registry_of(plane, content), context, notes)
 
 
-def _trust_of(settings: Settings) -> tuple[str, ...]:
+def trust_of(settings: Settings) -> tuple[str, ...]:
     """What devices must trust where a proxy ends TLS: the file the settings name, or their system's authorities."""
     if not settings.trust:
         return ()

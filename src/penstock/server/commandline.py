@@ -13,7 +13,7 @@ from pathlib import Path
 from penstock.server.actions import restore, rootbook
 from penstock.server.actions.setup import KEY as SETUP_KEY
 from penstock.server.actions.tokens import PREFIX as TOKEN_PREFIX
-from penstock.server.app import StartFault, certificates_of, paths
+from penstock.server.app import StartFault, certificates_of, paths, trust_of
 from penstock.server.core import rootdoc
 from penstock.server.core.errors import Refused
 from penstock.server.core.events import line
@@ -87,7 +87,7 @@ def setup_token(settings: Settings) -> str:
 
 def authority(settings: Settings) -> str:
     """The certificates that clients trust the plane by, as PEM text."""
-    return "".join(certificates_of(settings).trusted()).rstrip("\n")
+    return "".join(certificates_of(settings).trusted() if settings.tls else trust_of(settings)).rstrip("\n")
 
 
 def authority_prepare(settings: Settings) -> str:
