@@ -7,7 +7,7 @@ Owns the kinds of refusal and their fields. `code` is stable and for programs, `
 from __future__ import annotations
 
 
-class Refused(Exception):  # noqa: N818 - the word of the glossary
+class Refused(Exception):
     """Not done, and nothing changed. `kind` groups codes: invalid, missing, conflict, stale, forbidden, unauthenticated, limited,
     unavailable."""
 
