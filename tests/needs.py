@@ -127,6 +127,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "systemd-analyze": _programs("systemd-analyze"),
     "openssl": _programs("openssl"),
     "strace": _programs("strace"),
+    "faketime": lambda: "" if list(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")) else "not installed: faketime",
     "mkfs": _all(_root, _programs("mkfs.ext4", "mount", "umount")),
     "python3.9": _python("3.9"),
     "python3.12": _python("3.12"),

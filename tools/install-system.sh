@@ -45,6 +45,7 @@ dpkg-dev|dpkg-deb|builds the .deb
 fakeroot|fakeroot|builds the .deb without root
 systemd|systemd-analyze|checks the unit file
 strace|strace|counts what the agent writes and sends
+faketime|faketime|wrong clocks in the end-to-end tests
 LIST
 }
 

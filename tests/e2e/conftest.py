@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.house import ROOT, House, house_in
+from tests.engines import Engine
 from tests.images import Images
 from tests.needs import require
 
@@ -42,3 +44,32 @@ def house(tmp_path: Path, images: Images, agent_program: list[str]) -> Iterator[
     require("skopeo")
     with house_in(tmp_path, images, agent_program) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def _shared(tmp_path_factory: pytest.TempPathFactory, images: Images, agent_program: list[str]) -> Iterator[House]:
+    require("skopeo")
+    with house_in(tmp_path_factory.mktemp("house"), images, agent_program) as opened:
+        yield opened
+
+
+@pytest.fixture
+def home(_shared: House) -> Iterator[House]:
+    """A house whose control plane the tests of a module share, each with devices and apps of its own names. Afterwards the plane runs and the
+    agents do not."""
+    yield _shared
+    for agent in _shared.agents:
+        agent.end(signal.SIGKILL)
+    _shared.agents.clear()
+    if _shared.plane.process is None or _shared.plane.process.poll() is not None:
+        _shared.plane.process = None
+        _shared.plane.start()
+
+
+@pytest.fixture
+def box(docker: Engine) -> Iterator[Engine]:
+    """Docker, running, and emptied of containers, volumes and networks after the test; images stay."""
+    docker.start()
+    yield docker
+    docker.start()
+    docker.reset()

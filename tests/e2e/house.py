@@ -22,6 +22,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from penstock.agent.control import NotRunning, ask
+from penstock.agent.places import Places
 from tests.engines import Engine
 from tests.needs import which
 from tools.oci import Image
@@ -262,6 +264,36 @@ class AgentProcess:
             self.process = subprocess.Popen(
                 self._command("run", "--engine", f"unix://{self.engine.socket}", *more), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment
             )
+
+    def status(self) -> Any:
+        """What `status --json` of the running agent answers, without the cost of a new interpreter; {} while it does not answer."""
+        try:
+            reply = ask(Places(str(self.data)).control, {"verb": "status"})
+        except NotRunning:
+            return {}
+        assert reply.ok, reply.why
+        return reply.data
+
+    def app(self, app: str) -> Any:
+        """How an app stands, as the running agent says; {} where it knows none of that name."""
+        return next((one for one in self.status().get("apps", []) if one["app"] == app), {})
+
+    def wait_app(self, app: str, version: str, phase: str = "soaked", seconds: float = 60) -> Any:
+        return eventually(
+            lambda: self.app(app),
+            lambda one: one.get("version") == version and one.get("phase") == phase,
+            seconds,
+            what=f"{app} {version} is {phase}, as the device says",
+        )
+
+    def wait_up(self, seconds: float = 30) -> None:
+        """Until the running agent itself answers."""
+        eventually(self.status, bool, seconds, what="the agent answers")
+
+    def entries(self, kind: str = "", count: int = 200) -> list[Any]:
+        """The newest entries of the device log, as the device shows them: their bodies, of one kind."""
+        shown = [json.loads(line) for line in self.cli("log", "-n", str(count), "--json").stdout.splitlines()]
+        return [json.loads(one["body"]) for one in shown if not kind or one["kind"] == kind]
 
     def tail(self, size: int = 6000) -> str:
         return self.log.read_text(errors="replace")[-size:] if self.log.exists() else ""

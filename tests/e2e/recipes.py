@@ -8,7 +8,7 @@ from tests.e2e.house import House
 
 # Two services and a volume that a bad release writes to before it fails.
 LINE = """\
-name: line
+name: {app}
 services:
   writer:
     image: {image}
@@ -43,5 +43,5 @@ def release(house: House, version: str, *, app: str = "line", soak: int = 2, dea
     """Version `version` of the two-service app: the writer's image bakes `env` in, the page's image never changes."""
     writer = house.plane.push(house.images.make(f"{app}-{version}", env=env, payload_bytes=payload), f"lab/writer:{version}", house.images)
     page = house.plane.push(house.images.make("page"), "lab/page:1", house.images)
-    compose = LINE.format(image=writer, page=page, soak=soak, deadline=deadline, policy=policy)
+    compose = LINE.format(app=app, image=writer, page=page, soak=soak, deadline=deadline, policy=policy)
     return house.plane.publish(app, version, compose)

@@ -71,6 +71,7 @@ def test_the_main_job(house: House, engine: Engine) -> None:
     assert re.search(r"failed-reverted", story)
 
     plane.start()
+    agent.cli("poll")  # rather than at the end of a back-off
     receipts = eventually(lambda: plane.receipts("press-7"), lambda found: len(found) >= 3, 60, what="the receipts have come up")
     assert [(one["kind"], one["to_version"], one["verdict"]) for one in receipts] == [
         ("install", "1", "soaked"),
