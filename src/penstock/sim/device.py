@@ -83,7 +83,6 @@ class SimDevice:
         self.boots = 0
         self.starts = 0
         self.clone_of: SimDevice | None = None
-        self.on_step: Callable[[ApplyStep], None] | None = None
         self._boot_ms = world.now_ms()
         self._engine: Flight | None = None
         self._fetch: Flight | None = None

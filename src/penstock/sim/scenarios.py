@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from penstock.server.core.model import Target
 from penstock.sim import faults as f
 from penstock.sim.faults import Fault, Faults
 from penstock.sim.people import People
 from penstock.sim.reckoning import Reckoning
-from penstock.sim.watch import Finding
+from penstock.sim.watch import MOST, Finding
 from penstock.sim.world import World
 
 MINUTE_MS = 60_000
@@ -120,17 +119,12 @@ def dark(world: World) -> None:
     play = Play(world)
     play.begin()
     dice = world.dice.of("scenario")
-    blocked = dice.choice(("engine", "disk", "fetch"))
+    blocked = dice.choice(("engine", "engine", "bytes"))
     version = play.people.next_version("line")
     for device in world.devices:
         if blocked == "engine":
             device.fake.down = "stopped for the while"
-        elif blocked == "disk":
-            device.on_step = lambda _work: None
-    if blocked == "fetch":
-        play.people.deploy(version, Target(devices=tuple(device.id for device in world.devices)))
-    else:
-        play.people.deploy(version)
+    play.people.deploy(version)
     held = [world.watch.of(device) for device in world.devices]
     limit = world.now_ms() + 10 * MINUTE_MS
     while world.now_ms() < limit and not all(any(world.watch.version_of(one.content) is version for one in file.given.values()) for file in held):
@@ -143,7 +137,7 @@ def dark(world: World) -> None:
     for device in world.devices:
         file = world.watch.of(device)
         running = any(one.mark in version.marks.values() and one.mark not in _before(world, version) for one in device.engine.all_shown())
-        if blocked == "engine" and device.name not in began and not running:
+        if device.name not in began and not running:
             world.watch.hold_still(device, "its leave has lapsed and the rollout was halted")
             file.play["line"] = {key: value for key, value in file.play["line"].items() if value is not version}
         device.fake.down = ""
@@ -206,6 +200,7 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
     "dark": dark,
     "cut": cut,
     "everything": _trouble(f.EVERYTHING, minutes=10, pause_s=12),
+    "hands": _trouble(f.HANDS, f.ORDERS[:3]),
     "two-apps": _trouble(f.DEATHS, f.LINKS, f.ENGINES, f.ORDERS, apps=("line", "meter")),
 }
 
@@ -216,11 +211,12 @@ def scenario_of(seed: int) -> str:
     return names[seed % len(names)]
 
 
-def play(seed: int, scenario: str = "", *, devices: int = 2, verbose: bool = False) -> Run:
-    """One run."""
+def play(seed: int, scenario: str = "", *, devices: int = 2, verbose: bool = False, most: int = MOST) -> Run:
+    """One run; it ends early after `most` findings."""
     name = scenario or scenario_of(seed)
     with World(f"{name}/{seed}", devices) as world:
         world.verbose = verbose
+        world.watch.most = most
         begun = world.now_ms()
         SCENARIOS[name](world)
         return Run(seed, name, tuple(world.watch.found), world.events, world.now_ms() - begun, world.digest(), tuple(world.spoken[-400:]))

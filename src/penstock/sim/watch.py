@@ -79,6 +79,7 @@ class Watch:
     def __init__(self, world: World) -> None:
         self.world = world
         self.found: list[Finding] = []
+        self.most = MOST
         self._files: dict[int, File] = {}
         self._contents: dict[str, Version] = {}
         self._asked_ms = 0
@@ -94,7 +95,7 @@ class Watch:
 
     def too_many(self) -> bool:
         """Whether looking further is pointless."""
-        return len(self.found) >= MOST
+        return len(self.found) >= self.most
 
     def plane_fault(self, text: str) -> None:
         """The plane raised what is no refusal."""
@@ -169,8 +170,6 @@ class Watch:
         if step.change and step.kind != "image":
             file.begun.setdefault(step.change, self.world.now_ms())
         file.change[step.app] = step.change
-        if device.on_step is not None:
-            device.on_step(work)
 
     def heard(self, device: SimDevice, call: Call, outcome: Answer | Unreachable) -> None:
         """An answer reached a device: leaves in it count as given from here on."""
