@@ -154,9 +154,10 @@ class PaperDevice:
                 self.acked = 0  # a newer epoch: begin again with the oldest entry there is
                 self.leaves = {}
             self.root = root
-        accepted = trust.accept_desired(self.root, self.held, self.id, reply.desired.encode(), crypto.verify)
-        assert not isinstance(accepted, trust.Refusal), accepted
-        self.desired, self.held = accepted
+        if reply.desired:  # empty: it is the one already held
+            accepted = trust.accept_desired(self.root, self.held, self.id, reply.desired.encode(), crypto.verify)
+            assert not isinstance(accepted, trust.Refusal), accepted
+            self.desired, self.held = accepted
         leaves = [trust.accept_authorisation(self.root, self.id, text.encode(), crypto.verify) for text in reply.authorisations]
         assert all(isinstance(leave, m.Authorisation) for leave in leaves), leaves
         self.leaves = {leave.app: leave for leave in leaves if isinstance(leave, m.Authorisation)}

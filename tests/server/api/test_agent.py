@@ -88,6 +88,7 @@ def test_how_current_one_is_comes_signed_and_bound_to_the_question(house):
     device = join(running, settings, "asking")
     answer = device.poll("&nonce=00112233445566778899aabbccddeeff")
     assert answer.status == 200
+    assert decode(StateReply, answer.body).desired == "", "what the device holds does not travel again"
     raw = decode(StateReply, answer.body).currency.encode()
     said: Any = trust.accept_currency(device.root, device.id, "00112233445566778899aabbccddeeff", raw, crypto.verify)
     assert (said.generation, said.epoch) == (device.held.generation, 1)

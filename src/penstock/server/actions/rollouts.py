@@ -103,7 +103,9 @@ def _carry_out(plane: Plane, tx: Tx, rollout: Rollout, decision: Decision, membe
     store.unassign(tx, [(one.device, one.app) for one in ordered if not one.content])
     renewed = [(name, rollout.app) for name in (*decision.grant, *decision.revoke)]
     state_store.drop_leaves(tx, renewed)
-    state_store.add_leaves(tx, [_leave(plane, rollout, members[name], content, now, decision.not_after_ms) for name, content in decision.grant.items()])
+    plan = deployments.plan(tx, rollout.deployment, rollout.plan) if decision.grant else None
+    by = plan.made_by if plan is not None else rollout.deployment
+    state_store.add_leaves(tx, [_leave(plane, rollout, members[name], content, now, decision.not_after_ms, by) for name, content in decision.grant.items()])
     states.owe(plane, tx, sorted({*decision.order, *decision.grant, *decision.revoke}))
     fresh = replace(
         rollout,
@@ -143,9 +145,9 @@ def _carry_out(plane: Plane, tx: Tx, rollout: Rollout, decision: Decision, membe
             )
 
 
-def _leave(plane: Plane, rollout: Rollout, member: Member, content: str, now: int, not_after_ms: int) -> Leave:
+def _leave(plane: Plane, rollout: Rollout, member: Member, content: str, now: int, not_after_ms: int, by: str) -> Leave:
     ident = LeaveId(plane.ids.new("lev"))
-    said = Authorisation(WIRE, ident, member.device, plane.epoch, member.app, content, rollout.id, member.wave, now, not_after_ms, by=rollout.deployment)
+    said = Authorisation(WIRE, ident, member.device, plane.epoch, member.app, content, rollout.id, member.wave, now, not_after_ms, by=by)
     envelope = seal(plane, "authorisation", encode(said))
     return Leave(ident, member.device, member.app, content, rollout.id, member.wave, now, not_after_ms, envelope)
 

@@ -114,8 +114,9 @@ class _Making:
         return DeviceState(device.id, plane.epoch, generation, content, seal(plane, "desired", payload), "", self.now)
 
 
-def state_for(plane: Plane, device: str, root: int, nonce: str = "") -> tuple[StateReply, str]:
-    """All that is owed to a device that has root version `root`, and the tag of it. With a nonce the reply says how current it is, signed."""
+def state_for(plane: Plane, device: str, root: int, nonce: str = "", *, known: bool = False) -> tuple[StateReply, str]:
+    """All that is owed to a device that has root version `root`, and the tag of it. With a nonce the reply says how current it is, signed. `known`: the
+    device named the tag of what it holds, so the document itself need not travel again."""
 
     def work(tx: Tx) -> tuple[StateReply, str]:
         state = states.get(tx, device)
@@ -124,7 +125,7 @@ def state_for(plane: Plane, device: str, root: int, nonce: str = "") -> tuple[St
             said = Currency(WIRE, device, state.epoch, state.generation, plane.clock.now_ms(), nonce)
             currency = seal(plane, "currency", encode(said)).decode("ascii")
         reply = StateReply(
-            desired="" if state is None else state.envelope.decode("ascii"),
+            desired="" if state is None or known else state.envelope.decode("ascii"),
             authorisations=tuple(leave.envelope.decode("ascii") for leave in states.leaves_of(tx, [device])[device]),
             commands=tuple(command.envelope.decode("ascii") for command in commands.open_for(tx, [device])[device]),
             roots=roots.chain(tx, root)[:64],

@@ -141,7 +141,7 @@ class AgentApi:
                 return
         self._spend(entry)
         root, nonce = _asked(query)
-        reply, etag = await self._run(lambda: states.state_for(plane, entry.id, root, nonce))
+        reply, etag = await self._run(lambda: states.state_for(plane, entry.id, root, nonce, known=tag == entry.tag))
         headers = self._pace(f'"{plane.fleet.root_version}.{etag}"'.encode("ascii"), busy=busy)
         await _plain(send, 200, [JSON, *headers], encode(reply))
 
