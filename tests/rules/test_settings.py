@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.rules.observed import LABEL_SECRETS, SECRET_CHANGED, SECRET_INTACT, ImageDefaults, Settings
+from penstock.rules.observed import LABEL_SECRETS, NOT_SAID, SECRET_CHANGED, SECRET_INTACT, ImageDefaults, Settings
 from penstock.rules.settings import differences, signal_name, wanted
 from penstock.wire.record import replace
 from penstock.wire.types import AppState, DeviceNode, Healthcheck, Mount, Network, NetworkUse, Port, Resources, SecretUse, Service, Volume
@@ -124,3 +124,23 @@ def test_a_difference_reads_as_a_sentence_does():
     assert (found["ports"].wanted, found["ports"].seen) == ("10.0.0.1:8080->80/tcp", "(none)")
     assert "memory_bytes 1024" in found["resources"].wanted
     assert len(found["environment.MODE"].seen) <= 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen", "told"),
+    [
+        ("10.0.0.9", "10.0.0.9", []),
+        ("10.0.0.9", "", ["plant as web at 10.0.0.9"]),
+        ("10.0.0.9", NOT_SAID, []),  # Podman, not running: nobody can say
+        ("10.0.0.9", NOT_SAID + "10.0.0.9", []),
+        ("10.0.0.9", NOT_SAID + "10.0.0.8", ["plant as web at 10.0.0.9"]),
+        ("", NOT_SAID + "10.0.0.8", []),
+        ("", "10.0.0.8", ["plant as web"]),
+    ],
+)
+def test_addresses_that_the_engine_does_not_speak_of(asked, seen, told):
+    service = Service("web", "app", networks=(NetworkUse("plant", (), asked),))
+    expected = expect(service, networks=(Network("plant", external=True),))
+    found = differences(expected, replace(expected, networks=(replace(expected.networks[0], ipv4=seen),)))
+    assert [one.wanted for one in found] == told
+    assert NOT_SAID not in str(found)

@@ -26,6 +26,8 @@ OUR_LABELS = (LABEL_DEVICE, LABEL_APP, LABEL_SERVICE, LABEL_SPEC, LABEL_TOKEN, L
 SECRET_INTACT = "(secret)"  # noqa: S105 - stands in the place of a secret value that is the one we set
 SECRET_CHANGED = "(secret, changed)"  # noqa: S105 - stands in the place of one that is not
 
+NOT_SAID = "?"  # before an address of which the engine does not tell whether it was asked for (see Settings)
+
 # --- the question -----------------------------------------------------------------------------------------------------
 
 
@@ -65,7 +67,8 @@ class Settings:
 
     Effective values: what the image brings is merged in, as engines show it. `environment` holds SECRET_INTACT or SECRET_CHANGED
     for secret variables, never their value. `mounts` and `networks` carry engine names, aliases without the container's
-    own id. Volumes that only the image declares are left out. Tuples whose order means nothing are sorted."""
+    own id; an address of which the engine does not tell whether it was asked for has NOT_SAID before it, and is that alone where it shows none.
+    Volumes that only the image declares are left out. Tuples whose order means nothing are sorted."""
 
     command: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] = ()

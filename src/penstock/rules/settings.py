@@ -8,7 +8,7 @@ ours, and what is done about a difference, is decided elsewhere.
 from __future__ import annotations
 
 from penstock.rules.naming import network_names, volume_names
-from penstock.rules.observed import LABEL_SECRETS, SECRET_CHANGED, SECRET_INTACT, ImageDefaults, ObservedContainer, Settings, is_variant
+from penstock.rules.observed import LABEL_SECRETS, NOT_SAID, SECRET_CHANGED, SECRET_INTACT, ImageDefaults, ObservedContainer, Settings, is_variant
 from penstock.wire.record import fields_of, record, replace
 from penstock.wire.types import AppState, Healthcheck, Image, Mount, NetworkUse, Port, Resources, Service, Variant
 
@@ -205,6 +205,8 @@ def differences(expected: Settings, seen: Settings, *, image_known: bool = True,
             one = replace(one, start_interval_ms=0)  # engines before API 1.44 know no start interval and show none
         if field == "ports":
             one = _ports_as(one, other)
+        if field == "networks":
+            one = _addresses_as(one, other)
         if field == "devices" and any(node.permissions == "" for node in other):
             one = _sorted(replace(node, permissions="") for node in one)  # Podman does not tell them
         if one != other:
@@ -223,6 +225,15 @@ def _ports_as(wanted_ports: tuple[Port, ...], seen: tuple[Port, ...]) -> tuple[P
         filled.append(chosen or port)
     result: tuple[Port, ...] = _sorted(filled)
     return result
+
+
+def _addresses_as(wanted_uses: tuple[NetworkUse, ...], seen: tuple[NetworkUse, ...]) -> tuple[NetworkUse, ...]:
+    """The wanted networks with the address seen, where the engine does not tell whether one was asked for and nothing speaks against it."""
+    shown = {use.network: use.ipv4 for use in seen if use.ipv4.startswith(NOT_SAID)}
+    return tuple(
+        replace(use, ipv4=shown[use.network]) if shown.get(use.network) in (NOT_SAID, NOT_SAID + use.ipv4) or (use.network in shown and not use.ipv4) else use
+        for use in wanted_uses
+    )
 
 
 _FROM_IMAGE = frozenset(("command", "entrypoint", "expose", "healthcheck", "user", "working_dir", "stop_signal"))
@@ -268,5 +279,5 @@ def _text(value: Any) -> str:
     if isinstance(value, Mount):
         return f"{value.kind} {value.source or '-'} at {value.target}{' read-only' if value.read_only else ''}"
     if isinstance(value, NetworkUse):
-        return f"{value.network} as {', '.join(value.aliases)}{' at ' + value.ipv4 if value.ipv4 else ''}"
+        return f"{value.network} as {', '.join(value.aliases)}{' at ' + value.ipv4.lstrip(NOT_SAID) if value.ipv4.lstrip(NOT_SAID) else ''}"
     return ", ".join(f"{name} {_text(getattr(value, name))}" for name in fields_of(value))

@@ -11,6 +11,7 @@ from penstock.rules.observed import (
     HEALTH,
     LABEL_SECRETS,
     LABEL_TOKEN,
+    NOT_SAID,
     SECRET_CHANGED,
     SECRET_INTACT,
     STATES,
@@ -213,7 +214,7 @@ def _settings(plain: dict[str, Any], image: ImageDefaults, *, podman: bool) -> S
         ports=_ports(host.get("PortBindings")),
         expose=tuple(sorted(port_text(str(port)) for port in _dict(config.get("ExposedPorts")))),
         mounts=_mounts(plain, host, image),
-        networks=_networks(plain),
+        networks=_networks(plain, podman=podman),
         healthcheck=normal_health(_healthcheck(config.get("Healthcheck"))),
         restart=restart,
         restart_max=_int(policy.get("MaximumRetryCount")) if restart == "on-failure" else 0,
@@ -292,7 +293,7 @@ def _size(words: list[str]) -> int:
     return 0
 
 
-def _networks(plain: dict[str, Any]) -> tuple[NetworkUse, ...]:
+def _networks(plain: dict[str, Any], *, podman: bool) -> tuple[NetworkUse, ...]:
     identity, name = _text(plain.get("Id")), _text(plain.get("Name")).lstrip("/")
     found = []
     for network, item in _dict(_dict(plain.get("NetworkSettings")).get("Networks")).items():
@@ -301,6 +302,8 @@ def _networks(plain: dict[str, Any]) -> tuple[NetworkUse, ...]:
         use = _dict(item)
         aliases = {str(alias) for alias in _list(use.get("Aliases"))} - {identity[:12], name}
         address = _text(_dict(use.get("IPAMConfig")).get("IPv4Address"))
+        if podman and not address:  # it gives a container the address asked for, and shows only the one it has, while it runs
+            address = NOT_SAID + _text(use.get("IPAddress"))
         found.append(NetworkUse(network, tuple(sorted(aliases)), address))
     return tuple(sorted(found, key=repr))
 
