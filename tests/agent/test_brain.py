@@ -461,6 +461,19 @@ def test_a_clock_in_1970_without_the_plane_changes_nothing():
     assert "clock" in stage.app()["why"]
 
 
+@pytest.mark.parametrize("mended", ["the plane has them", "they are not wanted"])
+def test_the_alarm_about_a_fetch_ends_with_its_reason(mended):
+    stage = deployed()
+    stage.plane.have_blobs = False
+    stage.want(simple("2"))
+    stage.run(60)
+    assert any("not there" in alarm for alarm in stage.status()["alarms"])
+    stage.plane.have_blobs = mended == "the plane has them"
+    stage.want(simple("2" if stage.plane.have_blobs else "1"))
+    stage.run(4_000)
+    assert stage.status()["alarms"] == []
+
+
 def test_what_was_fetched_is_not_fetched_again_while_a_long_step_keeps_the_next_look_waiting():
     stage = deployed()
     stage.engine.images.clear()

@@ -104,6 +104,8 @@ class Brain:
             return None
         blobs = self._wanted_blobs()
         if not blobs:
+            if not self._mind.needs():
+                self._mind.fetch_trouble("")  # what could not be had is not wanted any more
             return None
         self._fetch = Fetch(blobs, self._courier.token, self._mind.book.settings.fetch_bytes_per_s)
         self._fetched_bytes = 0
@@ -213,6 +215,7 @@ class Brain:
         self._mind.look_again()
         if outcome.ok:
             self._fetch_failures = 0
+            self._mind.fetch_trouble("")
             self._mind.progress(0, 0, now)
             return
         if not outcome.session_expired:
