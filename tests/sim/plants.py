@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from penstock.agent import adopt, brain, courier, ledger, mind, ordered
+from penstock.agent import adopt, brain, courier, ledger, ordered
 from penstock.agent.devicelog import DeviceLog
-from penstock.rules import course, gates, health, ours, polling, rest, soak, toward, turns, wish
+from penstock.rules import course, gates, health, ours, rest, specs, toward, turns, wish
+from penstock.rules import drift as drift_rules
 from penstock.rules.commands import Judgement
 from penstock.rules.gates import Open
-from penstock.server.actions import reports, rollouts, states
+from penstock.server.actions import states
 from penstock.server.core import chain, rollout
 from penstock.server.core.model import SOAKED
 from penstock.wire import trust
@@ -61,10 +62,6 @@ def _illness_ignored(patch):
     patch.setattr(course, "_crashing", lambda *_: "")
 
 
-def _no_soak(patch):
-    patch.setattr(course, "soak_ms", lambda _: 0)
-
-
 def _no_deadline(patch):
     patch.setattr(course, "deadline_ms", lambda _: 10**12)
     patch.setattr(course, "patience_ms", lambda _: 10**12)
@@ -85,12 +82,12 @@ def _no_revert(patch):
 
 
 def _unchanged_services_replaced(patch):
-    real = toward.specs_of
+    real = specs.specs_of
     patch.setattr(toward, "specs_of", lambda state, platforms: {name: spec[:-2] + state.version.zfill(2)[-2:] for name, spec in real(state, platforms).items()})
 
 
 def _drift_everywhere(patch):
-    real = rest.drift
+    real = drift_rules.drift
 
     def drift(memory, state, look, device):
         found = real(memory, state, look, device)
@@ -186,7 +183,6 @@ def _forks_unnoticed(patch):
         return chain.Continue((), (), head.branch) if isinstance(found, chain.Fork) else found
 
     patch.setattr(chain, "judge", judge)
-    patch.setattr(reports.chain, "judge", judge)
 
 
 def _failure_is_success(patch):
@@ -206,24 +202,14 @@ def _restart_forgets(patch):
             self._mind.look_again()
 
     patch.setattr(brain.Brain, "_link_done", done)
-    real_gate = wish.gate
+    real_gate = gates.gate
     patch.setattr(wish, "gate", lambda kind, app, content, c: Open("planted") if kind == "uninstall" else real_gate(kind, app, content, c))
-
-
-def _tokens_everywhere(patch):
-    """A half-done change is begun anew after each start of the agent."""
-    real = mind.stand
-    patch.setattr(mind, "stand", lambda change: replace(real(change), replaced=(), restored=(), stage="applying", touched=False))
-
-
-def _leaves_kept_by_the_plane(patch):
-    patch.setattr(rollouts.state_store, "drop_leaves", lambda *_: None)
 
 
 PLANTS = (
     Plant("a change needs leave", _gate_always_open, "dark", frozenset(("touched-in-vain", "no-leave", "lapsed-leave"))),
     Plant("a leave lapses", _lapse_forgotten, "dark", frozenset(("touched-in-vain", "lapsed-leave"))),
-    Plant("generations only rise", _older_generation_accepted, "storm", frozenset(("number-back",)), 10),
+    Plant("generations only rise", _older_generation_accepted, "proxies", frozenset(("number-back",)), 8),
     Plant("a changed document has a new number", _desired_never_refreshed, "orders", frozenset(("unsettled", "wrong-release"))),
     Plant("an ill release does not soak", _illness_ignored, "orders", frozenset(("unsettled", "false-success", "wrong-release"))),
     Plant("a deadline ends a change", _no_deadline, "orders", frozenset(("unsettled",))),
@@ -243,4 +229,3 @@ PLANTS = (
     Plant("two machines with one key are noticed", _forks_unnoticed, "clone", frozenset(("twin-unnoticed", "unsettled", "apart"))),
     Plant("no answer makes a device forget", _restart_forgets, "cut", frozenset(("touched-in-vain", "healthy-disturbed"))),
 )
-__all__ = ["PLANTS", "Plant", "polling", "soak"]

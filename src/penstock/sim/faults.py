@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from penstock.sim.device import DAY_MS, Picture
-from penstock.sim.links import CLEAR, Weather, stormy
+from penstock.sim.links import CLEAR, PROXIES, Weather, stormy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,6 +97,14 @@ def weather(faults: Faults) -> None:
     device.link.weather = stormy(faults.dice)
     faults.world.trace(device, "weather", str(device.link.weather))
     faults.for_a_while(faults.spell(20, 90, 400), lambda: setattr(device.link, "weather", CLEAR))
+
+
+def proxy(faults: Faults) -> None:
+    """Somebody sits in between and means no good."""
+    device = faults.any_device()
+    device.link.weather = Weather(proxy=faults.dice.choice(PROXIES))
+    faults.world.trace(device, "proxy", device.link.weather.proxy)
+    faults.for_a_while(faults.spell(60, 240), lambda: setattr(device.link, "weather", CLEAR))
 
 
 # --- deaths ---------------------------------------------------------------------------------------------------------------
@@ -373,6 +381,7 @@ def decide(faults: Faults) -> None:
 
 
 LINKS: tuple[Fault, ...] = (weather,)
+BETWEEN: tuple[Fault, ...] = (proxy,)
 DEATHS: tuple[Fault, ...] = (kill_agent, kill_machine, power_cut, power_cut, power_cut, restart_engine)
 ENGINES: tuple[Fault, ...] = (engine_down, engine_flaky, engine_slow)
 HANDS: tuple[Fault, ...] = (meddle, prune)

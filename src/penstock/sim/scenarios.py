@@ -190,6 +190,7 @@ def clone(world: World) -> None:
 SCENARIOS: dict[str, Callable[[World], None]] = {
     "orders": _trouble(f.ORDERS),
     "storm": _trouble(f.LINKS, f.LINKS, f.ORDERS),
+    "proxies": _trouble(f.BETWEEN, (f.new_version,)),
     "deaths": _trouble(f.DEATHS, f.ORDERS),
     "engines": _trouble(f.ENGINES, f.HANDS, f.ORDERS),
     "disks": _trouble(f.DISKS, f.ORDERS),
