@@ -127,6 +127,7 @@ def sign_out(plane: Plane, actor: Actor, *, session: str) -> None:
 
     plane.db.update(work)
     plane.session_memo.clear()
+    plane.registry_memo.clear()  # the old password opens the registry no longer either
 
 
 def list_sessions(plane: Plane, actor: Actor) -> tuple[Session, ...]:
