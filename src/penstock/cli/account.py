@@ -11,9 +11,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from penstock.apiv1.common import Problem
 from penstock.cli import contexts, out
-from penstock.cli.common import COMMON, Common
+from penstock.cli.common import COMMON, Common, Usage
 from penstock.client import Client, ClientError, as_json, pinned_ca
 
 context = App(name="context", help="Which control planes this machine knows.")
@@ -85,7 +84,7 @@ def login(
         out.say(f"Logged in to {url} as {me.name}, context {name!r}")
         return out.DONE
     if not user:
-        raise ClientError(Problem(title="Who", status=2, code="user-missing", detail="neither --user nor --token is given"))
+        raise Usage("say who: --user NAME, or --token TOKEN")
     password = _secret(f"Password of {user}: ", stdin=password_stdin, variable="PENSTOCK_PASSWORD")
     with Client(url, ca=trust) as client:
         made = client.log_in(user, password, f"penstock on {os.uname().nodename}"[:200], days * DAY)

@@ -28,14 +28,18 @@ class Common:
 COMMON = Common()
 
 
+class Usage(Exception):
+    """The command cannot be meant as it was given; the text says how to say it."""
+
+
 def pairs(given: tuple[str, ...], what: str) -> dict[str, str]:
-    """ "key=value" texts as a dict; the value may be "@FILE" for a file's text. Raises ValueError naming the one that is none."""
+    """ "key=value" texts as a dict; the value may be "@FILE" for a file's text. Raises Usage naming the one that is none."""
     from pathlib import Path
 
     found = {}
     for text in given:
         key, sign, value = text.partition("=")
         if not sign or not key:
-            raise ValueError(f"{text!r} is no {what}: write key=value")
+            raise Usage(f"{text!r} is no {what}: write key=value")
         found[key] = Path(value[1:]).read_text().removesuffix("\n") if value.startswith("@") else value
     return found

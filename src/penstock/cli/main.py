@@ -12,6 +12,7 @@ from cyclopts import App
 from penstock import __version__
 from penstock.apiv1.common import Problem
 from penstock.cli import account, fleet, out, releases
+from penstock.cli.common import Usage
 from penstock.cli.contexts import NoContext
 from penstock.client import ClientError
 
@@ -56,6 +57,9 @@ def run(arguments: list[str]) -> int:
         return out.complain(fault.problem)
     except NoContext as fault:
         return out.complain(Problem(title="No context", status=401, code="no-context", detail=str(fault)))
+    except Usage as fault:
+        out.complain(Problem(title="Usage", status=2, code="usage", detail=str(fault)))
+        return out.USAGE
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -12,7 +12,7 @@ from rich.text import Text
 from penstock.apiv1 import apps as a
 from penstock.apiv1.common import Problem
 from penstock.cli import out
-from penstock.cli.common import COMMON, Common, pairs
+from penstock.cli.common import COMMON, Common, Usage, pairs
 from penstock.cli.fleet import Watch, watched
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _text(file: Path) -> str:
 
 def _target(devices: Pairs, selector: str) -> a.Target:
     if bool(devices) == bool(selector):
-        raise ValueError("say where: either --device NAME (may be repeated) or --selector 'key=value'")
+        raise Usage("say where: either --device NAME (may be repeated) or --selector 'key=value'")
     return a.Target(devices=devices, selector=selector)
 
 

@@ -78,7 +78,7 @@ def of_device(device: Device, status: DeviceStatus) -> tuple[Tone, str, str]:
         return ("bad", "Quarantined", device.why)
     if device.review:
         return ("wait", "Needs a look", device.review)
-    if status.liveness == "never":
+    if status.liveness == "never" and not status.reported_ms:  # liveness is judged now and then; a report is news at once
         return ("none", "Never seen", "it has not reported yet")
     if status.phase == "failed":
         return ("bad", "Failed", status.why)

@@ -1,0 +1,156 @@
+"""`penstock` as a person or a pipeline uses it: against a served plane, in this process, with its own home."""
+
+from __future__ import annotations
+
+import json
+import stat
+
+import pytest
+
+from penstock.cli import contexts
+from penstock.cli.main import run
+from tests.front.served import PASSWORD, ScriptedDevice, Served, until
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    found = Served(tmp_path_factory.mktemp("plane"))
+    found.ready()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    for name in ("PENSTOCK_URL", "PENSTOCK_TOKEN", "PENSTOCK_CA", "PENSTOCK_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PENSTOCK_PASSWORD", PASSWORD)
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path
+
+
+@pytest.fixture
+def mara(home, served, capsys):
+    ca = home / "ca.pem"
+    ca.write_text(served.ca)
+    assert run(["login", served.url, "--user", "mara", "--ca", str(ca)]) == 0
+    capsys.readouterr()
+    return home
+
+
+def said(capsys, *arguments, code=0):
+    """What a command prints, with the exit code it must end with."""
+    ended = run(list(arguments))
+    out = capsys.readouterr()
+    assert ended == code, (ended, out.out, out.err)
+    return out.out if code == 0 else out.err
+
+
+def test_log_in_keeps_a_token_only_its_owner_can_read(home, served, capsys):
+    with served.http("") as http:
+        fingerprint = http.get("/api/v1/ca").json()["fingerprints"][0]
+    text = said(capsys, "login", served.url, "--user", "mara", "--fingerprint", fingerprint, "--as", "works")
+    assert "context 'works'" in text
+    file = home / "penstock" / "contexts.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    kept = contexts.load().contexts["works"]
+    assert kept.token.startswith("pst_")
+    assert kept.token not in text
+    assert PASSWORD not in file.read_text()
+    assert "works" in said(capsys, "context", "list")
+    assert json.loads(said(capsys, "whoami", "--json"))["role"] == "administrator"
+    said(capsys, "logout")
+    assert contexts.load().contexts == {}
+    with served.http(kept.token) as http:
+        assert http.get("/api/v1/me").status_code == 401, "logging out revokes the token"
+
+
+def test_a_wrong_pin_or_no_trust_at_all_is_refused_with_a_remedy(home, served, capsys):
+    text = said(capsys, "login", served.url, "--user", "mara", "--fingerprint", "00" * 32, code=3)
+    assert "other-fingerprint" in text
+    text = said(capsys, "login", served.url, "--user", "mara", code=3)
+    assert "--fingerprint" in text
+
+
+def test_nothing_to_talk_to(home, capsys):
+    assert "penstock login" in said(capsys, "status", code=4)
+
+
+def test_wrong_usage_and_missing_things_have_their_own_codes(mara, capsys):
+    assert run(["device", "list", "--nonsense"]) == 2
+    assert run(["deploy", "a:1"]) == 2
+    assert "--device" in capsys.readouterr().err
+    assert "device-not-found" in said(capsys, "device", "show", "nobody", code=5)
+    assert "none.yaml" in said(capsys, "release", "publish", "none.yaml", "--app", "x", "--version", "1", code=1)
+
+
+def test_a_token_instead_of_a_password_and_the_environment(home, served, capsys, monkeypatch):
+    ca = home / "ca.pem"
+    ca.write_text(served.ca)
+    said(capsys, "login", served.url, "--token", served.token, "--ca", str(ca), "--as", "robot")
+    assert contexts.load().current == "robot"
+    said(capsys, "context", "use", "robot")
+    (home / "penstock" / "contexts.json").unlink()
+    monkeypatch.setenv("PENSTOCK_URL", served.url)
+    monkeypatch.setenv("PENSTOCK_TOKEN", served.token)
+    monkeypatch.setenv("PENSTOCK_CA", str(ca))
+    assert "mara" in said(capsys, "whoami")
+
+
+def test_the_main_job(mara, served, capsys, tmp_path):
+    served.images("1.0.0")
+    said(capsys, "site", "create", "hamburg", "--title", "Hamburg press shop", "--time-zone", "Europe/Berlin")
+    assert "Hamburg press shop" in said(capsys, "site", "list")
+    line = said(capsys, "join", "hamburg", "--label", "kind=press")
+    with ScriptedDevice(served, line, "press-01") as device:
+        device.enrol()
+        assert device.fingerprint in said(capsys, "waiting", "list").replace("\n", "")
+        assert "other-fingerprint" in said(capsys, "device", "approve", "press-01", "--fingerprint", "12:34", code=1)
+        said(capsys, "device", "approve", "press-01", "--fingerprint", device.fingerprint)
+        assert device.enrol() == "approved"
+        device.start()
+        file = tmp_path / "compose.yaml"
+        file.write_text("services:\n  web:\n    image: x\n    privileged: true\n")
+        faults = said(capsys, "release", "check", str(file), code=1)
+        assert "line 4" in faults
+        file.write_text(served.compose("1.0.0"))
+        said(capsys, "release", "check", str(file))
+        said(capsys, "release", "publish", str(file), "--app", "press-monitor", "--version", "1.0.0")
+        assert "1.0.0" in said(capsys, "release", "list")
+        assert "LINE_NAME: required" in said(capsys, "release", "show", "press-monitor:1.0.0")
+        assert "press-monitor" in said(capsys, "app", "list")
+        assert run(["preview", "press-monitor:1.0.0", "--device", "press-01"]) == 1, "a value is missing"
+        assert "install" in said(capsys, "preview", "press-monitor:1.0.0", "--device", "press-01", "--set", "LINE_NAME=Line 3")
+        said(capsys, "deploy", "press-monitor:1.0.0", "--selector", "kind=press", "--set", "LINE_NAME=Line 3")
+        until(lambda: device.poll() and device.desired.apps, "the device is told")
+        device.observe("soaked", "healthy for 60 seconds")
+        device.receipt("soaked", "healthy for 60 seconds")
+        assert run(["deployment", "show", "press-monitor", "--watch"]) == 0, "it waits for the end of the rollout"
+        assert "soaked" in capsys.readouterr().out.lower()
+        assert "press-monitor" in said(capsys, "deployment", "list")
+        assert "healthy" in said(capsys, "device", "show", "press-01").lower()
+        assert "● Healthy" in said(capsys, "device", "list", "--sort", "name")
+        assert "install of press-monitor" in said(capsys, "timeline", "press-01")
+        assert "nothing needs a person" in said(capsys, "status")
+        assert run(["logs", "press-01", "press-monitor", "web", "--wait", "0"]) == 0
+        until(lambda: device.poll() and device.commands, "the command arrives")
+        device.answer("failed", "there is no such service", "")
+        command = json.loads((capsys.readouterr(), run(["command", "list", "press-01", "--json"]), capsys.readouterr())[2].out)[0]
+        assert run(["command", "show", command["id"]]) == 6, "a failed command is not a success"
+        capsys.readouterr()
+        assert "line=3" in said(capsys, "device", "labels", "press-01", "kind=press", "line=3")
+        assert run(["device", "retire", "press-01", "--reason", "gone"]) == 2, "it is for good: --yes"
+        capsys.readouterr()
+        device.observe_device("the disk is nearly full")
+        device.observe("failed", "web was unhealthy for 120 seconds", health="unhealthy")
+        assert run(["status"]) == 6
+        assert "press-01: failed" in capsys.readouterr().out
+        said(capsys, "deployment", "withdraw", "press-monitor", "--reason", "over")
+        said(capsys, "device", "retire", "press-01", "--reason", "gone", "--yes")
+
+
+def test_no_command_prints_a_secret_it_was_given(mara, served, capsys):
+    text = said(capsys, "context", "list") + said(capsys, "token", "list") + said(capsys, "whoami")
+    assert "pst_" not in text

@@ -1,0 +1,92 @@
+"""What the tables of routes promise: a permission on every line, a document that matches, nothing registered beside them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from penstock.server import front
+from penstock.server.api import openapi
+from penstock.server.api.frame import PUBLIC, SIGNED_IN
+from penstock.server.api.routes import ROUTES
+from penstock.server.core.access import VERBS
+from penstock.server.web.routes import PAGES
+
+KNOWN = VERBS | {PUBLIC, SIGNED_IN}
+ROOT = Path(__file__).parents[2]
+
+# Whoever adds a line here has thought about why nobody needs to be known for it.
+OPEN = {
+    ("GET", "/api/v1/openapi.json"),
+    ("GET", "/api/v1/ca"),
+    ("GET", "/api/v1/setup"),
+    ("POST", "/api/v1/setup"),
+    ("POST", "/api/v1/login"),
+    ("GET", "/setup"),
+    ("POST", "/setup"),
+    ("GET", "/login"),
+    ("POST", "/login"),
+    ("GET", "/static/{path:path}"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+}
+
+
+def lines():
+    yield from ((route.method, route.path, route.permission, route.doc) for route in ROUTES)
+    yield from ((page.method, page.path, page.permission, page.doc) for page in PAGES)
+    yield from front.PLAIN
+
+
+def test_every_route_declares_a_permission_and_says_what_it_is_for():
+    for method, path, permission, doc in lines():
+        assert permission in KNOWN, f"{method} {path} declares {permission!r}, which is no permission"
+        assert doc.endswith("."), f"{method} {path} says nothing of itself"
+
+
+def test_nothing_is_open_but_what_is_listed_here():
+    assert {(method, path) for method, path, permission, _ in lines() if permission == PUBLIC} == OPEN
+
+
+def test_no_route_stands_twice_and_changes_are_no_gets():
+    named = [(method, path) for method, path, _, _ in lines()]
+    assert len(named) == len(set(named))
+    writing = {
+        "sites.write",
+        "joins.write",
+        "enrolments.decide",
+        "devices.write",
+        "devices.command",
+        "devices.quarantine",
+        "deployments.write",
+        "settings.write",
+        "users.write",
+    }
+    forms = {("GET", "/deploy")}
+    assert [(method, path) for method, path, permission, _ in lines() if method == "GET" and permission in writing and (method, path) not in forms] == []
+
+
+def test_the_application_serves_exactly_the_tables():
+    app = front.build_front(None)  # type: ignore[arg-type]  # nothing is asked of it
+    served = {(method, route.path_format) for route in app.routes for method in route.methods - {"OPTIONS", "HEAD"}}
+    wanted = {(method, path.replace("{path:path}", "{path}")) for method, path, _, _ in lines()}
+    assert served == wanted
+
+
+def test_the_checked_in_document_is_the_one_served():
+    assert (ROOT / "docs/openapi.json").read_bytes() == openapi.text(), "the API changed: run tools/write_openapi.py and look at the difference"
+
+
+def test_the_document_describes_every_route_with_its_problems():
+    document = json.loads(openapi.text())
+    assert document["openapi"] == "3.1.0"
+    for route in ROUTES:
+        operation = document["paths"][route.path][route.method.lower()]
+        assert operation["x-permission"] == route.permission
+        assert str(route.status) in operation["responses"]
+        if route.permission != PUBLIC:
+            assert {"401", "403"} <= set(operation["responses"])
+        if route.conditional:
+            assert {"412", "428"} <= set(operation["responses"])
+    names = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+    assert len(names) == len(set(names))
