@@ -54,9 +54,19 @@ def _shared(tmp_path_factory: pytest.TempPathFactory, images: Images, agent_prog
 
 
 @pytest.fixture
-def home(_shared: House) -> Iterator[House]:
+def box(docker: Engine) -> Iterator[Engine]:
+    """Docker, running, and emptied of containers, volumes and networks after the test; images stay."""
+    docker.start()
+    yield docker
+    docker.start()
+    docker.reset()
+
+
+@pytest.fixture
+def home(_shared: House, box: Engine) -> Iterator[House]:
     """A house whose control plane the tests of a module share, each with devices and apps of its own names. Afterwards the plane runs and the
-    agents do not."""
+    agents do not; they end before `box` is emptied, or they would put things right."""
+    assert box.running()
     yield _shared
     for agent in _shared.agents:
         agent.end(signal.SIGKILL)
@@ -64,12 +74,3 @@ def home(_shared: House) -> Iterator[House]:
     if _shared.plane.process is None or _shared.plane.process.poll() is not None:
         _shared.plane.process = None
         _shared.plane.start()
-
-
-@pytest.fixture
-def box(docker: Engine) -> Iterator[Engine]:
-    """Docker, running, and emptied of containers, volumes and networks after the test; images stay."""
-    docker.start()
-    yield docker
-    docker.start()
-    docker.reset()

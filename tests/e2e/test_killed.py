@@ -142,7 +142,7 @@ def killed_once(
         app = device = f"{name}-{moment}"
         for version in (*before, last):
             publish(home, app, version)
-        agent = home.agent(box, device, program=[*program[:-1], DYING, SOURCE])
+        agent = home.agent(box, device, program=[*program[:-1], DYING, SOURCE], start=bool(before))
         devices.append((app, agent, plane.deploy(f"{app}:{(*before, last)[0]}", [device])["id"], moment))
     for version in before[1:]:
         for app, _, deployment, _ in devices:
@@ -154,8 +154,6 @@ def killed_once(
             plane.wait_app(app, app, before[-1])
             agent.stop()
             plane.redeploy(deployment, release=f"{app}:{last}")
-        else:
-            agent.kill()
         agent.environment["PENSTOCK_DIE_AT"] = str(moment)
         agent.start()
     for app, agent, _, moment in devices:
@@ -169,9 +167,9 @@ def killed_once(
     for app, _, _, moment in devices:
         eventually(at_rest(home, app, app, len(before) + 1), bool, 90, what=f"{app} is over")
         assert verdicts(home, app, app)[-1][1:] == (last, verdict), f"killed at {moment}"
-        assert len(home.plane.receipts(app)) == len(before) + 1
         assert written(box, app) == expect[1], f"killed at {moment}"
         assert [one for one in box.containers() if one.startswith(f"{app}-")] == [f"{app}-page-1", f"{app}-writer-1"]
+        assert len(home.plane.receipts(app)) == len(before) + 1
     return deaths
 
 
@@ -196,4 +194,8 @@ def test_killed_once_at_the_nth_moment(
     first = 1
     while killed_once(home, box, agent_program, name, before, last, list(range(first, first + AT_ONCE)), expect) == AT_ONCE:
         first += AT_ONCE
+        for agent in home.agents:
+            agent.kill()
+        home.agents.clear()
+        box.reset()
     assert first > AT_ONCE
