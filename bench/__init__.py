@@ -1,0 +1,1 @@
+"""Measuring Penstock: every number that the design promises, by one command, with how it was measured beside it."""
