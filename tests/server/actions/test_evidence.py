@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.server.actions import devices, events, timeline
+from penstock.server.actions import devices, events, housekeeping, timeline
 from penstock.server.api.agent import AgentApi
 from penstock.server.core.model import EVERYWHERE
 from penstock.server.store import log
@@ -112,6 +112,34 @@ def test_a_clone_is_quarantined_and_a_person_decides(plane, api):
     device.log, device.acked = mine, 7
     talk(device, 1)
     assert device.send(tuple(device.log[-1:])).status in (200, 403)
+
+
+def test_the_leave_to_fork_is_for_the_next_report_alone(plane, api):
+    """The clone is scrapped and the original goes on: a second fork, of whatever day, is caught again."""
+    device = let_in(plane, api)
+    talk(device)
+    device.report()
+    old_log, old_acked = list(device.log), device.acked
+    talk(device)
+    device.report()
+    mine, acked = list(device.log), device.acked
+    for restarted in (False, True):
+        device.log, device.acked = list(old_log), old_acked
+        device.write("event", Event("test.clone", f"another one {restarted}"))
+        assert device.send(tuple(device.log[-1:])).status == 403
+        view = devices.get_device(plane, ADMIN, EVERYWHERE, device=device.id)
+        assert view.device.state == "quarantined"
+        devices.release_quarantine(plane, ADMIN, EVERYWHERE, device=device.id, revision=view.device.revision, reason="scrapped")
+        if restarted:
+            plane.released.clear()
+            housekeeping.load_fleet(plane)
+        device.log, device.acked = mine, acked
+        talk(device, 1)
+        assert device.report().expect == device.log[-1].seq + 1
+        mine, acked = list(device.log), device.acked
+        assert plane.released == set()
+        assert not devices.get_device(plane, ADMIN, EVERYWHERE, device=device.id).device.accept_fork
+    assert {branch for branch, _ in held(plane, device)} == {0}
 
 
 def test_a_broken_report_is_refused_and_nothing_of_it_kept(plane, api):

@@ -97,6 +97,7 @@ class Plane:
     sign_keys: dict[str, tuple[int, str]] = field(default_factory=dict)  # device: key epoch and public key
     nonces: OrderedDict[tuple[str, int, str], None] = field(default_factory=OrderedDict)  # session requests already answered
     reviewing: set[str] = field(default_factory=set)  # devices that wait for a look after a restore
+    released: set[str] = field(default_factory=set)  # devices let out of quarantine that have not reported since: their next report may fork
     memo: OrderedDict[Any, Any] = field(default_factory=OrderedDict)  # resolved releases, bounded by actions.catalog
     memo_lock: threading.Lock = field(default_factory=threading.Lock)
     session_memo: OrderedDict[str, tuple[int, Any, Any]] = field(default_factory=OrderedDict)  # who a session is, for seconds

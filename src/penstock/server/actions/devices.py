@@ -258,6 +258,7 @@ def release_quarantine(plane: Plane, actor: Actor, scope: Scope, *, device: str,
         projections.restate(plane, tx, fresh)
         refresh(plane, tx, [found.id])
         plane.later_dirty(tx, found.id)
+        tx.after(lambda: plane.released.add(found.id))
         return fresh
 
     return plane.db.update(work)

@@ -81,6 +81,7 @@ def load_fleet(plane: Plane) -> int:
         plane.fleet.refresh((one.id, one.name, one.site, one.state, one.why, one.key_epoch, one.etag, one.pending, one.seen_ms) for one in known)
         plane.poll_s = read_settings(plane, tx).poll_s
         plane.reviewing |= set(devices.in_review(tx))
+        plane.released |= set(devices.released(tx))
         return len(known)
 
     return plane.db.view(work)

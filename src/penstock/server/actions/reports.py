@@ -169,8 +169,10 @@ def _take(plane: Plane, tx: Tx, batch: _Batch, work: _Work) -> None:
         return
     assert isinstance(judged, chain.Continue)
     plane.asked.pop(work.device, None)
-    if judged.forked:
+    if judged.forked or (judged.entries and work.device in plane.released):
+        # The leave to fork is for the next report alone: whoever comes with another chain after it is the other machine.
         devices.mark(tx, work.device, accept_fork=False)
+        tx.after(lambda: plane.released.discard(work.device))
         # What it said on the former branch may be of another machine, or of a day that this one has not lived through: it says it anew.
         observations.forget(tx, work.device)
         receipts.forget_outcomes(tx, work.device)

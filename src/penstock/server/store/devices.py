@@ -212,6 +212,11 @@ def tally(tx: Tx, scope: Scope, wanted: DeviceQuery, among: tuple[str, ...] | No
     return counts
 
 
+def released(tx: Tx) -> tuple[str, ...]:
+    """Those whose log a person has let go on from where it then stood, and that have not reported since."""
+    return tuple(tx.run(select(t.c.id).where(t.c.accept_fork, t.c.state != RETIRED)).scalars())
+
+
 def in_review(tx: Tx) -> tuple[str, ...]:
     """Those a person must look at before they may change anything."""
     return tuple(tx.run(select(t.c.id).where(t.c.review != "", t.c.state != RETIRED)).scalars())
