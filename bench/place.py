@@ -19,6 +19,7 @@ from typing import Any
 from tests.e2e.house import ROOT, House, PlaneProcess, eventually
 from tests.engines import Engine, start_docker
 from tests.images import Images
+from tools.oci import Image
 
 SHORT = os.environ.get("BENCH_SHORT", "") not in ("", "0")
 PYTHON = "/usr/bin/python3"
@@ -65,7 +66,12 @@ class WidePlane(PlaneProcess):
 
     def __init__(self, folder: Path, address: str) -> None:
         super().__init__(folder)
+        self.address = address
         self.url = f"https://{address}:{self.port}"
+
+    def push(self, image: Image, reference: str, images: Any) -> str:
+        """The registry is this machine's own; in a Compose file it has the plane's address."""
+        return super().push(image, reference, images).replace("127.0.0.1", self.address, 1)
 
     def start(self) -> None:
         assert self.process is None
@@ -113,7 +119,16 @@ def device(*, poll_s: int = 60, address: str = "") -> Iterator[tuple[House, Engi
 
 
 def release(
-    house: House, version: str, *, app: str = "line", line: str = "7", unhealthy: bool = False, deadline: int = 8, interval: int = 1, soak: int = 2, payload: int = 0
+    house: House,
+    version: str,
+    *,
+    app: str = "line",
+    line: str = "7",
+    unhealthy: bool = False,
+    deadline: int = 8,
+    interval: int = 1,
+    soak: int = 2,
+    payload: int = 0,
 ) -> Any:
     """A version of the two-service app. Versions differ by the writer's environment; with `payload` bytes, by its image too."""
     mark = f"{app}-{version}" if payload else "writer"

@@ -195,7 +195,9 @@ def _swarm(home: House, lines: Path) -> Iterator[Result]:
             raise RuntimeError(f"the fleet was not whole at the end: {seen}")
         polls = seen["polls"] - before_seen["polls"]
         what = f"{FLEET} simulated devices, each a TLS connection kept alive, a poll each {POLL_S} s ({polls} polls in {took:.0f} s, all 304); {PROFILE}"
-        yield Result("plane.rss_10k_mib", rss / 1024, f"VmRSS of the plane's process with {what}; most ever {procs.peak_rss_kib(_pid(plane)) / 1024:.0f} MiB.{NOTE}")
+        yield Result(
+            "plane.rss_10k_mib", rss / 1024, f"VmRSS of the plane's process with {what}; most ever {procs.peak_rss_kib(_pid(plane)) / 1024:.0f} MiB.{NOTE}"
+        )
         yield Result("plane.cpu_10k_percent", cpu / took * 100, f"processor time of the plane over {took:.0f} s with {what}; {procs.busy()}.{NOTE}")
         plane.stop()
         swarm.mark()
@@ -217,7 +219,7 @@ def _change(home: House, fleet: paperfleet.Fleet) -> Result:
     """The same deployment, aimed at a tenth, at half, at all of the fleet, and each time moved to another release."""
     plane = home.plane
     took: dict[int, float] = {}
-    for (lot, version) in zip(paperfleet.LOTS, ("2", "3", "4"), strict=True):
+    for lot, version in zip(paperfleet.LOTS, ("2", "3", "4"), strict=True):
         count = lot * FLEET // paperfleet.LOTS[-1]
         _moved(plane, fleet, {"target": {"selector": f"lot-{lot}=yes"}}, "")
         _moved(plane, fleet, {"release": "line:1"}, "")

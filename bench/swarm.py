@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import ssl
 import sys
@@ -88,21 +89,33 @@ async def live(number: int, request: bytes, host: str, port: int, context: ssl.S
         await asyncio.sleep(random.random() * wait)
 
 
-async def main(host: str, port: int, authority: str, file: str, poll_s: float) -> None:
+async def main(host: str, port: int, authority: str, lines: list[str], poll_s: float) -> None:
     context = ssl.create_default_context(cafile=authority)
     count = Count()
     tasks = []
-    for number, line in enumerate(Path(file).read_text().splitlines()):
+    for number, line in enumerate(lines):
         token, tag = line.split(" ", 1)
-        request = f"GET /d/v1/state?root=1&wait=50 HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {token}\r\nIf-None-Match: {tag}\r\n\r\n".encode()
+        request = f"GET /d/v1/state?root=1 HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {token}\r\nIf-None-Match: {tag}\r\n\r\n".encode()
         tasks.append(asyncio.create_task(live(number, request, host, port, context, poll_s, count)))
-    asyncio.get_running_loop().add_reader(0, lambda: count.current.clear() if sys.stdin.buffer.raw.read(16) else [task.cancel() for task in tasks])  # type: ignore[attr-defined]
+
+    def told() -> None:
+        if os.read(0, 64):
+            count.current.clear()
+        else:  # whoever started us is gone
+            asyncio.get_running_loop().remove_reader(0)
+            for task in tasks:
+                task.cancel()
+
+    asyncio.get_running_loop().add_reader(0, told)
     while not all(task.done() for task in tasks):
-        print(json.dumps({"connected": count.connected, "current": len(count.current), "polls": count.polls, "wrong": count.wrong, "lost": count.lost}), flush=True)
+        print(
+            json.dumps({"connected": count.connected, "current": len(count.current), "polls": count.polls, "wrong": count.wrong, "lost": count.lost}),
+            flush=True,
+        )
         await asyncio.wait(tasks, timeout=0.5)
 
 
 if __name__ == "__main__":
     many_files()
     arguments = sys.argv[1:]
-    uvloop.run(main(arguments[0], int(arguments[1]), arguments[2], arguments[3], float(arguments[4])))
+    uvloop.run(main(arguments[0], int(arguments[1]), arguments[2], Path(arguments[3]).read_text().splitlines(), float(arguments[4])))
