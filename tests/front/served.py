@@ -102,7 +102,6 @@ class Served:
 
     def stop(self) -> None:
         self.server.should_exit = True
-        self.server.force_exit = True
         self.thread.join(30)
         assert not self.thread.is_alive()
 

@@ -47,7 +47,7 @@ def statuses(route: Route) -> tuple[int, ...]:
         found |= {401, 403}
     elif route.method != "GET":
         found |= {401, 403, 409}
-    if "{" in route.path or route.body is not None:
+    if "{" in route.path or route.body is not None or msgspec.structs.fields(route.query):
         found.add(404)
     if route.method != "GET":
         found.add(409)
