@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.wire import jsontext
+from tests.needs import find_python
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -54,6 +55,27 @@ def test_depth_is_an_error_and_no_crash():
         deep = [deep]
     with pytest.raises(RecursionError):
         jsontext.dumps(deep)
+
+
+def test_what_is_malformed_is_refused_where_nobody_has_imported_json():
+    """As in the agent: the native scanner then has no exception of its own to raise."""
+    program = """
+import sys
+sys.path.insert(0, "src")
+from penstock.wire.codec import WireError, parse
+assert "json" not in sys.modules
+for text in ['{"a":"b', '"\\\\x"', '{"a" 1}', '{"a":1', '{1:2}', '[1', '[1 2]', '"\\\\u12', '', '{', '"a\\nb"', 'nul', '-', '[1,]', '{"a":1,}', '1 1', '"\\\\ud800']:
+    try:
+        parse(text.encode())
+    except WireError as fault:
+        assert fault.why.startswith("not JSON"), (text, fault.why)
+    else:
+        raise AssertionError(text)
+print("refused")
+"""
+    for python in dict.fromkeys([sys.executable, *filter(None, [find_python("3.9")])]):
+        done = subprocess.run([python, "-I", "-S", "-c", program], capture_output=True, text=True, check=False, timeout=60)
+        assert done.stdout.strip() == "refused", done.stderr
 
 
 def test_without_the_native_half_json_serves_and_with_it_json_is_not_imported():

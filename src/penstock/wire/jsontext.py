@@ -58,6 +58,9 @@ def reader(
             value, end = scan(text, begin)
         except StopIteration as at:
             raise ValueError(f"no value at character {at.value}") from None
+        except SystemError:
+            # It takes its exception from json.decoder, and before Python 3.12 only where somebody else has imported that: it fails without one.
+            raise ValueError("it is cut short or malformed") from None
         if text[end:].strip(SPACE):
             raise ValueError(f"more follows the value, at character {end}")
         return value
