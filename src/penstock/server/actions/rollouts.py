@@ -333,6 +333,9 @@ def _enlist(tx: Tx, rollout: Rollout, move: dict[str, str], dropped: Sequence[st
     many = [Member(rollout.id, device, rollout.app, wave, content, PENDING, "its wave is not open yet", now) for device, content in move.items()]
     many += [Member(rollout.id, device, rollout.app, wave, "", PENDING, "to be withdrawn", now) for device in dropped]
     many += [Member(rollout.id, device, rollout.app, wave, "", LEFT_OUT, why[:1000], now) for device, why in unfit.items()]
+    # A withdrawal that is not carried out yet must not go on giving leave to remove what is ordered anew.
+    over = store.unsettled_elsewhere(tx, rollout.id, rollout.app, [*move, *dropped])
+    store.put_members(tx, [replace(member, state=LEFT_OUT, why="a newer rollout of the same app came first on this device", changed_ms=now) for member in over])
     store.put_members(tx, many)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import delete, func, select, tuple_
 
-from penstock.server.core.model import RUNNING, Assignment, Member, Rollout, Scope
+from penstock.server.core.model import RUNNING, SETTLED, Assignment, Member, Rollout, Scope
 from penstock.server.store.db import Tx
 from penstock.server.store.rows import noun, nouns, row_of
 from penstock.server.store.tables import assignments, contents, device_status, devices, members
@@ -91,6 +91,16 @@ def tally(tx: Tx, rollout: str) -> dict[tuple[int, str], int]:
     """How many members stand where, by (wave, state)."""
     query = select(members.c.wave, members.c.state, func.count()).where(members.c.rollout == rollout).group_by(members.c.wave, members.c.state)
     return {(int(wave), str(state)): int(number) for wave, state, number in tx.run(query)}
+
+
+def unsettled_elsewhere(tx: Tx, rollout: str, app: str, among: list[str]) -> tuple[Member, ...]:
+    """Members of other running rollouts of the same app that are still to do something on these devices."""
+    found: list[Member] = []
+    for at in range(0, len(among), _CHUNK):
+        query = select(members).join(t, t.c.id == members.c.rollout)
+        query = query.where(t.c.state == RUNNING, t.c.id != rollout, members.c.app == app, members.c.state.not_in(SETTLED))
+        found.extend(nouns(Member, tx.run(query.where(members.c.device.in_(among[at : at + _CHUNK])))))
+    return tuple(found)
 
 
 def concerned(tx: Tx, among: list[str]) -> set[tuple[str, str]]:
