@@ -209,9 +209,9 @@ def _restart_forgets(patch):
 PLANTS = (
     Plant("a change needs leave", _gate_always_open, "dark", frozenset(("touched-in-vain", "no-leave", "lapsed-leave"))),
     Plant("a leave lapses", _lapse_forgotten, "dark", frozenset(("touched-in-vain", "lapsed-leave"))),
-    Plant("generations only rise", _older_generation_accepted, "proxies", frozenset(("number-back",)), 8),
+    Plant("generations only rise", _older_generation_accepted, "old-answers", frozenset(("number-back",))),
     Plant("a changed document has a new number", _desired_never_refreshed, "orders", frozenset(("unsettled", "wrong-release"))),
-    Plant("an ill release does not soak", _illness_ignored, "orders", frozenset(("unsettled", "false-success", "wrong-release"))),
+    Plant("an ill release does not soak", _illness_ignored, "orders", frozenset(("unsettled", "false-success", "believes-wrong"))),
     Plant("a deadline ends a change", _no_deadline, "orders", frozenset(("unsettled",))),
     Plant("a failed change goes back", _no_revert, "orders", frozenset(("unsettled", "two-releases", "believes-wrong", "data-not-restored", "wrong-release"))),
     Plant("unchanged services stay", _unchanged_services_replaced, "orders", frozenset(("healthy-disturbed",))),

@@ -87,6 +87,11 @@ class Version:
         return all(part.behaviour.sound for part in self.parts)
 
     @property
+    def hopeless(self) -> bool:
+        """Whether it can never stay well for as long as any soak takes, however late the engine's own checks notice."""
+        return any(part.behaviour.kind in ("ill", "crashes") for part in self.parts)
+
+    @property
     def marks(self) -> dict[str, str]:
         """Service to mark."""
         return {part.name: part.mark for part in self.parts}

@@ -185,6 +185,8 @@ class Reckoning:
                 if member.state != SOAKED or device is None or version is None:
                     continue
                 file = self.world.watch.of(device)
+                if version.hopeless:
+                    self.world.watch.find("false-success", device, f"{version.app} {version.name} counts as soaked, and can never have been well")
                 if not file.twin and (version.app, version.name) not in file.whole:
                     self.world.watch.find("false-success", device, f"{version.app} {version.name} counts as soaked, and was never seen running there")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from penstock.sim import faults as f
 from penstock.sim.faults import Fault, Faults
+from penstock.sim.links import Weather
 from penstock.sim.people import People
 from penstock.sim.reckoning import Reckoning
 from penstock.sim.watch import MOST, Finding
@@ -172,6 +173,16 @@ def cut(world: World) -> None:
     play.end()
 
 
+def old_answers(world: World) -> None:
+    """Every third answer is one from before, and requests arrive twice."""
+    play = Play(world)
+    play.begin()
+    for device in world.devices:
+        device.link.weather = Weather(stale=0.3, double=0.2)
+    play.turbulence((f.new_version, f.old_version, f.halt), 6)
+    play.end()
+
+
 def clone(world: World) -> None:
     """A disk is copied into a second machine: both speak with one key, and a person must be asked."""
     play = Play(world)
@@ -197,6 +208,7 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
     "clocks": _trouble(f.CLOCKS, f.LINKS, f.ORDERS),
     "planes": _trouble(f.PLANE, f.LINKS, f.ORDERS),
     "twins": _trouble(f.TWINS, f.ORDERS),
+    "old-answers": old_answers,
     "clone": clone,
     "dark": dark,
     "cut": cut,
