@@ -9,7 +9,6 @@ import json
 import statistics
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from bench import procs
 from bench.place import NOTE, SHORT, device, log, release
@@ -71,44 +70,48 @@ def _revert(house: House, engine: Engine, agent: AgentProcess, deployment: str) 
         house.plane.stop()
         since = time.time()
         eventually(lambda: agent.app("line").get("phase"), lambda word: word in ("reverting", "failed"), 90, 0.02, "it goes back")
-        deadline = time.time()
+        decided = time.time()
         eventually(lambda: agent.app("line"), lambda one, to=good: one.get("phase") == "failed" and one["version"] == to, 120, 0.02, "it is back")  # type: ignore[misc]
         confirmed = time.time()
-        app_s = _app_seconds(engine, since - 30, deadline, confirmed)
+        events = _events(engine, since - 60, confirmed)
+        begun_at = max(at for at, _, what, name in events if what == "start" and name == "line-writer-1" and at < decided)
+        deadline = min(decided, begun_at + DEADLINE_S)
+        app_s = _app_seconds([event for event in events if event[0] >= deadline])
         took.append(confirmed - deadline - app_s)
-        log(f"revert: {confirmed - deadline:.2f} s, of which {app_s:.2f} s are the app's own stop and start")
+        log(
+            f"revert: {confirmed - deadline:.2f} s, of which {app_s:.2f} s are the app's own; decided {decided - begun_at - DEADLINE_S:+.2f} s from the deadline"
+        )
         house.plane.start()
     how = (
-        f"median of {TIMES} ({', '.join(f'{one:.2f}' for one in took)}), the plane stopped: from the agent's decision to go back (phase 'reverting') until it "
+        f"median of {TIMES} ({', '.join(f'{one:.2f}' for one in took)}), the plane stopped: from the health deadline ({DEADLINE_S} s after Docker started the bad container, or the agent's decision if earlier) until the agent  "
         f"says that the previous version is confirmed (phase 'failed', previous version), volume restored; without the time from signal to end of the bad "
         f"containers and from start to healthy of the previous ones, as Docker's events tell them; {procs.busy()}.{NOTE}"
     )
     return Result("revert.deadline_to_confirmed_s", statistics.median(took), how)
 
 
-def _app_seconds(engine: Engine, since: float, after: float, until: float) -> float:
-    """How long the app's own processes took to end after the signal, and to become healthy after the start, between `after` and `until`."""
-    lines = engine.cli("events", "--since", f"{since:.3f}", "--until", f"{until:.3f}", "--format", "{{json .}}").splitlines()
+def _events(engine: Engine, since: float, until: float) -> list[tuple[float, str, str, str]]:
+    """What Docker did with containers: (when, which, what, its name)."""
+    lines = engine.cli("events", "--since", f"{since:.3f}", "--until", f"{until:.3f}", "--filter", "type=container", "--format", "{{json .}}").splitlines()
+    found = [dict(json.loads(line)) for line in lines]
+    return [(one["timeNano"] / 1e9, str(one["Actor"]["ID"]), str(one["Action"]), str(one["Actor"]["Attributes"].get("name", ""))) for one in found]
+
+
+def _app_seconds(events: list[tuple[float, str, str, str]]) -> float:
+    """How long the app's own processes took to end after the signal, and to become healthy after the start."""
     asked: dict[str, float] = {}
     begun: dict[str, float] = {}
     spans: list[tuple[float, float]] = []
-    for event in (dict(json.loads(line)) for line in lines):
-        at, who, what = event["timeNano"] / 1e9, _who(event), str(event.get("Action", event.get("status", "")))
-        if at < after:
-            continue
+    for at, who, what, _ in events:
         if what == "kill":
             asked.setdefault(who, at)
         elif what == "die" and who in asked:
             spans.append((asked.pop(who), at))
         elif what == "start":
             begun[who] = at
-        elif what.startswith("health_status") and what.endswith(": healthy") and who in begun:
+        elif what == "health_status: healthy" and who in begun:
             spans.append((begun.pop(who), at))
     return _covered(spans)
-
-
-def _who(event: dict[str, Any]) -> str:
-    return str(event.get("Actor", {}).get("ID") or event.get("id", ""))
 
 
 def _covered(spans: list[tuple[float, float]]) -> float:
