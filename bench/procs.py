@@ -57,6 +57,26 @@ def pss_kib(pid: int) -> int:
     return total
 
 
+def pss_alone_kib(pid: int) -> int:
+    """What `pss_kib` would be if nothing else on the machine mapped the same files: the pages of a file count in full, once for the process
+    and its descendants together; a descendant adds only what is its own."""
+    total = 0
+    for one in children(pid):
+        with contextlib.suppress(OSError):
+            file = False
+            for line in Path(f"/proc/{one}/smaps").read_text().splitlines():
+                words = line.split()
+                if not words[0].endswith(":"):
+                    file = len(words) > 5 and words[5].startswith("/")
+                elif file and one == pid:
+                    total += int(words[1]) if words[0] == "Rss:" else 0
+                elif file:
+                    total += int(words[1]) if words[0] in ("Private_Clean:", "Private_Dirty:") else 0
+                else:
+                    total += int(words[1]) if words[0] == "Pss:" else 0
+    return total
+
+
 def written_bytes(pid: int) -> int:
     """Bytes a process, its living children and those it has waited for have sent to block devices. (The kernel adds a waited-for child's to its
     parent's.)"""
@@ -67,17 +87,6 @@ def written_bytes(pid: int) -> int:
                 if line.startswith("write_bytes:"):
                     total += int(line.split()[1])
     return total
-
-
-def mapping(program: str, besides: list[int]) -> list[int]:
-    """Processes other than these that map a file."""
-    found = []
-    for each in Path("/proc").iterdir():
-        if each.name.isdigit() and int(each.name) not in besides:
-            with contextlib.suppress(OSError):
-                if program in (each / "maps").read_text():
-                    found.append(int(each.name))
-    return found
 
 
 def busy() -> str:
