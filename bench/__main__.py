@@ -7,6 +7,7 @@ small fleets and short times, and writes into build/bench-short.json instead.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 import traceback
@@ -38,6 +39,7 @@ def main() -> int:
         file = Path(__file__).resolve().parents[1] / "build" / "bench-short.json"
         file.parent.mkdir(exist_ok=True)
     many_files()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended, too
     failed = 0
     for name, keys, measure in MEASUREMENTS:
         mine = wanted & frozenset(keys)

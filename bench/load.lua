@@ -33,8 +33,11 @@ function request()
 end
 
 function response(status)
-  if status ~= (kind == "poll" and 304 or 200) then wrong = wrong + 1 end
-  if kind == "report" and spent > 0 then wrk.thread:stop() end
+  if kind == "report" and spent > 0 then
+    wrk.thread:stop()
+  elseif status ~= (kind == "poll" and 304 or 200) then
+    wrong = wrong + 1
+  end
 end
 
 function done(summary, latency)

@@ -120,14 +120,14 @@ def _reports(home: House, fleet: paperfleet.Fleet) -> Result:
                 sizes.append(len(body))
                 out.write(f"{device.token} {body}\n")
     log(f"{len(sizes)} reports prepared, {sum(sizes) / len(sizes):.0f} bytes each")
-    found = _wrk(home, "report", file, 300)
+    found = _wrk(home, "report", file, SECONDS)
     with sqlite3.connect(f"file:{home.plane.data}/plane.db?mode=ro", uri=True) as database:
         (kept,) = database.execute("select count(*) from log_entries where kind = 'observation'").fetchone()
     if kept < min(found["requests"], len(sizes)):
         raise RuntimeError(f"{found['requests']:.0f} reports were answered, but only {kept} observations stand in the database")
     how = (
         f"wrk, {CONNECTIONS} TLS connections, {len(among)} devices, {found['requests']:.0f} chained reports of {sum(sizes) / len(sizes):.0f} bytes signed "
-        f"beforehand, each verified and in SQLite (WAL, synchronous=FULL) before its answer; {found['requests'] / found['seconds']:.0f}/s by the clock, "
+        f"beforehand, each verified and in SQLite (WAL, synchronous=FULL) before its answer; {'all' if found['rounds'] else 'part'} of those prepared, within {SECONDS} s, "
         f"{found['cpu']:.2f} processor seconds of the plane; {procs.busy()}.{NOTE}"
     )
     return Result("checkin.report_per_s_core", found["requests"] / found["cpu"], how)
