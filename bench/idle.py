@@ -7,6 +7,7 @@ the first five minutes of the window.
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import time
@@ -25,7 +26,10 @@ SETTLE_S = 20 if SHORT else 130  # two polls
 WINDOW_S = 70 if SHORT else 1800
 SAMPLE_S = 10
 SAMPLES_S = 40 if SHORT else 300
-NAME, HOST, PEER = "penstock-bench", "10.250.77.1", "10.250.77.2"
+# Of this run alone: two runs at once must not take each other's network away.
+NAME = f"penstock-bench-{os.getpid()}"
+OUTER, INNER = f"pbo{os.getpid()}", f"pbi{os.getpid()}"
+HOST, PEER = f"10.250.{os.getpid() % 250}.1", f"10.250.{os.getpid() % 250}.2"
 
 
 def ip(*words: str, check: bool = True) -> str:
@@ -35,28 +39,27 @@ def ip(*words: str, check: bool = True) -> str:
 @contextmanager
 def namespace() -> Iterator[None]:
     """A network of its own, joined to this one by a pair of interfaces."""
-    _remove()
     ip("netns", "add", NAME)
     try:
-        ip("link", "add", "pbench0", "type", "veth", "peer", "name", "pbench1", "netns", NAME)
-        ip("addr", "add", f"{HOST}/30", "dev", "pbench0")
-        ip("link", "set", "pbench0", "up")
-        ip("-n", NAME, "addr", "add", f"{PEER}/30", "dev", "pbench1")
+        ip("link", "add", OUTER, "type", "veth", "peer", "name", INNER, "netns", NAME)
+        ip("addr", "add", f"{HOST}/30", "dev", OUTER)
+        ip("link", "set", OUTER, "up")
+        ip("-n", NAME, "addr", "add", f"{PEER}/30", "dev", INNER)
         ip("-n", NAME, "link", "set", "lo", "up")
-        ip("-n", NAME, "link", "set", "pbench1", "up")
+        ip("-n", NAME, "link", "set", INNER, "up")
         yield
     finally:
         _remove()
 
 
 def _remove() -> None:
-    ip("link", "del", "pbench0", check=False)
+    ip("link", "del", OUTER, check=False)
     ip("netns", "del", NAME, check=False)
 
 
 def _wire() -> int:
     """Bytes that passed the interface, both ways, as the kernel counts them (with Ethernet headers)."""
-    found = json.loads(ip("-n", NAME, "-s", "-j", "link", "show", "dev", "pbench1"))[0]
+    found = json.loads(ip("-n", NAME, "-s", "-j", "link", "show", "dev", INNER))[0]
     counters = found.get("stats64") or found["stats"]
     return int(counters["rx"]["bytes"]) + int(counters["tx"]["bytes"])
 
