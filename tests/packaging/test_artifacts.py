@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import re
 import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -137,3 +139,22 @@ def test_the_image_runs_beside_its_engine(engine: Engine, agent_image: Image, tm
     shown = engine.cli(*run, "--entrypoint", "/usr/bin/python3.11", "localhost/penstock-agent:test", "-I", "-S", "-c", code).splitlines()
     assert shown[0] in json.dumps(engine.api("GET", "/version")[1])
     assert shown[1] == "()"
+
+
+def test_the_capabilities_the_unit_leaves_are_enough(engine: Engine, pyz: Path, tmp_path: Path):
+    # What systemd would do, as far as it can be done without it: root, the unit's capabilities, no new privileges.
+    text = (PACKAGING / "penstock-agent.service").read_text()
+    left = next(line for line in text.splitlines() if line.startswith("CapabilityBoundingSet=")).partition("=")[2].split()
+    bounding = ",".join(["-all", *(f"+{name.removeprefix('CAP_').lower()}" for name in left)])
+    others = tmp_path / "others"
+    others.write_text("a volume's file of another user")
+    others.chmod(0o600)
+    os.chown(others, 12345, 12345)
+    code = f"import sys; sys.path.insert(0, {str(pyz)!r}); from penstock.agent.runtimes.docker import DockerRuntime"
+    code += f"; print(DockerRuntime({str(engine.socket)!r}).facts().engine.version); print(open({str(others)!r}).read()); open({str(others)!r}, 'a')"
+    command = ["setpriv", "--bounding-set", bounding, "--inh-caps", "-all", "--no-new-privs", "--", sys.executable, "-I", "-S", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    shown = done.stdout.splitlines()
+    assert shown[0] in json.dumps(engine.api("GET", "/version")[1]), done.stderr
+    assert shown[1] == "a volume's file of another user"
+    assert "PermissionError" in done.stderr  # reading is all that is left
