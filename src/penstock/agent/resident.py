@@ -73,9 +73,10 @@ def engine_job(places: Places, socket: str, work: EngineWork) -> Job:
         from penstock.agent.blobstore import BlobStore
         from penstock.agent.hands import Hands, SnapshotFolder
         from penstock.agent.runtimes.docker import DockerRuntime
+        from penstock.wire.sealing import sealed_from_wire
 
         def open_secret(sealed: Any, bound: bytes) -> bytes:
-            return crypto.open_sealed(identity.read_seal_key(places), sealed, bound)
+            return crypto.open_sealed(identity.read_seal_key(places), sealed_from_wire(sealed), bound)
 
         hands = Hands(DockerRuntime(engine_socket(socket)), BlobStore(places.blobs), SnapshotFolder(places.snapshots), open_secret)
         return to_plain(hands.perform(work))
