@@ -143,7 +143,7 @@ Tamper = Callable[[str, str, Answer], Answer]
 
 
 class Middle:
-    """Stands between agent and plane with a certificate the agent believes, as one who has stolen the plane's would. Passes on what is asked, and lets
+    """Stands between agent and plane with a certificate the agent believes, as one who has stolen the plane's would. Passes on what is asked (but holds no poll open), and lets
     `tamper` (path, request body as text, answer) make of the answer what it likes."""
 
     def __init__(self, plane: PlaneProcess, upstream: int, context: ssl.SSLContext, port: int) -> None:
@@ -156,7 +156,7 @@ class Middle:
     def _relay(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Any:
         kept = {name: value for name, value in headers.items() if name.lower() not in ("host", "connection", "content-length")}
         try:
-            answer = self._client.request(method, path, headers=kept, content=body)
+            answer = self._client.request(method, path.partition("&wait=")[0], headers=kept, content=body)
         except httpx.HTTPError as fault:
             return 502, {}, str(fault).encode()
         said = {
@@ -183,11 +183,14 @@ def addresses(agent: AgentProcess) -> list[str]:
     return [one.url for one in book.current] if book else []
 
 
-def settle(agent: AgentProcess, good: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def settle(agent: AgentProcess, good: Callable[[], bool], what: str, seconds: float = 90) -> None:
     """Poll again and again until it is so."""
 
     def look() -> bool:
         poke(agent)
         return good()
 
-    eventually(look, bool, seconds, 0.5, what=f"{what}; {agent.tail(1500)}")
+    try:
+        eventually(look, bool, seconds, 0.5, what=what)
+    except AssertionError as fault:
+        raise AssertionError(f"{fault}; {agent.tail(1500)}") from None
