@@ -13,6 +13,7 @@ import random
 import ssl
 import sys
 from pathlib import Path
+from typing import cast
 
 import uvloop
 
@@ -40,8 +41,7 @@ class Device(asyncio.Protocol):
         self.inbox = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
         self.count.connected += 1
 
     def poll(self) -> None:
