@@ -22,6 +22,7 @@ BLOCK = re.compile(r"^```(?:console|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:penstock|penstock-server|penstock-agent|make) [^`<>]*)`")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)) | {"demo-stop", "demo"}
+OTHERS = {"docker", "systemctl", "journalctl", "skopeo", "git", "podman", "python", ".venv/bin/python", "pytest", ".venv/bin/pytest"}
 AGENT_COMMANDS = {"enroll", "run", "poll", "status", "why", "revert", "retry", "log", "uninstall", "version"}
 
 
@@ -55,34 +56,23 @@ def test_there_are_commands_to_judge() -> None:
 @pytest.mark.parametrize(("page", "line"), COMMANDS)
 def test_every_documented_command_is_one(page: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = words_of(line)
-    match words[0]:
-        case "make":
-            assert set(words[1:2]) <= TARGETS, f"{page}: {line}"
-        case "penstock" if len(words) > 1:
-            app.parse_args(words[1:], exit_on_error=False, print_error=False)
-        case "penstock-server" if len(words) > 1:
-            needed = {"init": ["--root-key", "x"], "restore": ["--root-key", "x", "archive"], "backup": ["x"], "service-token": ["--name", "x"]}
-            short = len(words) == 2  # a sentence that names the command, not one to type
-            assert parser().parse_args([*words[1:], *(needed.get(words[1], []) if short else [])]).command == words[1]
-        case "penstock-agent" if len(words) > 1:
-            assert words[1] in AGENT_COMMANDS, f"{page}: {line}"
-            assert agent_command([words[1], "--help"]) == 0
-            said = capsys.readouterr().out
-            for word in words[2:]:
-                assert not word.startswith("-") or word in said, f"{page}: {line}: {word} is not in the command's own help"
-        case _:
-            assert words[0] in {
-                "docker",
-                "systemctl",
-                "journalctl",
-                "skopeo",
-                "git",
-                "podman",
-                "python",
-                ".venv/bin/python",
-                "pytest",
-                ".venv/bin/pytest",
-            } or words[0].startswith(("penstock", "PENSTOCK", "HYPOTHESIS", "BENCH")), f"{page}: who reads {line!r}?"
+    program = words[0]
+    if program == "make":
+        assert set(words[1:2]) <= TARGETS, f"{page}: {line}"
+    elif program == "penstock" and len(words) > 1:
+        app.parse_args(words[1:], exit_on_error=False, print_error=False)
+    elif program == "penstock-server" and len(words) > 1:
+        needed = {"init": ["--root-key", "x"], "restore": ["--root-key", "x", "archive"], "backup": ["x"], "service-token": ["--name", "x"]}
+        short = len(words) == 2  # a sentence that names the command, not one to type
+        assert parser().parse_args([*words[1:], *(needed.get(words[1], []) if short else [])]).command == words[1]
+    elif program == "penstock-agent" and len(words) > 1:
+        assert words[1] in AGENT_COMMANDS, f"{page}: {line}"
+        assert agent_command([words[1], "--help"]) == 0
+        said = capsys.readouterr().out
+        for word in words[2:]:
+            assert not word.startswith("-") or word in said, f"{page}: {line}: {word} is not in the command's own help"
+    else:
+        assert program in OTHERS or program.startswith(("penstock", "PENSTOCK", "HYPOTHESIS", "BENCH")), f"{page}: who reads {line!r}?"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

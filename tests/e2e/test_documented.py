@@ -100,11 +100,11 @@ def test_the_documented_way_is_walkable(house: House, docker: Engine, images: Im
 
     ran = 0
     for line in typed("at-the-device.md"):
-        words = shlex.split(line)
-        assert words[0] == "penstock-agent"
-        result = agent.cli(*words[1:], check=False)
+        parts = shlex.split(line)
+        assert parts[0] == "penstock-agent"
+        result = agent.cli(*parts[1:], check=False)
         # There is no release to go back to here, and nothing failed: those two say so, in a sentence.
-        assert result.returncode == (1 if words[1] in ("revert", "retry") else 0), f"{line}: {result.stdout}{result.stderr}"
+        assert result.returncode == (1 if parts[1] in ("revert", "retry") else 0), f"{line}: {result.stdout}{result.stderr}"
         assert (result.stdout + result.stderr).strip()
         ran += 1
     assert ran >= 4

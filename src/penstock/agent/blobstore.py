@@ -24,7 +24,7 @@ CHUNK = 256 * 1024  # bytes read at once when hashing
 SYNC_EVERY = 8 * 1024 * 1024  # bytes written between two flushes, so that a power cut costs little
 
 
-class BlobFault(Exception):  # noqa: N818 - a fault is what the rest of the agent calls it
+class BlobFault(Exception):
     """A blob that cannot be stored. `code`: "no-space", "blob-corrupt" (the bytes are not what the digest names) or "storage"
     (the disk refuses); `why` is a sentence."""
 

@@ -271,7 +271,7 @@ class Sealed:
 
 def secret_bound_to(device: str, app: str, name: str, version: str) -> bytes:
     """What a sealed value is bound to (the additional data of its AES-GCM): it opens only on this device, for this app, under this name."""
-    return b"penstock secret v1\n" + "\n".join((device, app, name, version)).encode("utf-8")
+    return b"penstock secret v1\n" + f"{device}\n{app}\n{name}\n{version}".encode()
 
 
 @record
