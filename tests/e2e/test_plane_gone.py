@@ -20,8 +20,8 @@ def chain(plane: PlaneProcess, device: str) -> list[int]:
     return [int(one["key"].rpartition("-")[2]) for one in plane.timeline(device) if one["source"] == "device"]
 
 
-def outcome(plane: PlaneProcess, command: str) -> str:
-    return str(plane.call("GET", f"/commands/{command}")["outcome"])
+def done(plane: PlaneProcess, command: str) -> bool:
+    return bool(plane.call("GET", f"/commands/{command}")["outcome"] == "done")
 
 
 def restarted(plane: PlaneProcess) -> None:
@@ -63,10 +63,10 @@ def test_killed_while_a_deployment_and_reports_are_under_way(home: House, box: E
     for _ in range(3):
         ordered += [plane.call("POST", "/devices/alive-1/commands", {"verb": "inspect", "app": "alive", "service": "page"})["id"] for _ in range(6)]
         poke(agent)
-        eventually(lambda first=ordered[-6]: plane.call("GET", f"/commands/{first}")["outcome"], lambda word: word == "done", 60, 0.02, what="outcomes come in")
+        eventually(partial(done, plane, ordered[-6]), bool, 60, 0.02, what="outcomes come in")
         restarted(plane)
     for command in ordered:
-        eventually(partial(outcome, plane, command), lambda word: word == "done", 60, what="every command has ended")
+        settle(agent, partial(done, plane, command), "every command has ended")
     newest = agent.status()["log"]["newest"]
     eventually(lambda: chain(plane, "alive-1"), lambda found: found[-1] >= newest, 60, what="the whole log is up")
     held = chain(plane, "alive-1")
