@@ -140,6 +140,7 @@ class _Swarm:
         plane = home.plane
         command = [sys.executable, "-m", "bench.swarm", "127.0.0.1", str(plane.port), str(plane.ca), str(lines), str(POLL_S)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        self.marks = 0
 
     def look(self) -> dict[str, int]:
         """The newest line."""
@@ -155,13 +156,14 @@ class _Swarm:
         assert stdin is not None
         stdin.write("mark\n")
         stdin.flush()
+        self.marks += 1
 
     def until_current(self, seconds: float) -> float:
         """Wait until all are; how long it took."""
         began = time.monotonic()
         while True:
             seen = self.look()
-            if seen["current"] >= FLEET and seen["connected"] >= FLEET:
+            if seen["marks"] == self.marks and seen["current"] >= FLEET and seen["connected"] >= FLEET:
                 return time.monotonic() - began
             if time.monotonic() - began > seconds:
                 raise RuntimeError(f"not all devices are current after {seconds:.0f} s: {seen}")

@@ -29,6 +29,7 @@ class Count:
     def __init__(self) -> None:
         self.connected = self.polls = self.wrong = self.lost = self.refused = 0
         self.current: set[int] = set()
+        self.marks = 0  # how often counting began anew: tells a line written before from one after
 
 
 class Device(asyncio.Protocol):
@@ -101,6 +102,7 @@ async def main(host: str, port: int, authority: str, lines: list[str], poll_s: f
     def told() -> None:
         if os.read(0, 64):
             count.current.clear()
+            count.marks += 1
         else:  # whoever started us is gone
             asyncio.get_running_loop().remove_reader(0)
             for task in tasks:
@@ -109,7 +111,16 @@ async def main(host: str, port: int, authority: str, lines: list[str], poll_s: f
     asyncio.get_running_loop().add_reader(0, told)
     while not all(task.done() for task in tasks):
         print(
-            json.dumps({"connected": count.connected, "current": len(count.current), "polls": count.polls, "wrong": count.wrong, "lost": count.lost}),
+            json.dumps(
+                {
+                    "connected": count.connected,
+                    "current": len(count.current),
+                    "polls": count.polls,
+                    "wrong": count.wrong,
+                    "lost": count.lost,
+                    "marks": count.marks,
+                }
+            ),
             flush=True,
         )
         await asyncio.wait(tasks, timeout=0.5)
