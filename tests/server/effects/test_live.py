@@ -92,8 +92,8 @@ def test_session_tokens(tmp_path):
     key = key_file(tmp_path / "key")
     assert key_file(tmp_path / "key") == key
     tokens = SessionTokens(key)
-    token = tokens.issue("dev_a", 3, 99)
-    assert tokens.read(token) == ("dev_a", 3, 99)
+    token = tokens.issue("dev_a", 3, 99_000)
+    assert tokens.read(token) == ("dev_a", 3, 99_000)
     assert SessionTokens(b"x" * 32).read(token) is None
     for wrong in ("", "A", token[:-2], token + "AA", "é", token.swapcase(), "x" * 300):
         assert tokens.read(wrong) is None

@@ -148,7 +148,10 @@ class AgentApi:
     def _pace(self, tag: bytes, *, busy: bool) -> list[tuple[bytes, bytes]]:
         poll = min(self.plane.poll_s, BUSY_POLL_S) if busy else self.plane.poll_s
         wait = MAX_WAIT_S if busy and self.plane.fleet.waiting < self.plane.fleet.most_waiting else 0
-        return [(b"etag", tag), (b"penstock-poll", b"%d" % poll), (b"penstock-wait", b"%d" % wait), (b"cache-control", b"no-store")]
+        # No more than this: it is what a device at rest pays for, 1 440 times a day. No shared cache keeps an answer to a request with
+        # Authorization (RFC 9111, section 3.5), so nothing need be said about caching; no wait means none is granted.
+        pace = [(b"etag", tag), (b"penstock-poll", b"%d" % poll)]
+        return [*pace, (b"penstock-wait", b"%d" % wait)] if wait else pace
 
     def _spend(self, entry: Any) -> None:
         """Count one request that costs the store something. Raises Limited for a device that asks without end."""
