@@ -179,7 +179,7 @@ class PlaneProcess:
             text=True,
             timeout=300,
         )
-        return name
+        return f"{self.url.partition('://')[2]}/{reference}"
 
     def publish(self, app: str, version: str, compose: str) -> Any:
         return self.call("POST", "/releases", {"app": app, "version": version, "compose": compose})
