@@ -8,6 +8,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 SEEDS ?= 20
 T ?=
+WORKERS ?= 2
 
 .PHONY: help
 help: ## This list
@@ -30,8 +31,9 @@ demo-stop: ## Stop what `make demo` left running and remove its data
 	$(BIN)/python -m tools.demo --stop
 
 .PHONY: test test-fast
-test: venv ## Every test, against real engines and a real browser (T=path or -k expression narrows it)
-	$(PYTEST) $(T)
+# Whole files go to one process, so that what a file's tests share is made once; each process starts engines of its own.
+test: venv ## Every test, against real engines and a real browser (T=path or -k expression narrows it, WORKERS=0 for one process)
+	$(PYTEST) -n $(WORKERS) --dist loadfile $(T)
 
 test-fast: venv ## Unit and property tests only: no engine, no browser
 	$(PYTEST) -m "not engine and not browser and not e2e and not slow" $(T)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -31,6 +32,7 @@ ENGINE_FIXTURES = {"docker", "podman", "docker_new", "podman_new", "engine"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(CollectFromWorkers())
     config.addinivalue_line("markers", "needs(*names): what the machine must offer, see tests/needs.py")
 
 
@@ -49,6 +51,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     needs.current_test[0] = item.nodeid
     for mark in item.iter_markers("needs"):
         needs.require(*mark.args)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker process tells what it could not run; `CollectFromWorkers` in the first process puts it together."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["could_not_run"] = needs.could_not_run
+
+
+class CollectFromWorkers:
+    """The first process's side of a run with several."""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        for reason, tests in (getattr(node, "workeroutput", None) or {}).get("could_not_run", {}).items():
+            needs.could_not_run.setdefault(reason, []).extend(tests)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -268,7 +268,7 @@ class Engine:
             self.api("DELETE", f"/volumes/{each['Name']}?force=true")
         _, networks = self.api("GET", "/networks")
         for each in networks or []:
-            if each["Name"] not in ("bridge", "host", "none", "podman"):
+            if each["Name"] not in ("bridge", "host", "none", "podman") and not each["Name"].startswith(RESERVED):
                 self.api("DELETE", f"/networks/{each['Name']}")
 
     def close(self) -> None:
@@ -393,6 +393,24 @@ CNI_DEFAULT = {
     ],
 }
 
+# Podman names the bridge of a new network after the lowest number that neither its own networks nor living links have. Another instance's
+# network without a running container has no link, so two instances would take the same name. Each slot has numbers of its own: the
+# lower ones are taken by networks that nobody uses.
+BRIDGES_EACH = 5
+RESERVED = "reserved-for-others-"
+
+
+def _reserve_bridges(slot: Slot, backend: str) -> None:
+    for number in range(1, slot.number * BRIDGES_EACH + 1):
+        name = f"{RESERVED}{number}"
+        if backend == "cni":
+            bridge = {"type": "bridge", "bridge": f"cni-podman{number}", "ipam": {}}
+            (slot.path / "net" / f"{name}.conflist").write_text(json.dumps({"cniVersion": "0.4.0", "name": name, "plugins": [bridge]}))
+        else:
+            network = {"name": name, "id": f"{number:064x}", "driver": "bridge", "network_interface": f"podman{number}", "ipam_options": {"driver": "none"}}
+            (slot.path / "net" / f"{name}.json").write_text(json.dumps({**network, "created": "2026-01-01T00:00:00Z"}))
+
+
 # Folders of the host that Podman and CNI insist on; each becomes one of the slot's inside the engine's mount namespace.
 PODMAN_PRIVATE = ("/var/lib/cni", "/var/lib/containers", "/run/containers", "/run/netns", "/run/libpod", "/run/crun", "/run/runc", "/dev/shm")
 
@@ -456,6 +474,7 @@ def start_podman(*, name: str = "podman", usr: Path | None = None, backend: str 
             default["plugins"][0]["bridge"] = slot.bridge
             default["plugins"][0]["ipam"]["ranges"] = [[{"subnet": f"{slot.subnet}.0.0/24", "gateway": f"{slot.subnet}.0.1"}]]
             (slot.path / "net" / "87-podman.conflist").write_text(json.dumps(default))
+        _reserve_bridges(slot, backend)
         (slot.path / "containers.conf").write_text(CONTAINERS_CONF.format(subnet=slot.subnet, backend=backend))
         # No registry may ever be asked for a short name.
         (slot.path / "registries.conf").write_text("unqualified-search-registries = []\n")
