@@ -95,7 +95,8 @@ def sentence(text: str) -> str:
 
 def complain(problem: Problem) -> int:
     """Say what was refused and what to do, on standard error; the exit code that belongs to it."""
-    errors.print(Text("Error: ", style="bold red") + Text(sentence(problem.detail), style="not bold"))
+    detail = f"refused, {len(problem.faults)} to put right:" if problem.faults else problem.detail  # the faults say it line by line
+    errors.print(Text("Error: ", style="bold red") + Text(sentence(detail), style="not bold"))
     for fault in problem.faults:
         place = f"line {fault.line}, column {fault.column}: " if fault.line else ""
         errors.print(Text(f"  {place}{fault.path}: ", style="bold") + Text(sentence(fault.why), style="not bold"))
@@ -103,7 +104,7 @@ def complain(problem: Problem) -> int:
             errors.print(Text(f"    {sentence(fault.remedy)}", style="dim"))
     if problem.field and not problem.faults:
         errors.print(Text(f"  field: {problem.field}", style="dim"))
-    if problem.remedy:
+    if problem.remedy and not problem.faults:
         errors.print(Text(f"  {sentence(problem.remedy)}"))
     errors.print(Text(f"  ({problem.code})", style="dim"))
     return {0: UNREACHABLE, 401: NOT_ALLOWED, 403: NOT_ALLOWED, 404: MISSING}.get(problem.status, REFUSED)

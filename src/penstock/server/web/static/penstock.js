@@ -82,7 +82,8 @@
       for (const topic of live.dataset.topics.split(" ")) address.searchParams.append("topic", topic);
       if (last) address.searchParams.set("after", last);
       const stream = new EventSource(address);
-      stream.onopen = () => { show(true); if (wait > 1000) refresh(); wait = 1000; };
+      // What changed between the page's making and the stream's opening was told to nobody: look once more.
+      stream.onopen = () => { show(true); refresh(); wait = 1000; };
       stream.addEventListener("changed", (event) => { if (event.lastEventId) last = event.lastEventId; refresh(); });
       stream.addEventListener("bye", () => { stream.close(); setTimeout(open, 200 + Math.random() * 2000); });
       stream.onerror = () => { stream.close(); show(false); setTimeout(open, wait); wait = Math.min(wait * 2, 30000); };
