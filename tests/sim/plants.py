@@ -12,7 +12,7 @@ import pytest
 
 from penstock.agent import adopt, brain, courier, ledger, ordered
 from penstock.agent.devicelog import DeviceLog
-from penstock.rules import course, gates, health, ours, rest, specs, toward, turns, wish
+from penstock.rules import course, gates, health, ours, rest, toward, turns, wish
 from penstock.rules import drift as drift_rules
 from penstock.rules.commands import Judgement
 from penstock.rules.gates import Open
@@ -82,8 +82,16 @@ def _no_revert(patch):
 
 
 def _unchanged_services_replaced(patch):
-    real = specs.specs_of
-    patch.setattr(toward, "specs_of", lambda state, platforms: {name: spec[:-2] + state.version.zfill(2)[-2:] for name, spec in real(state, platforms).items()})
+    real = toward.Way.__init__
+
+    def init(self, memory, goal, releases, look, c, unfit):
+        real(self, memory, goal, releases, look, c, unfit)
+        if memory.change is not None and memory.change.kind == "update":
+            old = {name: unit for name, unit in self.chosen.items() if unit.content != self.content}
+            self.chosen = {name: unit for name, unit in self.chosen.items() if name not in old}
+            self.misfits += old.values()
+
+    patch.setattr(toward.Way, "__init__", init)
 
 
 def _drift_everywhere(patch):
@@ -91,9 +99,10 @@ def _drift_everywhere(patch):
 
     def drift(memory, state, look, device):
         found = real(memory, state, look, device)
-        return replace(found, unfit=frozenset(unit.token for unit in memory.units[:1]))
+        return replace(found, unfit=found.unfit | frozenset(unit.token for unit in memory.units[:1]))
 
-    patch.setattr(rest, "drift", drift)
+    for module in (rest, course):
+        patch.setattr(module, "drift", drift)
 
 
 def _labels_make_it_ours(patch):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PLANE_TICK_MS = 10_000
 SPOKEN = 60  # of the trace, kept for a report
+MOST_EVENTS = 40_000  # in one run; the longest honest ones need a third of that
 
 
 class World:
@@ -106,7 +107,9 @@ class World:
                 asked = self.now_ms()
                 if until():
                     return True
-            if self.watch.too_many():
+            if self.events > MOST_EVENTS:
+                self.watch.find("endless", None, f"{self.events} events and no end: something goes round in a circle")
+            if self.watch.too_many() or self.events > MOST_EVENTS:
                 return False
         self.clock.turn(end - self.now_ms())
         return until is not None and until()
