@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -21,7 +22,7 @@ SOON = 15_000  # the longest a live page may take to follow, in ms; generous, si
 @pytest.fixture(scope="module")
 def story():
     """What one test leaves for the next: the device and the ids met on the way. The tests of this file are chapters, in order."""
-    found = {}
+    found: dict[str, Any] = {}
     yield found
     if "device" in found:
         found["device"].http.close()

@@ -151,6 +151,15 @@ def test_the_main_job(mara, served, capsys, tmp_path):
         said(capsys, "device", "retire", "press-01", "--reason", "gone", "--yes")
 
 
+def test_settings(mara, served, capsys):
+    said(capsys, "settings", "set", "--poll", "30", "--address", served.url, "--address", "https://other.example:8443")
+    shown = json.loads(said(capsys, "settings", "show", "--json"))
+    assert shown["poll_s"] == 30
+    assert [one["url"] for one in shown["endpoints"]] == [served.url, "https://other.example:8443"]
+    assert shown["endpoints"][1]["ca"] == shown["endpoints"][0]["ca"] != []
+    assert "other.example" in said(capsys, "settings", "show")
+
+
 def test_no_command_prints_a_secret_it_was_given(mara, served, capsys):
     text = said(capsys, "context", "list") + said(capsys, "token", "list") + said(capsys, "whoami")
     assert "pst_" not in text

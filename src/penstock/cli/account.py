@@ -11,12 +11,14 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from penstock.apiv1 import people as p
 from penstock.cli import contexts, out
 from penstock.cli.common import COMMON, Common, Usage
 from penstock.client import Client, ClientError, as_json, pinned_ca
 
 context = App(name="context", help="Which control planes this machine knows.")
 token = App(name="token", help="Your API tokens.")
+settings = App(name="settings", help="How devices behave, and by which addresses they reach the control plane.")
 
 DAY = 86400
 
@@ -202,4 +204,49 @@ def events(*, after: Annotated[int, Parameter(help="Begin after this number; -1 
                 sys.stdout.flush()
             else:
                 out.console.print(f"{item.number:>6}  {out.at(item.at_ms)}  {item.actor}  {item.verb}  {item.subject}  {item.outcome}  {item.reason}")
+    return out.DONE
+
+
+@settings.command(name="show")
+def settings_show(*, common: Common = COMMON) -> int:
+    """The control plane's settings."""
+    with common.client() as client:
+        found = client.settings()
+    if common.json:
+        out.show_json(found)
+        return out.DONE
+    out.facts(
+        (
+            ("poll", f"every {found.poll_s} s"),
+            ("fetch at most", f"{found.fetch_bytes_per_s} bytes/s" if found.fetch_bytes_per_s else "no cap"),
+            ("leave lapses after", f"{found.leave_s // 3600} h"),
+            ("log quota", f"{found.log_quota_bytes // 1024} KiB"),
+            *(("address", f"{one.url}{f'  proxy {one.proxy}' if one.proxy else ''}  ({len(one.ca) or 'no own'} authority)") for one in found.endpoints),
+        )
+    )
+    return out.DONE
+
+
+@settings.command(name="set")
+def settings_set(
+    *,
+    poll: Annotated[int | None, Parameter(help="Seconds between two questions of a device.")] = None,
+    fetch_bytes_per_s: Annotated[int | None, Parameter(help="A device fetches at most this; 0 is no cap.")] = None,
+    leave_hours: Annotated[int | None, Parameter(help="How long the leave to apply a change is good.")] = None,
+    address: Annotated[tuple[str, ...], Parameter(help="All addresses devices shall use, in order of preference; may be repeated.")] = (),
+    ca: Annotated[Path | None, Parameter(help="A file with the authorities to trust for those addresses; else those of the present ones.")] = None,
+    common: Common = COMMON,
+) -> int:
+    """Change settings; devices take them over at their next poll, in signed state."""
+    with common.client() as client:
+        before = client.settings()
+        trust = (ca.read_text(),) if ca else tuple(dict.fromkeys(pem for one in before.endpoints for pem in one.ca))
+        change = p.SettingsChange(
+            poll_s=poll,
+            fetch_bytes_per_s=fetch_bytes_per_s,
+            leave_s=None if leave_hours is None else leave_hours * 3600,
+            endpoints=tuple(p.Endpoint(url=url, ca=trust) for url in address) or None,
+        )
+        client.change_settings(before.revision, change)
+    out.say("Saved. Devices take it over at their next poll; a new address is tried beside the old ones and kept once it works.")
     return out.DONE

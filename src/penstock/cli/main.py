@@ -35,6 +35,7 @@ for command in (
     app.command(command, name=command.__name__.rstrip("_"))
 app.command(account.context)
 app.command(account.token)
+app.command(account.settings)
 app.command(fleet.site)
 app.command(fleet.device)
 app.command(fleet.room)

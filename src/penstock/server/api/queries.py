@@ -19,7 +19,7 @@ class Paging(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Devices(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which devices, and in which order. `label` is a selector such as "line=3,!spare"."""
+    """Which devices, and in which order. `label` is a selector such as "line=3,!spare"; `phase` may name several, separated by commas."""
 
     site: Word = ""
     phase: Word = ""

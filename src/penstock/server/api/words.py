@@ -70,6 +70,13 @@ def of_phase(phase: str) -> tuple[Tone, str]:
     return PHASES.get(phase, ("none", phase.capitalize()))
 
 
+def of_rollout(state: str, failed: int) -> tuple[Tone, str]:
+    """A rollout. One that has ended is good news only if nobody failed."""
+    if state == "done" and failed:
+        return ("bad", "Ended, not well")
+    return ROLLOUTS.get(state, ("none", state.capitalize()))
+
+
 def of_device(device: Device, status: DeviceStatus) -> tuple[Tone, str, str]:
     """How a device stands: tone, word and the sentence that belongs to it. What a person must decide comes before what the device says."""
     if device.state == RETIRED:

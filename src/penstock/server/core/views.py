@@ -67,7 +67,8 @@ class SiteView:
 
 @dataclass(frozen=True, slots=True)
 class DeviceQuery:
-    """Which devices a list is about; an empty field does not narrow it. `label` is a selector."""
+    """Which devices a list is about; an empty field does not narrow it. `label` is a selector; `phase` may name several,
+    separated by commas."""
 
     site: str = ""
     phase: str = ""

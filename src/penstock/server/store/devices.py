@@ -150,7 +150,7 @@ def _narrow(query: Select[Any], scope: Scope, wanted: DeviceQuery, among: tuple[
         query = query.where(or_(t.c.site == wanted.site, sites.c.name == wanted.site))
     query = query.where(t.c.state == wanted.state) if wanted.state else query.where(t.c.state != RETIRED)
     if wanted.phase:
-        query = query.where(device_status.c.phase == wanted.phase)
+        query = query.where(device_status.c.phase.in_(wanted.phase.split(",")))
     if wanted.liveness:
         query = query.where(device_status.c.liveness == wanted.liveness)
     if wanted.drift is not None:

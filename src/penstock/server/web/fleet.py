@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from penstock.apiv1 import devices as d
-from penstock.server.api import devices, people, queries
+from penstock.apiv1.common import Page
+from penstock.server.api import devices, people, queries, words
 from penstock.server.core.errors import Invalid
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, faults_of, read, told
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 SHOWS: dict[str, dict[str, Any]] = {
     "": {},
     "healthy": {"phase": "soaked"},
-    "moving": {"phase": "moving"},
+    "moving": {"phase": ",".join(words.MOVING)},
     "waiting": {"phase": "waiting"},
-    "failing": {"phase": "failed"},
+    "failing": {"phase": "failed,reverting"},
     "silent": {"liveness": "silent"},
     "drifted": {"drift": True},
     "noway": {"way_back": "missing"},
@@ -59,7 +60,7 @@ def fleet(ask: Ask) -> Show:
         listed = ask.ask(devices.list_devices, query=read(queries.Devices, query))
     except PAGE_FAULTS as fault:
         problem = told(fault)
-        listed = d_page()
+        listed = Page[d.DeviceSummary](items=())
     tally = [
         ("", "Devices", found.devices, ""),
         ("healthy", "Healthy", found.healthy, "good"),
@@ -86,13 +87,6 @@ def fleet(ask: Ask) -> Show:
             "first_url": "/?" + urlencode(kept) if q["cursor"] else "",
         },
     )
-
-
-def d_page() -> Any:
-    """An empty page of devices."""
-    from penstock.apiv1.common import Page
-
-    return Page[d.DeviceSummary](items=())
 
 
 # --- joining ----------------------------------------------------------------------------------------------------------

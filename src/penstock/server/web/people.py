@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 from penstock.apiv1 import people as p
 from penstock.server.actions import sessions, setup
 from penstock.server.api import people, queries
+from penstock.server.core.errors import Invalid
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, faults_of, read, told
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def _settings(ask: Ask, problem: Problem | None = None, made: p.TokenMade | None
         "settings.html",
         {
             "about": ask.ask(people.about),
+            "authorities": ask.ask(people.authorities),
             "settings": found,
             "tokens": ask.ask(people.list_tokens).items,
             "made": made,
@@ -172,8 +174,6 @@ def change_password(ask: Ask) -> Show | Go:
     """Another password; all other sessions end."""
     try:
         if ask.form.get("new", [""])[0] != ask.form.get("again", [""])[0]:
-            from penstock.server.core.errors import Invalid
-
             raise Invalid("passwords-differ", "the two new passwords are not the same", field="again")
         body = read(p.PasswordChange, {"old": ask.form.get("old", [""])[0], "new": ask.form.get("new", [""])[0]})
         said = ask.ask(people.change_password, body=body).said

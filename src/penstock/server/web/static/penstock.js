@@ -77,6 +77,7 @@
     };
     const show = (on) => { if (lamp) lamp.dataset.on = on ? "yes" : "no"; };
     let wait = 1000, last = "";
+    show(false);
     const open = () => {
       const address = new URL("/live", location.href);
       for (const topic of live.dataset.topics.split(" ")) address.searchParams.append("topic", topic);
