@@ -151,8 +151,8 @@ def until(asked: Any, what: str, seconds: float = 20) -> Any:
 class ScriptedDevice:
     """A device that says what the test tells it to, signed and chained as the real one does."""
 
-    def __init__(self, served: Served, join: str, name: str, *, hostname: str = "ipc-427e") -> None:
-        self.served, self.name = served, name
+    def __init__(self, served: Served, join: str, name: str, *, hostname: str = "ipc-427e", replaces: bool = False) -> None:
+        self.served, self.name, self.replaces = served, name, replaces
         self.join = parse_join(next(part for part in shlex.split(join) if part.startswith("pst-join:")))
         self.private, self.seal_private = crypto.generate_key(), crypto.generate_key()
         self.public = crypto.public_pem(self.private).decode()
@@ -179,7 +179,10 @@ class ScriptedDevice:
         """Ask to be let in; waiting, approved or rejected."""
         public = crypto.public_pem(self.seal_private).decode()
         reply = decode(
-            EnrolReply, self._post("enrol", self._signed("enrol", EnrolRequest(WIRE, self.join.token, self.name, self.public, public, self.nonce, self.facts)))
+            EnrolReply,
+            self._post(
+                "enrol", self._signed("enrol", EnrolRequest(WIRE, self.join.token, self.name, self.public, public, self.nonce, self.facts, self.replaces))
+            ),
         )
         self.device, self.fingerprint = reply.device, reply.fingerprint
         return reply.status

@@ -8,11 +8,12 @@ from html import unescape
 import httpx
 import pytest
 
+from penstock.apiv1.devices import JoinTokenCreate
 from penstock.server.web.frame import CSP
 from penstock.server.web.people import safe_next
 from penstock.server.web.render import headline, load_assets, sentence, size
 from penstock.server.web.routes import PAGES
-from tests.front.served import PASSWORD, Served
+from tests.front.served import PASSWORD, ScriptedDevice, Served
 
 
 class Browser:
@@ -181,6 +182,27 @@ def test_a_join_line_is_shown_once(mara):
     bad = mara.post("/join", site="oslo", uses="2", valid_s="3600", labels="no label")
     assert bad.status_code == 422
     assert 'value="no label"' in bad.text
+
+
+def test_replaced_hardware_is_let_in_only_as_such(mara, served):
+    with served.client() as client:
+        client.create_site("bergen")
+        line = client.create_join("bergen", JoinTokenCreate(uses=2)).line
+    with ScriptedDevice(served, line, "mill-01") as old, ScriptedDevice(served, line, "mill-01", replaces=True) as new:
+        for device, word in ((old, "The same: approve<"), (new, "The same: approve, and replace the old one<")):
+            assert device.enrol() == "waiting"
+            page = mara.get("/join").text
+            assert word in page
+            form = re.search(r'action="(/enrolments/[^/]+/approve)">.*?</form>', page, re.DOTALL)
+            assert form
+            fields = dict(re.findall(r'name="(fingerprint|replace)" value="([^"]+)"', form[0]))
+            assert mara.post(form[1], **{**fields, "fingerprint": "00"}).status_code == 422, "another fingerprint than the one shown"
+            mara.get("/join")
+            assert mara.post(form[1], **fields).status_code == 303
+            assert device.enrol() == "approved"
+        new.start()
+        with served.client() as client:
+            assert client.device("mill-01").fingerprint == new.fingerprint
 
 
 def test_static_files_are_ours_hashed_and_small(mara):
