@@ -141,6 +141,7 @@ class Reckoning:
             watch.rest(device, app, actual)
             if actual is not wanted:
                 watch.in_play(device, app, wanted)
+        self._tries(tx, device)
         if not watch.of(device).twin:
             self._log(tx, device)
 
@@ -189,6 +190,20 @@ class Reckoning:
                     self.world.watch.find("false-success", device, f"{version.app} {version.name} counts as soaked, and can never have been well")
                 if not file.twin and (version.app, version.name) not in file.whole:
                     self.world.watch.find("false-success", device, f"{version.app} {version.name} counts as soaked, and was never seen running there")
+
+    def _tries(self, tx: Tx, device: SimDevice) -> None:
+        """What failed is not tried again under the same leave."""
+        failed: set[tuple[str, str]] = set()
+        for row in reversed(receipts.of_device(tx, device.id, None, 1000)):
+            receipt = row.receipt
+            if receipt.kind not in ("install", "update") or not receipt.authorisation:
+                continue
+            key = (receipt.to_content, receipt.authorisation)
+            if key in failed and not self.world.watch.of(device).twin:
+                version = self.world.watch.version_of(receipt.to_content)
+                self.world.watch.find("tried-again", device, f"version {version.name if version else '?'} was tried again under leave {receipt.authorisation}")
+            if receipt.verdict in FAILURES:
+                failed.add(key)
 
     def _data(self, tx: Tx, device: SimDevice, app: str) -> None:
         """What a version that was taken back wrote is gone from volumes that are copied before a change."""

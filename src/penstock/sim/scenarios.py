@@ -13,6 +13,7 @@ from penstock.sim.faults import Fault, Faults
 from penstock.sim.links import Weather
 from penstock.sim.people import People
 from penstock.sim.reckoning import Reckoning
+from penstock.sim.running import runs, shown
 from penstock.sim.watch import MOST, Finding
 from penstock.sim.world import World
 
@@ -150,6 +151,28 @@ def dark(world: World) -> None:
     play.end()
 
 
+def alone(world: World) -> None:
+    """A bad release begins, and the link goes: every device goes back by itself, once, with nobody to ask."""
+    play = Play(world)
+    play.begin()
+    good = world.catalogue.versions["line"][-1]
+    bad = play.people.next_version("line", 1.0)
+    play.people.deploy(bad)
+    limit = world.now_ms() + 10 * MINUTE_MS
+    waiting = list(world.devices)
+    while waiting and world.now_ms() < limit:
+        world.run(100)
+        for device in [one for one in waiting if one.brain is not None and one.brain.busy()]:
+            device.link.weather = f.stormy_cut()
+            waiting.remove(device)
+    world.run(10 * MINUTE_MS)
+    for device in world.devices:
+        if device.brain is None or device.brain.busy() or runs(world, device, "line") is not good:
+            world.watch.find("not-gone-back", device, f"ten minutes after a bad release there is {shown(device, 'line')}")
+    play.faults.mend()
+    play.end()
+
+
 def _before(world: World, version: object) -> set[str]:
     return {mark for one in world.catalogue.versions["line"] if one is not version for mark in one.marks.values()}
 
@@ -212,6 +235,7 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
     "clone": clone,
     "dark": dark,
     "cut": cut,
+    "alone": alone,
     "everything": _trouble(f.EVERYTHING, minutes=10, pause_s=12),
     "hands": _trouble(f.HANDS, f.ORDERS[:3]),
     "two-apps": _trouble(f.DEATHS, f.LINKS, f.ENGINES, f.ORDERS, apps=("line", "meter")),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DISTURBING = ("stop", "restart", "remove", "rename")
 MOST = 5  # findings after which a run ends
 SPIN = 900  # wake-ups of one agent in a minute
+FLOOD = 60  # calls of one agent that fail in a minute
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class File:
     whole: set[tuple[str, str]] = field(default_factory=set)  # (app, version) that was seen there, complete and running
     still: str = ""  # why nothing may be touched just now
     wakes: list[int] = field(default_factory=list)
+    failed_calls: list[int] = field(default_factory=list)
     made_volumes: set[str] = field(default_factory=set)
     rested_apps: set[str] = field(default_factory=set)
     damaged: bool = False
@@ -173,6 +175,8 @@ class Watch:
 
     def heard(self, device: SimDevice, call: Call, outcome: Answer | Unreachable) -> None:
         """An answer reached a device: leaves in it count as given from here on."""
+        if not isinstance(outcome, Answer) or outcome.status >= 400:
+            self._failed_call(device)
         if call.kind != "poll" or not isinstance(outcome, Answer) or outcome.status != 200:
             return
         try:
@@ -183,6 +187,15 @@ class Watch:
                     self.of(device).given[leave.id] = Given(leave.app, leave.content, leave.epoch, leave.not_after_ms)
         except WireError:
             return  # what a proxy made up
+
+    def _failed_call(self, device: SimDevice) -> None:
+        """Calls that fail are followed by longer and longer pauses."""
+        failed, now = self.of(device).failed_calls, self.world.now_ms()
+        failed.append(now)
+        if len(failed) > FLOOD:
+            if now - failed[0] < 60_000:
+                self.find("floods", device, f"{len(failed)} calls failed within a minute")
+            failed.clear()
 
     def touched(self, device: SimDevice, act: Act) -> None:
         """The agent did something to the engine."""
@@ -259,9 +272,11 @@ class Watch:
         there = {one.service: one for one in device.engine.all_shown() if one.app == target.app and one.token not in ("", "tok_of_somebody_else")}
         for need, condition in part.needs if part is not None else ():
             other = there.get(need)
-            if other is None or condition == "completed":
+            if condition == "completed":
                 continue  # a job that ended may have been removed since
-            if other.state != "running" or (condition == "healthy" and other.health != "healthy"):
+            if other is None:
+                self.find("order", device, f"{target.app}/{target.service} was started before there was {need}")
+            elif other.state != "running" or (condition == "healthy" and other.health != "healthy"):
                 self.find("order", device, f"{target.app}/{target.service} was started while {need} was {other.state}, {other.health}; it needs it {condition}")
 
     def _disturbed(self, device: SimDevice, file: File, act: Act) -> None:
