@@ -32,8 +32,14 @@ demo-stop: ## Stop what `make demo` left running and remove its data
 
 .PHONY: test test-fast
 # Whole files go to one process, so that what a file's tests share is made once; each process starts engines of its own.
+# The browser has a network of its own: Chromium gives up what it is doing whenever an interface comes or goes, as engines make them do.
 test: venv ## Every test, against real engines and a real browser (T=path or -k expression narrows it, WORKERS=0 for one process)
+ifeq ($(strip $(T)),)
+	unshare --net sh -c 'PATH=$$PATH:/usr/sbin:/sbin; ip link set lo up && exec $(PYTEST) tests/browser'
+	$(PYTEST) -n $(WORKERS) --dist loadfile --ignore=tests/browser
+else
 	$(PYTEST) -n $(WORKERS) --dist loadfile $(T)
+endif
 
 test-fast: venv ## Unit and property tests only: no engine, no browser
 	$(PYTEST) -m "not engine and not browser and not e2e and not slow" $(T)
