@@ -211,22 +211,22 @@ class Reckoning:
         if log_file is None or self.world.watch.of(device).twin:
             return
         written = set(log_file.files.get("log", b"").decode().split())
-        decided: dict[str, str] = {}
+        decided: dict[str, set[str]] = {}
         good: set[str] = set()
         for row in reversed(receipts.of_device(tx, device.id, None, 1000)):
             if row.receipt.app == app and row.receipt.kind in ("install", "update", "revert"):
-                decided[row.receipt.to_content] = row.receipt.verdict
+                decided.setdefault(row.receipt.to_content, set()).add(row.receipt.verdict)
         images = {}
-        for content, verdict in decided.items():
+        for content, verdicts in decided.items():
             version = self.world.watch.version_of(content)
             if version is not None and version.volumes.get("data") == "snapshot":
                 images[content] = {self.world.catalogue.told[part.image] for part in version.parts if part.volumes}
-                if verdict != "failed-reverted":
+                if verdicts != {"failed-reverted"}:
                     good |= images[content]
         for content, told in images.items():
             left = (told - good) & written
             version = self.world.watch.version_of(content)
-            if decided[content] == "failed-reverted" and left and version is not None:
+            if decided[content] == {"failed-reverted"} and left and version is not None:
                 self.world.watch.find("data-not-restored", device, f"what version {version.name} of {app} wrote is still in its volume after going back")
 
     def _log(self, tx: Tx, device: SimDevice) -> None:
