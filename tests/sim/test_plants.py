@@ -13,8 +13,8 @@ from tests.sim.plants import PLANTS
 def test_a_planted_fault_is_found(plant, monkeypatch):
     plant.plant(monkeypatch)
     seen = set()
-    for seed in range(1, plant.seeds + 1):
-        run = play(seed, plant.scenario, most=1)
+    for seed in range(plant.first, plant.first + plant.seeds):
+        run = play(seed, plant.scenario, devices=plant.devices, most=1)
         seen |= {finding.rule for finding in run.findings}
         if seen & plant.expected:
             return
