@@ -11,12 +11,12 @@ import pytest
 
 from penstock.sim.scenarios import SCENARIOS, play
 
-KEPT = [tuple(line.split()[:2]) for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines() if line and not line.startswith("#")]
+KEPT = [tuple(line.split()[:3]) for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines() if line and not line.startswith("#")]
 
 
 def clean(scenario: str, seed: int, devices: int) -> None:
     run = play(seed, scenario, devices=devices)
-    told = "\n".join([*map(str, run.findings), f"python -m penstock.sim --scenario {scenario} --first {seed} --seeds 1 --verbose", *run.spoken[-40:]])
+    told = "\n".join([*map(str, run.findings), f"python -m penstock.sim --scenario {scenario} --first {seed} --seeds 1 --devices {devices} --verbose", *run.spoken[-40:]])
     assert not run.findings, told
     assert run.events > 300  # something did happen
 
@@ -26,9 +26,9 @@ def test_one_seed_of_every_scenario(scenario):
     clean(scenario, 101, 1)
 
 
-@pytest.mark.parametrize(("scenario", "seed"), KEPT)
-def test_a_seed_that_failed_once(scenario, seed):
-    clean(scenario, int(seed), 2)  # as `python -m penstock.sim` plays it
+@pytest.mark.parametrize(("scenario", "seed", "devices"), KEPT)
+def test_a_seed_that_failed_once(scenario, seed, devices):
+    clean(scenario, int(seed), int(devices))
 
 
 DIGEST = "from penstock.sim.scenarios import play; run = play(7, 'cut', devices=1); print(run.events, run.digest)"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from penstock.agent import ordered, witness
 from penstock.agent.adopt import Adopter
 from penstock.agent.courier import Courier
+from penstock.agent.ledger import memory_of
 from penstock.agent.mind import Mind
 from penstock.agent.work import Answer, Call, EngineDone, Fetch, FetchDone, LocalReply, Unreachable
 from penstock.rules.polling import backoff_ms
@@ -187,6 +188,11 @@ class Brain:
     def root(self) -> Root:
         """The newest trusted root."""
         return self._mind.root
+
+    def left(self, app: str) -> str:
+        """The content that a person at the device went back from, while that pins the app; empty otherwise."""
+        pin = memory_of(self._mind.book, app).pin
+        return pin.against if pin is not None else ""
 
     def generation(self) -> tuple[int, int]:
         """Epoch and generation of the accepted desired state; (0, 0) before the first."""

@@ -404,6 +404,9 @@ class Mind:
             if self.log.fault:
                 return
             ordered.change_ended(self, turn.receipt, turn.command, now)
+            if turn.receipt.kind == "recreate" and turn.receipt.verdict != "done":  # what is begun by nobody's order is not begun again at once
+                tries, _ = self._retry.get(turn.receipt.app, (0, 0))
+                self._retry[turn.receipt.app] = (tries + 1, now.mono_ms + backoff_ms(tries + 1))
             self.sweep = True
         self._turn_memory(turn, before)
         if not self.save():

@@ -19,9 +19,9 @@ from penstock.rules.phases import phase
 from penstock.rules.step import Step
 from penstock.rules.toward import Way, toward
 from penstock.rules.variants import image_of, variants_of
-from penstock.rules.wayback import own_copies_lacking
+from penstock.rules.wayback import lacking, own_copies_lacking
 from penstock.wire.record import replace
-from penstock.wire.types import AppState
+from penstock.wire.types import AppState, Blob
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ def _upkeep(memory: AppMemory, state: AppState, releases: dict[str, AppState], l
         leave = gate("recreate", memory.app, memory.running, c)
         if isinstance(leave, Shut):
             return Wait(memory, f"a container is not as ordered, and it waits: {leave.why}", phase(memory, state), reason=leave.reason)
+        blobs = _bytes_lacking(memory, state, look, c, found.unfit)
+        if blobs:  # nothing is taken down before what replaces it is at hand
+            return _waits_for_bytes(memory, state, blobs, c)
         items = ", ".join(f"{item.service} {item.field}".strip() for item in found.items[:3])
         why = f"not as ordered, and nobody ordered it: {items}"
         return turns.begin(memory, "recreate", state, c, why, cause="drift", by="", releases=releases)
@@ -74,6 +77,21 @@ def _upkeep(memory: AppMemory, state: AppState, releases: dict[str, AppState], l
     if isinstance(answer, Broken):
         return Wait(memory, answer.why, phase(memory, state), reason="broken")
     return Turn(answer.memory, "noted") if answer.memory != memory else None
+
+
+def _bytes_lacking(memory: AppMemory, state: AppState, look: Look, c: Circumstances, unfit: frozenset[str]) -> tuple[Blob, ...]:
+    """What has to be fetched before the services that are not as ordered can be made anew."""
+    mine = owned(memory, look.seen, c.device)
+    fine = {unit.service for unit in memory.units if unit.finished or (unit.token in mine and unit.token not in unfit)}
+    return lacking(replace(state, services=tuple(one for one in state.services if one.name not in fine)), look)
+
+
+def _waits_for_bytes(memory: AppMemory, state: AppState, blobs: tuple[Blob, ...], c: Circumstances) -> Wait:
+    gone = [blob for blob in blobs if blob.digest in c.unfetchable]
+    why = f"a container is not as ordered, and {len(blobs)} parts of its image are being fetched first"
+    if gone:
+        why = f"a container is not as ordered, and {len(gone)} parts of its image are neither here nor to be had from the plane; publish version {state.version} again"
+    return Wait(memory, why, phase(memory, state), blobs, reason="fetch")
 
 
 def _stopped_by_hand(memory: AppMemory, look: Look, c: Circumstances) -> bool:

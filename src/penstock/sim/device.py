@@ -219,7 +219,9 @@ class SimDevice:
         """Give every idle lane its next work, and set the alarm clock."""
         if self.brain is None:
             return
+        before = self.disk.changes
         self._guard(self._feed)
+        self.world.watch.wrote(self, self.disk.changes - before)
 
     def _feed(self) -> None:
         brain = self.brain

@@ -50,7 +50,7 @@ class Reckoning:
         if found is not None and found.state == STOPPED:
             return "halted"
         seen = {one.app: one for one in observations.of_device(tx, device.id)}.get(app)
-        if seen is not None and seen.observed.pinned:
+        if seen is not None and seen.observed.pinned and self._left(device, app) == content:
             return "pinned"
         for row in receipts.of_device(tx, device.id, None, 200):
             if row.receipt.app == app and row.receipt.to_content == content:
@@ -58,6 +58,10 @@ class Reckoning:
             if row.receipt.app == app and row.receipt.kind == "revert":
                 return "went back"
         return ""
+
+    def _left(self, device: SimDevice, app: str) -> str:
+        """The content that somebody at the device left; an order for another one lifts the pin as soon as the device has looked."""
+        return device.brain.left(app) if device.brain is not None else ""
 
     # --- one device -----------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DISTURBING = ("stop", "restart", "remove", "rename")
 MOST = 5  # findings after which a run ends
 SPIN = 900  # wake-ups of one agent in a minute
+BURST = 60  # files changed between two works
 FLOOD = 60  # calls of one agent that fail in a minute
 
 
@@ -163,6 +164,11 @@ class Watch:
             if now - wakes[0] < 60_000:
                 self.find("spins", device, f"the agent woke up {len(wakes)} times within a minute")
             wakes.clear()
+
+    def wrote(self, device: SimDevice, changes: int) -> None:
+        """The agent changed so many files between two works."""
+        if changes > BURST:
+            self.find("spins", device, f"the agent changed files {changes} times without doing anything in between")
 
     def step(self, device: SimDevice, work: ApplyStep) -> None:
         """The agent begins a step."""

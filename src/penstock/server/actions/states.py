@@ -16,7 +16,7 @@ from penstock.server.core.document import Shared, content_of, shared, text_of
 from penstock.server.core.errors import Refused, missing
 from penstock.server.core.images import digests
 from penstock.server.core.model import RETIRED, SYSTEM, Assignment, DeviceState, Lean, StateHead
-from penstock.server.store import commands, devices, outbox, rollouts, roots, states
+from penstock.server.store import commands, deployments, devices, observations, outbox, rollouts, roots, states
 from penstock.server.store.db import Tx
 from penstock.wire.codec import decode, encode
 from penstock.wire.envelope import open_unverified
@@ -137,14 +137,28 @@ def state_for(plane: Plane, device: str, root: int, nonce: str = "", *, known: b
 
 
 def blob_for(plane: Plane, device: str, digest: str) -> int:
-    """The size of a blob that the device's own document names. Raises Missing for any other, whether it exists or not."""
+    """The size of a blob that the device's own document names, or a release it was ever ordered or says it runs: what a prune on the device took of the
+    running release or of the way back can be fetched again. Raises Missing for any other, whether it exists or not."""
     state = plane.db.view(lambda tx: states.get(tx, device))
     if state is not None:
         named = catalog.remember(plane, ("blobs", device, state.epoch, state.generation), lambda: _named(state.envelope))
-        size: int | None = plane.blobs.blob_size(digest) if digest in named else None
-        if size is not None:
-            return size
+        if digest in named or digest in plane.db.view(lambda tx: _earlier(plane, tx, device)):
+            size: int | None = plane.blobs.blob_size(digest)
+            if size is not None:
+                return size
     raise missing("blob", digest)
+
+
+def _earlier(plane: Plane, tx: Tx, device: str) -> frozenset[str]:
+    """Every digest of the releases in this device's history."""
+    wanted = {member.content for member in rollouts.memberships(tx, device)}
+    wanted |= {seen.content for seen in observations.of_device(tx, device)}
+    found: set[str] = set()
+    for deployment, number in rollouts.plans_of(tx, wanted - {""}):
+        plan = deployments.plan(tx, deployment, number)
+        if plan is not None:
+            found.update(*(digests(image) for image in catalog.release_of(plane, tx, plan.release)[0].images))
+    return frozenset(found)
 
 
 def _named(envelope: bytes) -> frozenset[str]:

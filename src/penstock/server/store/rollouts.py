@@ -188,3 +188,13 @@ def known(tx: Tx, wanted: set[str]) -> dict[str, str]:
         query = select(contents.c.content, contents.c.version).where(contents.c.content.in_(many[at : at + _CHUNK]))
         found.update({row.content: row.version for row in tx.run(query)})
     return found
+
+
+def plans_of(tx: Tx, wanted: set[str]) -> set[tuple[str, int]]:
+    """The deployments and numbers of the plans that made these contents."""
+    found: set[tuple[str, int]] = set()
+    many = sorted(wanted)
+    for at in range(0, len(many), _CHUNK):
+        query = select(contents.c.deployment, contents.c.plan).where(contents.c.content.in_(many[at : at + _CHUNK]))
+        found.update((row.deployment, row.plan) for row in tx.run(query))
+    return found
