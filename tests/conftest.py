@@ -36,8 +36,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*names): what the machine must offer, see tests/needs.py")
 
 
+LONGEST = ("e2e/test_main_job", "e2e/test_faults", "e2e/test_moving", "test_foreign", "e2e/", "agent/test_whole", "conformance/", "front/test_fuzz", "sim/")
+
+
+def _turn(item: pytest.Item) -> int:
+    """Files that take long come first, so that no process is left with one at the end while the others have nothing to do."""
+    return next((place for place, part in enumerate(LONGEST) if part in item.nodeid), len(LONGEST))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that use an engine or a browser are marked so, that `make test-fast` leaves them out without anybody remembering to."""
+    items.sort(key=_turn)
     for item in items:
         wanted = {name for mark in item.iter_markers("needs") for name in mark.args}
         if wanted & ENGINE_NEEDS or ENGINE_FIXTURES & set(getattr(item, "fixturenames", ())):

@@ -6,6 +6,7 @@ Certificates come from the openssl command, so that no second OpenSSL is loaded 
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import subprocess
@@ -228,17 +229,21 @@ class ConnectProxy:
                 far = ssl.create_default_context(cadata=self._ca).wrap_socket(far, server_hostname=host)
             self._open += [near, far]
             with near, far:
-                back = threading.Thread(target=self._pump, args=(far, near))
-                back.start()
-                self._pump(near, far)
-                back.join(10)
+                self._relay(near, far)
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                data = source.recv(65536)
+    @staticmethod
+    def _relay(near: socket.socket, far: socket.socket) -> None:
+        """Bytes both ways in one thread, since a TLS connection must not be read and written by two at once."""
+        other = {near: far, far: near}
+        while True:
+            held = [side for side in other if isinstance(side, ssl.SSLSocket) and side.pending()]
+            for side in held or select.select(list(other), [], [], 60)[0]:
+                side.settimeout(0.05)  # what arrived may have been no data, only a TLS message
+                try:
+                    data = side.recv(65536)
+                except TimeoutError:
+                    continue
                 if not data:
-                    break
-                sink.sendall(data)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_RDWR)
+                    return
+                other[side].settimeout(10)
+                other[side].sendall(data)

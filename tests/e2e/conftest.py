@@ -55,8 +55,9 @@ def _shared(tmp_path_factory: pytest.TempPathFactory, images: Images, agent_prog
 
 @pytest.fixture
 def box(docker: Engine) -> Iterator[Engine]:
-    """Docker, running, and emptied of containers, volumes and networks after the test; images stay."""
+    """Docker, running, and empty of containers, volumes and networks before and after the test; images stay."""
     docker.start()
+    docker.reset()
     yield docker
     docker.start()
     docker.reset()

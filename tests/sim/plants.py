@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from penstock.agent import adopt, brain, courier, ledger, ordered
+from penstock.agent import adopt, brain, courier, hands, ledger, ordered
 from penstock.agent.devicelog import DeviceLog
+from penstock.agent.work import EngineDone
 from penstock.rules import course, gates, health, ours, rest, toward, turns, wish
 from penstock.rules import drift as drift_rules
 from penstock.rules.commands import Judgement
@@ -172,7 +173,7 @@ def _no_back_off(patch):
 
 
 def _data_not_restored(patch):
-    patch.setattr(toward.Way, "_restore", lambda self: None)
+    patch.setattr(hands.Hands, "_restore", lambda self, work: EngineDone(ok=True))
 
 
 def _silence_is_success(patch):

@@ -16,7 +16,9 @@ KEPT = [tuple(line.split()[:3]) for line in (Path(__file__).parent / "seeds.txt"
 
 def clean(scenario: str, seed: int, devices: int) -> None:
     run = play(seed, scenario, devices=devices)
-    told = "\n".join([*map(str, run.findings), f"python -m penstock.sim --scenario {scenario} --first {seed} --seeds 1 --devices {devices} --verbose", *run.spoken[-40:]])
+    told = "\n".join(
+        [*map(str, run.findings), f"python -m penstock.sim --scenario {scenario} --first {seed} --seeds 1 --devices {devices} --verbose", *run.spoken[-40:]]
+    )
     assert not run.findings, told
     assert run.events > 300  # something did happen
 

@@ -6,6 +6,7 @@ in or not allowed; 5 no such thing; 6 ended, but not well (a command failed, a r
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,10 @@ DONE, REFUSED, USAGE, UNREACHABLE, NOT_ALLOWED, MISSING, ENDED_BADLY = 0, 1, 2, 
 
 TONES = {"good": ("green", "●"), "busy": ("blue", "◐"), "wait": ("yellow", "◆"), "bad": ("red", "■"), "away": ("dim", "◌"), "none": ("dim", "○")}
 
-console = Console(highlight=False, soft_wrap=False)
-errors = Console(stderr=True, highlight=False)
+UNFOLDED = 1000  # columns where no terminal says how many there are: what is piped or kept in a file is one line a row
+
+console = Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else UNFOLDED)
+errors = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() or "COLUMNS" in os.environ else UNFOLDED)
 
 
 def status(tone: str, word: str) -> Text:

@@ -172,7 +172,7 @@ def test_laws_of_leave(many, now):
             assert device not in found.revoke
         if state in SETTLED and standing.given is not None:
             assert device in found.revoke
-    # saying the same again changes nothing more
+    # saying the same again changes nothing more, but for those whose turn has only just come
     settled = [replace(one, member=replace(one.member, state=after.get(one.member.device, one.member.state))) for one in standings]
     again = run(settled, replace(ROLLOUT, wave=found.wave, state=RUNNING), now)
-    assert {one.device: one.state for one in again.members}.items() <= after.items()
+    assert {one.device: one.state for one in again.members if one.device not in found.order}.items() <= after.items()
