@@ -236,6 +236,25 @@ def test_what_was_pruned_is_brought_back_from_the_own_copies():
     assert stage.running()["line-web-1"] == "web1"
 
 
+def test_a_correction_whose_image_nobody_has_waits_and_is_not_begun_again_and_again():
+    stage = deployed()
+    box = next(box for box in stage.engine.boxes.values() if box.order.service.name == "web")
+    box.settings_changed = {"user": "root"}
+    stage.engine.images.clear()
+    stage.blobs.blobs.clear()
+    stage.plane.have_blobs = False
+    written, told = stage.disk.changes, len(stage.plane.receipts())
+    stage.run(600)
+    assert stage.disk.changes - written < 60
+    assert len(stage.plane.receipts()) == told, "no change was begun in vain"
+    assert "publish version 1 again" in stage.app()["why"], stage.app()
+    assert box.id in stage.engine.boxes, "nothing was taken down for it"
+    stage.plane.have_blobs = True
+    stage.run(4000)
+    assert stage.plane.receipts()[-1].kind == "recreate"
+    assert box.id not in stage.engine.boxes
+
+
 def test_no_way_back_is_said_and_the_change_refused():
     stage = deployed()
     stage.want(simple("2"))

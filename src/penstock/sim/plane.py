@@ -265,8 +265,9 @@ class SimPlane:
         return entry.pending or entry.watched_ms > self.clock.mono_ms()
 
     def _pace(self, tag: str, *, busy: bool) -> dict[str, str]:
-        poll = min(self.plane.poll_s, BUSY_POLL_S) if busy else self.plane.poll_s
-        return {"etag": tag, "penstock-poll": str(poll), "penstock-wait": str(MAX_WAIT_S if busy else 0)}
+        if not busy:
+            return {"etag": tag}
+        return {"etag": tag, "penstock-poll": str(min(self.plane.poll_s, BUSY_POLL_S)), "penstock-wait": str(MAX_WAIT_S)}
 
     def release(self, held: Held) -> Answer | None:
         """The answer to a held poll, once there is reason for one."""

@@ -84,7 +84,7 @@ def make(plane: Plane, tx: Tx, wanted: list[str]) -> None:
 
 
 def _tag(made: DeviceState | StateHead, leaves: list[str], orders: list[str]) -> str:
-    return sha256_of(f"{made.epoch} {made.generation} {' '.join(leaves)} {' '.join(orders)}".encode())[7:31]
+    return sha256_of(f"{made.epoch} {made.generation} {' '.join(leaves)} {' '.join(orders)}".encode())[7:23]
 
 
 @dataclass(slots=True)

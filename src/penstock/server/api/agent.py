@@ -146,12 +146,15 @@ class AgentApi:
         await _plain(send, 200, [JSON, *headers], encode(reply))
 
     def _pace(self, tag: bytes, *, busy: bool) -> list[tuple[bytes, bytes]]:
-        poll = min(self.plane.poll_s, BUSY_POLL_S) if busy else self.plane.poll_s
-        wait = MAX_WAIT_S if busy and self.plane.fleet.waiting < self.plane.fleet.most_waiting else 0
         # No more than this: it is what a device at rest pays for, 1 440 times a day. No shared cache keeps an answer to a request with
-        # Authorization (RFC 9111, section 3.5), so nothing need be said about caching; no wait means none is granted.
-        pace = [(b"etag", tag), (b"penstock-poll", b"%d" % poll)]
-        return [*pace, (b"penstock-wait", b"%d" % wait)] if wait else pace
+        # Authorization (RFC 9111, section 3.5), so nothing need be said about caching; the pace at rest stands in the signed settings, and no wait
+        # means none is granted.
+        pace = [(b"etag", tag)]
+        if busy:
+            pace.append((b"penstock-poll", b"%d" % min(self.plane.poll_s, BUSY_POLL_S)))
+            if self.plane.fleet.waiting < self.plane.fleet.most_waiting:
+                pace.append((b"penstock-wait", b"%d" % MAX_WAIT_S))
+        return pace
 
     def _spend(self, entry: Any) -> None:
         """Count one request that costs the store something. Raises Limited for a device that asks without end."""

@@ -15,6 +15,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,14 +55,18 @@ class Tx:
         many = [dict(row) for row in rows]
         if not many:
             return
-        insert: Any = (postgresql if self.connection.dialect.name == "postgresql" else sqlite).insert(table)
-        keys = [column.name for column in table.primary_key.columns]
+        keys = tuple(column.name for column in table.primary_key.columns)
         names = only if only is not None else tuple(name for name in many[0] if name not in keys)
-        if names:
-            statement = insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in names})
-        else:
-            statement = insert.on_conflict_do_nothing(index_elements=keys)
-        self.connection.execute(statement, many)
+        self.connection.execute(_upsert(self.connection.dialect.name, table, keys, names), many)
+
+
+@lru_cache(maxsize=256)
+def _upsert(dialect: str, table: Table, keys: tuple[str, ...], names: tuple[str, ...]) -> Any:
+    """The statement; making one costs more than running it."""
+    insert: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    if not names:
+        return insert.on_conflict_do_nothing(index_elements=keys)
+    return insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in names})
 
 
 class Db:
