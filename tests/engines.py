@@ -474,6 +474,11 @@ def start_podman(*, name: str = "podman", usr: Path | None = None, backend: str 
             default["plugins"][0]["bridge"] = slot.bridge
             default["plugins"][0]["ipam"]["ranges"] = [[{"subnet": f"{slot.subnet}.0.0/24", "gateway": f"{slot.subnet}.0.1"}]]
             (slot.path / "net" / "87-podman.conflist").write_text(json.dumps(default))
+        else:  # the default network's bridge too: whichever instance ended its last container would take "podman0" from all others
+            subnets = [{"subnet": f"{slot.subnet}.0.0/24", "gateway": f"{slot.subnet}.0.1"}]
+            network = {"name": "podman", "id": "0" * 63 + "f", "driver": "bridge", "network_interface": slot.bridge, "subnets": subnets}
+            more = {"ipv6_enabled": False, "internal": False, "dns_enabled": False, "ipam_options": {"driver": "host-local"}}
+            (slot.path / "net" / "podman.json").write_text(json.dumps({**network, **more, "created": "2026-01-01T00:00:00Z"}))
         _reserve_bridges(slot, backend)
         (slot.path / "containers.conf").write_text(CONTAINERS_CONF.format(subnet=slot.subnet, backend=backend))
         # No registry may ever be asked for a short name.

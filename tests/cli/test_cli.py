@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from penstock.cli import contexts
+from penstock.cli import contexts, out
 from penstock.cli.main import run
 from tests.front.served import PASSWORD, ScriptedDevice, Served, until
 
@@ -26,7 +26,7 @@ def home(tmp_path, monkeypatch):
     for name in ("PENSTOCK_URL", "PENSTOCK_TOKEN", "PENSTOCK_CA", "PENSTOCK_CONTEXT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PENSTOCK_PASSWORD", PASSWORD)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(out.console, "width", 200)
     return tmp_path
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from penstock.agent.runtimes import RuntimeFault
@@ -18,6 +20,22 @@ def started(bench, **fields):
     identity = bench.runtime.create(bench.order(state, service))
     bench.runtime.start(identity)
     return identity
+
+
+def reached(bench, identity):
+    """Wait until the container serves; where it does not, say why, and by which way it was asked."""
+    whys = [""]
+
+    def serves(_seen):
+        whys[0] = bench.runtime.check(identity, Probe("http", 8080, "/healthz"))
+        return whys[0] == ""
+
+    try:
+        bench.wait(identity, serves)
+    except AssertionError as fault:
+        links = subprocess.run(["sh", "-c", "PATH=$PATH:/usr/sbin:/sbin; ip -4 -o addr; ip -4 route; ip neigh"], capture_output=True, text=True).stdout
+        inside = bench.runtime.check(identity, Probe("command", command=("sh", "-c", "ls -la /www / ; ps; ip addr; wget -O - http://127.0.0.1:8080/healthz; env; exit 1")))
+        pytest.fail(f"{whys[0]}; {fault}\n{bench.runtime.logs(identity, 50)}\n{inside}\n{links}")
 
 
 def test_a_healthy_service_becomes_healthy(bench):
@@ -58,7 +76,7 @@ def test_without_a_check_there_is_no_verdict(bench):
 )
 def test_probes(bench, probe, good):
     identity = started(bench)
-    bench.wait(identity, lambda _: bench.runtime.check(identity, Probe("http", 8080, "/healthz")) == "")
+    reached(bench, identity)
     why = bench.runtime.check(identity, probe)
     assert (why == "") == good, why
     result = bench.look(containers=(identity,), probes=(ProbeAsk("web/0", identity, probe),)).probes[0]
@@ -70,7 +88,7 @@ def test_probes(bench, probe, good):
 
 def test_a_probe_reaches_a_published_port_too(real_bench, free_port):
     identity = started(real_bench, ports=(Port(8080, free_port(), "127.0.0.1"),))
-    real_bench.wait(identity, lambda _: real_bench.runtime.check(identity, Probe("http", 8080, "/healthz")) == "")
+    reached(real_bench, identity)
 
 
 def test_nothing_passes_in_a_container_that_does_not_run(bench):
