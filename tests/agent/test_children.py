@@ -130,3 +130,45 @@ def test_a_child_dies_with_its_parent():
             return
         time.sleep(0.02)
     pytest.fail("the child outlived its parent")
+
+
+def test_a_child_may_stay_for_further_orders():
+    children = Children()
+    child = children.start("adder", lambda _send: [0, os.getpid()], 10_000, now_ms(), again=lambda order: [order + 1, os.getpid()])
+
+    def result():
+        until = time.monotonic() + 10
+        while child.result is None and time.monotonic() < until:
+            select.select([child.fd], [], [], 0.2)
+            children.read(child)
+        found, child.result = child.result, None
+        assert found is not None
+        return found.value
+
+    assert result() == [0, child.pid]
+    for number in (1, 20):
+        assert children.give(child, number, 10_000, now_ms())
+        assert result() == [number + 1, child.pid]
+    assert children.reap() == []
+    children.dismiss(child)
+    until = time.monotonic() + 10
+    ended = children.reap()
+    while not ended and time.monotonic() < until:
+        ended = children.reap()
+        time.sleep(0.01)
+    assert [one for one, _ in ended] == [child]
+
+
+def test_a_child_that_went_while_it_waited_takes_no_order():
+    children = Children()
+    child = children.start("adder", lambda _send: 1, 10_000, now_ms(), again=lambda order: order)
+    select.select([child.fd], [], [], 10)
+    children.read(child)
+    children.kill(child)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    old = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    try:
+        assert not children.give(child, 2, 10_000, now_ms())
+    finally:
+        signal.signal(signal.SIGPIPE, old)
+    assert [one for one, _ in children.reap()] == [child]

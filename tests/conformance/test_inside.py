@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 
 from penstock.agent.runtimes import RuntimeFault
@@ -23,7 +21,7 @@ def started(bench, **fields):
 
 
 def reached(bench, identity):
-    """Wait until the container serves; where it does not, say why, and by which way it was asked."""
+    """Wait until the container serves; where it does not, say why."""
     whys = [""]
 
     def serves(_seen):
@@ -33,9 +31,7 @@ def reached(bench, identity):
     try:
         bench.wait(identity, serves)
     except AssertionError as fault:
-        links = subprocess.run(["sh", "-c", "PATH=$PATH:/usr/sbin:/sbin; ip -4 -o addr; ip -4 route; ip neigh"], capture_output=True, text=True).stdout
-        inside = bench.runtime.check(identity, Probe("command", command=("sh", "-c", "ls -la /www / ; ps; ip addr; wget -O - http://127.0.0.1:8080/healthz; env; exit 1")))
-        pytest.fail(f"{whys[0]}; {fault}\n{bench.runtime.logs(identity, 50)}\n{inside}\n{links}")
+        pytest.fail(f"{whys[0]}; {fault}")
 
 
 def test_a_healthy_service_becomes_healthy(bench):

@@ -3,6 +3,8 @@
 Owns the forks, their pipes, their time-outs and their ends. Whatever is heavy (imports, engine answers, downloads) or may block happens in
 here, so that the resident process stays small and answers at once. Never decides what to run; never runs another program.
 
+A child may stay for further orders of the same kind (`give`), so that what it had to load is loaded once; it ends when it is dismissed.
+
 A child keeps nothing of its parent but memory: every descriptor it inherits, sockets above all, is replaced before the function runs, and
 it dies when its parent does (a second agent must never meet the hands of the first).
 """
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     Send = Callable[[Any], None]
     Job = Callable[[Send], Any]
+    Again = Callable[[Any], Any]
 
 MAX_RESULT = 8 * 1024 * 1024  # bytes a child may send in all
 _SIGKILL = 9
@@ -39,13 +42,15 @@ class Ended:
 
 
 class Child:
-    """One running child. `fd` is the pipe to watch for reading, -1 once it has closed. `until_ms` is when it will be killed."""
+    """One running child. `fd` is the pipe to watch for reading, -1 once it has closed. `until_ms` is when it will be killed. `orders`: where further
+    orders go, -1 for a child that takes none."""
 
-    def __init__(self, name: str, pid: int, fd: int, until_ms: int) -> None:
+    def __init__(self, name: str, pid: int, fd: int, until_ms: int, orders: int = -1) -> None:
         self.name = name
         self.pid = pid
         self.fd = fd
         self.until_ms = until_ms
+        self.orders = orders
         self.news: list[Any] = []
         self.buffer = bytearray()
         self.received = 0
@@ -62,23 +67,42 @@ class Children:
     def __len__(self) -> int:
         return len(self._running)
 
-    def start(self, name: str, job: Job, timeout_ms: int, now_ms: int, niceness: int = 0) -> Child:
-        """Fork and run `job(send)` there; `send` passes JSON values up while it runs. Raises OSError when no process can be made."""
+    def start(self, name: str, job: Job, timeout_ms: int, now_ms: int, niceness: int = 0, again: Again | None = None) -> Child:
+        """Fork and run `job(send)` there; `send` passes JSON values up while it runs. With `again` the child then waits for orders, which `give`
+        brings, and runs `again(order)` for each, until `dismiss`. Raises OSError when no process can be made."""
         ours, theirs = os.pipe()
+        take, give = os.pipe() if again is not None else (-1, -1)
         me = os.getpid()
         try:
             pid = os.fork()
         except OSError:
-            os.close(ours)
-            os.close(theirs)
+            for number in (ours, theirs, take, give):
+                _close(number)
             raise
         if pid == 0:
-            _child(theirs, job, niceness, me)
+            _child(theirs, job, niceness, me, take, again)
         os.close(theirs)
+        _close(take)
         os.set_blocking(ours, False)
-        child = Child(name, pid, ours, now_ms + timeout_ms)
+        child = Child(name, pid, ours, now_ms + timeout_ms, give)
         self._running[pid] = child
         return child
+
+    def give(self, child: Child, order: Any, timeout_ms: int, now_ms: int) -> bool:
+        """Another order for a child whose result has been taken; False when it is gone."""
+        child.until_ms, child.received = now_ms + timeout_ms, 0
+        data = memoryview(dumps(order).encode("ascii") + b"\n")
+        try:
+            while data:
+                data = data[os.write(child.orders, data) :]
+        except OSError:
+            return False
+        return True
+
+    def dismiss(self, child: Child) -> None:
+        """No further orders: the child ends by itself, and shows up in `reap`."""
+        _close(child.orders)
+        child.orders = -1
 
     def watched(self) -> dict[int, Child]:
         """The pipes to watch for reading."""
@@ -154,6 +178,7 @@ class Children:
             if child.fd >= 0:
                 os.close(child.fd)
                 child.fd = -1
+            self.dismiss(child)
             del self._running[child.pid]
             ended.append((child, _verdict(child, status)))
         return ended
@@ -168,6 +193,7 @@ class Children:
                 child.killed = "died"  # reaped elsewhere: gone all the same
             if child.fd >= 0:
                 os.close(child.fd)
+            self.dismiss(child)
         self._running.clear()
 
 
@@ -186,20 +212,26 @@ def _verdict(child: Child, status: int) -> Ended:
 # --- inside the child -------------------------------------------------------------------------------------------------
 
 
-def _child(pipe: int, job: Job, niceness: int, parent: int) -> None:
-    """Run the job and never return."""
+def _close(number: int) -> None:
+    if number >= 0:
+        os.close(number)
+
+
+def _child(pipe: int, job: Job, niceness: int, parent: int, orders: int, again: Again | None) -> None:
+    """Run the job, and what is ordered after it, and never return."""
     status = 1
     try:
-        _detach(pipe, niceness, parent)
+        _detach((pipe, orders), niceness, parent)
 
         def send(value: Any) -> None:
             _write(pipe, ["news", value])
 
-        try:
-            outcome = ["result", job(send)]
-        except Exception as fault:  # noqa: BLE001 - whatever it was is told to the parent, whose log has it
-            outcome = ["fault", getattr(fault, "why", "") or f"{type(fault).__name__}: {fault}"]
-        _write(pipe, outcome)
+        go_on = _carry_out(pipe, lambda: job(send)) and again is not None
+        if go_on:
+            with os.fdopen(orders, "rb") as lines:
+                for line in lines:
+                    if again is None or not _carry_out(pipe, lambda line=line: again(loads(line.decode("ascii")))):  # type: ignore[misc]
+                        break
         status = 0
     except BaseException as fault:  # noqa: BLE001 - a child that cannot even report must still end here, not run on as a second agent
         os.write(2, f"error child.lost why={type(fault).__name__}\n".encode("ascii", "replace"))
@@ -207,7 +239,17 @@ def _child(pipe: int, job: Job, niceness: int, parent: int) -> None:
         os._exit(status)
 
 
-def _detach(pipe: int, niceness: int, parent: int) -> None:
+def _carry_out(pipe: int, act: Callable[[], Any]) -> bool:
+    """Act, and say how it went; whether it went well."""
+    try:
+        outcome = ["result", act()]
+    except Exception as fault:  # noqa: BLE001 - whatever it was is told to the parent, whose log has it
+        outcome = ["fault", getattr(fault, "why", "") or f"{type(fault).__name__}: {fault}"]
+    _write(pipe, outcome)
+    return bool(outcome[0] == "result")
+
+
+def _detach(keep: tuple[int, int], niceness: int, parent: int) -> None:
     import _signal  # type: ignore[import-not-found] # `signal` would import enum on top
 
     _signal.set_wakeup_fd(-1)
@@ -219,7 +261,7 @@ def _detach(pipe: int, niceness: int, parent: int) -> None:
     nothing = os.open("/dev/null", os.O_RDWR)
     for name in os.listdir("/proc/self/fd"):
         number = int(name)
-        if number not in (0, 1, 2, pipe, nothing):
+        if number not in (0, 1, 2, nothing, *keep):
             try:
                 os.dup2(nothing, number, inheritable=False)  # replaced, not closed: an object that still believes in it harms nobody
             except OSError:

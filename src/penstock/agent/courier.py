@@ -80,6 +80,8 @@ class Courier:
         """The next exchange, or None. `patient`: nothing is under way, so a poll may be held open."""
         if now.mono_ms < self._not_before:
             return None
+        if patient and not self._patient and self._granted:  # a change has ended: from now on polls are held open again, the first one at once
+            self._patient, self.poll_at = True, now.mono_ms
         report = self._report_due(log, now)
         if not report and now.mono_ms < self.poll_at:
             return None

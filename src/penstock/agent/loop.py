@@ -13,7 +13,7 @@ import select
 from penstock.agent.journal import say
 from penstock.agent.link import resolve_job
 from penstock.agent.reach import judge_at_s
-from penstock.agent.work import Answer, ApplyStep, EngineDone, FetchDone, Local, LocalReply, Observe, RunCommand
+from penstock.agent.work import Answer, ApplyStep, EngineDone, FetchDone, Local, LocalReply, Observe, RunCommand, order_of
 from penstock.wire.codec import WireError, from_plain
 from penstock.wire.record import record
 
@@ -63,6 +63,7 @@ READ = 1  # POLLIN
 REST_MS = 2_000  # a wait from this length on is a rest
 LONGEST_MS = 300_000  # the loop looks up at least this often
 SHORTEST_MS = 20  # and, with nothing to do, at most this often
+LINGER_MS = 2_000  # how long the child of the engine lane waits for the next step of a change
 MARGIN_MS = 5_000  # what a child has beyond its work's own time-out, to say that it ran out
 FETCH_SILENCE_MS = 600_000  # a fetch that tells nothing for so long is stuck
 RESOLVE_MS = 20_000
@@ -102,6 +103,8 @@ class Loop:
         self.before_rest: Callable[[], object] = lambda: None  # called once before each rest of some seconds
         self._stirred = True
         self._engine: tuple[Child, EngineWork] | None = None
+        self._hands: Child | None = None  # the child of the engine lane while it waits for more to do
+        self._hands_until_ms = 0
         self._fetch: tuple[Child, Fetch] | None = None
         self._call: Call | None = None
         self._resolver: Child | None = None
@@ -182,6 +185,9 @@ class Loop:
             work = self._brain.engine_work(now)
             if work is not None:
                 self._begin_engine(work, now)
+            elif self._hands is not None and (now.mono_ms >= self._hands_until_ms or not self._brain.busy()):
+                self._children.dismiss(self._hands)
+                self._hands = None
         if self._fetch is None:
             fetch = self._brain.fetch_work(now)
             if fetch is not None:
@@ -206,9 +212,16 @@ class Loop:
             say("info", f"step.{step.kind}", app=step.app, service=step.service, name=step.name, why=step.why)
         elif isinstance(work, RunCommand):
             say("info", f"command.{work.verb}", command=work.command)
-        name = "looking at the engine" if isinstance(work, Observe) else "work on the engine"
+        child, self._hands = self._hands, None
+        if child is not None:
+            if self._children.give(child, order_of(work), work.timeout_ms + MARGIN_MS, now.mono_ms):
+                self._engine = (child, work)
+                return
+            self._children.dismiss(child)
+        job = self._engine_job(work)
+        again = getattr(job, "again", None) if self._brain.busy() else None
         try:
-            child = self._children.start(name, self._engine_job(work), work.timeout_ms + MARGIN_MS, now.mono_ms)
+            child = self._children.start("work on the engine", job, work.timeout_ms + MARGIN_MS, now.mono_ms, again=again)
         except OSError as fault:
             self._brain.done(work, EngineDone(ok=False, why=f"no process can be started: {fault.strerror}", code="died"), now)
             return
@@ -233,6 +246,8 @@ class Loop:
             parts.append(self.control.next_ms())
         if self._ending_ms:
             parts.append(self._ending_ms + ENDING_MS)
+        if self._hands is not None:
+            parts.append(self._hands_until_ms)
         rest = min(part for part in parts if part is not None) - now.mono_ms
         watch = select.poll()
         watch.register(self._wake_r, READ)
@@ -256,6 +271,8 @@ class Loop:
             if number in ready:
                 self._children.read(child)
                 self._news(child, now)
+        if self._engine is not None and self._engine[0].orders >= 0 and self._engine[0].result is not None:
+            self._stay(self._engine[0], now)
         self._children.expire(now.mono_ms)
         for child, ended in self._children.reap():
             self._news(child, now)
@@ -264,6 +281,17 @@ class Loop:
         self._after_link(now)
         if self.control is not None:
             self.control.step(ready, now.mono_ms)
+
+    def _stay(self, child: Child, now: Moment) -> None:
+        """The child of the engine lane has a result, and stays for what follows, while something does."""
+        ended, child.result = child.result, None
+        assert ended is not None
+        child.until_ms = now.mono_ms + LINGER_MS + MARGIN_MS
+        self._ended(child, ended, now)
+        if ended.ok and self._brain.busy():
+            self._hands, self._hands_until_ms = child, now.mono_ms + LINGER_MS
+        else:
+            self._children.dismiss(child)
 
     def answer(self, request: Local) -> LocalReply:
         """For the control socket: the brain's answer, and in a status what only the running process knows."""
@@ -283,7 +311,9 @@ class Loop:
             self._brain.progress(self._fetch[1], latest, now)
 
     def _ended(self, child: Child, ended: Ended, now: Moment) -> None:
-        if child is self._resolver:
+        if child is self._hands:  # it went while it waited: the next work gets another
+            self._hands = None
+        elif child is self._resolver:
             self._resolver = None
             value: dict[str, Any] = ended.value if ended.ok else {"why": f"{ended.why}; check the device's DNS settings"}
             self._link.resolved(value.get("addresses"), value.get("why", ""), now.mono_ms)

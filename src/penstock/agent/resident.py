@@ -27,6 +27,7 @@ from penstock.agent.link import Link
 from penstock.agent.loop import Loop, Options
 from penstock.agent.places import DEFAULT, PlaceError, Places, read_file, write_file
 from penstock.agent.rest import give_back
+from penstock.agent.work import work_of
 from penstock.wire.codec import WireError, decode, encode, to_plain
 
 TYPE_CHECKING = False
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from penstock.agent.children import Ended, Job
+    from penstock.agent.hands import Hands
     from penstock.agent.identity import Member
     from penstock.agent.work import EngineWork, Fetch, Local, LocalReply
 
@@ -66,22 +68,34 @@ def lock(places: Places) -> int | None:
 # --- jobs: what children do --------------------------------------------------------------------------------------------
 
 
-def engine_job(places: Places, socket: str, work: EngineWork) -> Job:
-    """Carry out one work on the engine."""
+class EngineJob:
+    """One work on the engine, and those that follow it: while a change is under way the child stays, with all it has loaded and learnt."""
 
-    def job(_send: object) -> Any:
+    def __init__(self, places: Places, socket: str, work: EngineWork) -> None:
+        self._places = places
+        self._socket = socket
+        self._work = work
+        self._hands: Hands | None = None
+
+    def __call__(self, _send: object) -> Any:
+        """Carry out the first."""
         from penstock.agent.blobstore import BlobStore
         from penstock.agent.hands import Hands, SnapshotFolder
         from penstock.agent.runtimes.docker import DockerRuntime
         from penstock.wire.sealing import sealed_from_wire
 
+        places = self._places
+
         def open_secret(sealed: Any, bound: bytes) -> bytes:
             return crypto.open_sealed(identity.read_seal_key(places), sealed_from_wire(sealed), bound)
 
-        hands = Hands(DockerRuntime(engine_socket(socket)), BlobStore(places.blobs), SnapshotFolder(places.snapshots), open_secret)
-        return to_plain(hands.perform(work))
+        self._hands = Hands(DockerRuntime(engine_socket(self._socket)), BlobStore(places.blobs), SnapshotFolder(places.snapshots), open_secret)
+        return to_plain(self._hands.perform(self._work))
 
-    return job
+    def again(self, order: Any) -> Any:
+        """Carry out a further one."""
+        assert self._hands is not None
+        return to_plain(self._hands.perform(work_of(order)))
 
 
 def fetch_job(places: Places, link: Link, work: Fetch, at_s: int) -> Job:
@@ -228,7 +242,7 @@ def build(places: Places, member: Member, engine: str, options: Options) -> Loop
         link,
         Children(),
         clock,
-        lambda work: engine_job(places, engine, work),
+        lambda work: EngineJob(places, engine, work),
         lambda work, at_s: fetch_job(places, link, work, at_s),
         options,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from penstock.rules.look import Look
 from penstock.rules.observed import Ask
 from penstock.rules.step import Step
+from penstock.wire.codec import from_plain, to_plain
 from penstock.wire.record import record
 from penstock.wire.types import AppState, Blob, Variant
 
@@ -92,6 +93,22 @@ class EngineDone:
     bytes: int = 0
     output: str = ""
     look: Look | None = None
+
+
+_KINDS = {"observe": Observe, "step": ApplyStep, "command": RunCommand}
+
+
+def order_of(work: EngineWork) -> list[Any]:
+    """An engine work in plain form, for a child that already runs."""
+    kind = next(name for name, cls in _KINDS.items() if isinstance(work, cls))
+    return [kind, to_plain(work)]
+
+
+def work_of(order: list[Any]) -> EngineWork:
+    """Its opposite. Raises WireError."""
+    kind, plain = order
+    work: EngineWork = from_plain(_KINDS[kind], plain)
+    return work
 
 
 # --- the fetch lane: carried out by `fetch` in a child process ---------------------------------------------------------
