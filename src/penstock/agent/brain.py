@@ -68,7 +68,9 @@ class Brain:
         facts: Facts,
         built_ms: int = 0,
         resumed: bool = False,
+        patient: bool = True,
     ) -> None:
+        self._patient = patient  # whether polls may be held open at all
         self._disk = disk
         self._identity = identity
         self._tools = tools
@@ -128,7 +130,7 @@ class Brain:
             self._tell(now)
         time_ms, _ = mind.keeper.device_time(now)
         call = self._courier.work(
-            mind.book, mind.log, mind.root.version, time_ms, now, wants_word=mind.keeper.wants_word(now), patient=not mind.busy()
+            mind.book, mind.log, mind.root.version, time_ms, now, wants_word=mind.keeper.wants_word(now), patient=self._patient and not mind.busy()
         )  # fmt: skip
         if call is not None and call.kind == "report":
             mind.mark_log()  # what was sent once must never be numbered again, whatever is cut off the log

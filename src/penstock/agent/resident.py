@@ -228,7 +228,9 @@ def build(places: Places, member: Member, engine: str, options: Options) -> Loop
     now = clock.now()
     resumed = options.sparing and _woke_before(places, now.boot_id)
     tools = Tools(crypto.random_bytes, crypto.verify)
-    brain = Brain(RealDisk(places.data), who, member.root, tools, now, facts=facts(places.data), built_ms=BUILT_MS, resumed=resumed)
+    brain = Brain(
+        RealDisk(places.data), who, member.root, tools, now, facts=facts(places.data), built_ms=BUILT_MS, resumed=resumed, patient=not options.sparing
+    )
 
     def keep(book: Book) -> None:
         try:
