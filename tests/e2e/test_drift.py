@@ -47,14 +47,23 @@ def ready(house: House, engine: Engine, app: str, drift: str) -> Any:
     return agent
 
 
-def again_with(engine: Engine, name: str, environment: list[str], rename: str = "", labels: dict[str, str] | None = None) -> str:
-    """Make a container like `name` with other variables, as a person with another tool would; its id."""
+def again_with(engine: Engine, name: str, environment: list[str], labels: dict[str, str] | None = None) -> str:
+    """Put a container like `name` with other variables in its place, as a person with another tool would; its id.
+
+    The new one is there before the old one goes: a look in between would otherwise find none, and rightly take the new one for a stranger's."""
+    made = beside(engine, name, f"{name}-new", environment, labels)
+    engine.api("DELETE", f"/containers/{name}?force=true")
+    status, said = engine.api("POST", f"/containers/{made}/rename?name={name}")
+    assert status == 204, said
+    return made
+
+
+def beside(engine: Engine, name: str, new: str, environment: list[str], labels: dict[str, str] | None = None) -> str:
+    """Start a container like `name` with other variables under a name of its own; its id."""
     old = engine.inspect(name)
-    if not rename:
-        engine.api("DELETE", f"/containers/{name}?force=true")
     config = {**old["Config"], "Env": environment, "HostConfig": old["HostConfig"], "Labels": {**old["Config"]["Labels"], **(labels or {})}}
     config.pop("Hostname", None)
-    status, made = engine.api("POST", f"/containers/create?name={rename or name}", config)
+    status, made = engine.api("POST", f"/containers/create?name={new}", config)
     assert status == 201, made
     engine.api("POST", f"/containers/{made['Id']}/start")
     return str(made["Id"])
@@ -92,8 +101,8 @@ def test_drift_is_explained_and_corrected(home: House, box: Engine) -> None:
     last = eventually(lambda: plane.receipts(device)[-1], lambda one: one["kind"] == "recreate", 30, what="a receipt of the correction")
     assert (last["cause"], last["verdict"]) == ("drift", "done")
 
-    stranger = again_with(box, "mend-web-1", ["PATH=/bin"], rename="stranger", labels={"penstock.token": "00"})
-    eventually(lambda: any("left alone" in one[4] for one in observed_drift(home, device, "mend")), bool, PROBLEM_S, what="the stranger is named")
+    stranger = beside(box, "mend-web-1", "stranger", ["PATH=/bin"], labels={"penstock.token": "00"})
+    eventually(lambda: any("left alone" in one[4] and stranger[:12] in one[3] for one in observed_drift(home, device, "mend")), bool, PROBLEM_S, what="the stranger is named")
     told = eventually(lambda: plane.device(device), lambda found: stranger[:12] in str(found), 20, what="the plane shows the stranger")
     assert told
     assert box.inspect(stranger)["State"]["Running"]
