@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import binascii
 import ctypes
+import hashlib
 
 from penstock.crypto.openssl import CryptoError, fail, lib, need
 
@@ -52,14 +53,14 @@ P256 = Curve(
     32,
     0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
     "3059301306072a8648ce3d020106082a8648ce3d03010703420004",
-    lib.EVP_sha256(),
+    hashlib.sha256,
 )
 P384 = Curve(
     "P-384",
     48,
     0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
     "3076301006072a8648ce3d020106052b8104002203620004",
-    lib.EVP_sha384(),
+    hashlib.sha384,
 )
 
 

@@ -50,7 +50,6 @@ _PROTOTYPES = {
     "CRYPTO_free": "v pbi",
     "HMAC": "p pbibzbp",
     "EVP_sha256": "p ",
-    "EVP_sha384": "p ",
     "EVP_aes_256_gcm": "p ",
     "EVP_PKEY_new": "p ",
     "EVP_PKEY_free": "v p",
@@ -73,12 +72,10 @@ _PROTOTYPES = {
     "PKCS8_PRIV_KEY_INFO_free": "v p",
     "d2i_PKCS8_PRIV_KEY_INFO": "p ppl",
     "i2d_PKCS8_PRIV_KEY_INFO": "i pp",
-    "EVP_MD_CTX_new": "p ",
-    "EVP_MD_CTX_free": "v p",
-    "EVP_DigestSignInit": "i ppppp",
-    "EVP_DigestSign": "i pbpbz",
-    "EVP_DigestVerifyInit": "i ppppp",
-    "EVP_DigestVerify": "i pbzbz",
+    "EVP_PKEY_sign_init": "i p",
+    "EVP_PKEY_sign": "i pbpbz",
+    "EVP_PKEY_verify_init": "i p",
+    "EVP_PKEY_verify": "i pbzbz",
     "EVP_CIPHER_CTX_new": "p ",
     "EVP_CIPHER_CTX_free": "v p",
     "EVP_CIPHER_CTX_ctrl": "i piib",
@@ -142,7 +139,7 @@ def find(ssl_path: str | None) -> Library:
                 f"this Python's ssl module cannot be opened as a library ({error}); run Penstock with the Python of the operating system"
             ) from None
     for handle in handles:
-        if hasattr(handle, "EVP_DigestVerify"):
+        if hasattr(handle, "EVP_PKEY_verify"):
             return Library(handle)
     raise ImportError(
         "this Python's ssl module hides its OpenSSL (it is linked in without its symbols), so Penstock cannot use it; "

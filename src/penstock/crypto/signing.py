@@ -76,27 +76,32 @@ def well_formed(signature: bytes, curve: Curve = P256) -> bool:
     return at == end
 
 
+# The digest is taken by hashlib (the same OpenSSL, see `digests`): asking OpenSSL for both at once looks its algorithms up anew every time.
+
+
 def _sign(key: Key, message: bytes) -> bytes:
-    context = need(lib.EVP_MD_CTX_new(), "OpenSSL has no memory to sign")
+    digest = key.curve.digest(message).digest()
+    context = need(lib.EVP_PKEY_CTX_new(key.handle, None), "OpenSSL has no memory to sign")
     out = ctypes.create_string_buffer(_ROOM)
     size = ctypes.c_size_t(_ROOM)
     try:
-        need(lib.EVP_DigestSignInit(context, None, key.curve.digest, None, key.handle), "the key cannot sign")
-        need(lib.EVP_DigestSign(context, out, ctypes.byref(size), message, len(message)), "OpenSSL could not sign")
+        need(lib.EVP_PKEY_sign_init(context), "the key cannot sign")
+        need(lib.EVP_PKEY_sign(context, out, ctypes.byref(size), digest, len(digest)), "OpenSSL could not sign")
     finally:
-        lib.EVP_MD_CTX_free(context)
+        lib.EVP_PKEY_CTX_free(context)
     return out.raw[: size.value]
 
 
 def _verify(key: Key, message: bytes, signature: bytes) -> bool:
     if not well_formed(signature, key.curve):
         return False
-    context = need(lib.EVP_MD_CTX_new(), "OpenSSL has no memory to verify")
+    digest = key.curve.digest(message).digest()
+    context = need(lib.EVP_PKEY_CTX_new(key.handle, None), "OpenSSL has no memory to verify")
     try:
-        need(lib.EVP_DigestVerifyInit(context, None, key.curve.digest, None, key.handle), "the key cannot verify")
-        good = bool(lib.EVP_DigestVerify(context, signature, len(signature), message, len(message)) == 1)
+        need(lib.EVP_PKEY_verify_init(context), "the key cannot verify")
+        good = bool(lib.EVP_PKEY_verify(context, signature, len(signature), digest, len(digest)) == 1)
     finally:
-        lib.EVP_MD_CTX_free(context)
+        lib.EVP_PKEY_CTX_free(context)
     if not good:
         # A crafted key and signature can bring OpenSSL's arithmetic to an error instead of a "no": both are a "no" here.
         lib.ERR_clear_error()

@@ -83,6 +83,17 @@ def _rows(cls: type) -> tuple[Any, ...]:
 # --- out --------------------------------------------------------------------------------------------------------------
 
 
+_NONE = object()  # the default of a field that has none: equal to nothing a field can hold
+_outs: dict[type, tuple[tuple[str, Any], ...]] = {}
+
+
+def _out(cls: type) -> tuple[tuple[str, Any], ...]:
+    """Per field: name and default."""
+    defaults = defaults_of(cls)
+    _outs[cls] = made = tuple((name, defaults.get(name, _NONE)) for name in fields_of(cls))
+    return made
+
+
 def _plain(value: Any) -> Any:
     if value is None or isinstance(value, (str, int, bool)):
         return value
@@ -90,13 +101,13 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
-    defaults = defaults_of(type(value))
+    cls = type(value)
     plain = {}
-    for name in fields_of(value):
+    for name, default in _outs.get(cls) or _out(cls):
         item = getattr(value, name)
-        if name in defaults and item == defaults[name]:
-            continue
-        plain[name] = _plain(item)
+        if item is not default and item != default:
+            kind = type(item)
+            plain[name] = item if kind is str or kind is int or kind is bool else _plain(item)
     return plain
 
 
@@ -123,11 +134,10 @@ _write = writer(sort_keys=True)
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise WireError(key, "the key stands twice in one object")
-        found[key] = value
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise WireError(next(key for key in keys if keys.count(key) > 1), "the key stands twice in one object")
     return found
 
 

@@ -79,8 +79,10 @@ def writer(*, sort_keys: bool) -> Callable[[Any], str]:
 
         return lambda value: json.dumps(value, sort_keys=sort_keys, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
+    # No memory of what it is inside of: records cannot hold themselves, and without one it serves every call.
+    encode = _json.make_encoder(None, _no_default, _json.encode_basestring_ascii, None, ":", ",", sort_keys, False, False)
+
     def write(value: Any) -> str:
-        encode = _json.make_encoder({}, _no_default, _json.encode_basestring_ascii, None, ":", ",", sort_keys, False, False)
         return "".join(encode(value, 0))
 
     return write

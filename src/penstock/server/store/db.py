@@ -14,14 +14,15 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import QueuePool
+
+from penstock.server.store import prepared
+from penstock.server.store.prepared import Lookup
 
 T = TypeVar("T")
 
@@ -50,23 +51,17 @@ class Tx:
         """Do `act` after the commit."""
         self._after.append(act)
 
-    def upsert(self, table: Table, rows: Iterable[Mapping[str, Any]], only: tuple[str, ...] | None = None) -> None:
+    def look_up(self, lookup: Lookup, keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        """The rows of many keys, as tuples in the order of the query."""
+        return lookup.rows(self.connection, keys)
+
+    def insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows that all have the same columns; those left out get their defaults."""
+        prepared.insert(self.connection, table, rows)
+
+    def upsert(self, table: Table, rows: Sequence[Mapping[str, Any]], only: tuple[str, ...] | None = None) -> None:
         """Insert rows, or update those whose primary key exists (all other columns, or `only` these)."""
-        many = [dict(row) for row in rows]
-        if not many:
-            return
-        keys = tuple(column.name for column in table.primary_key.columns)
-        names = only if only is not None else tuple(name for name in many[0] if name not in keys)
-        self.connection.execute(_upsert(self.connection.dialect.name, table, keys, names), many)
-
-
-@lru_cache(maxsize=256)
-def _upsert(dialect: str, table: Table, keys: tuple[str, ...], names: tuple[str, ...]) -> Any:
-    """The statement; making one costs more than running it."""
-    insert: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
-    if not names:
-        return insert.on_conflict_do_nothing(index_elements=keys)
-    return insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in names})
+        prepared.upsert(self.connection, table, rows, only)
 
 
 class Db:

@@ -12,11 +12,14 @@ from penstock.server.core.model import RETIRED, Device, DeviceStatus, Lean, Scop
 from penstock.server.core.status import Plight
 from penstock.server.core.views import DeviceQuery
 from penstock.server.store.db import Tx
+from penstock.server.store.prepared import AMONG, Lookup
 from penstock.server.store.rows import compare_and_set, names_of, noun, nouns, row_of
 from penstock.server.store.tables import device_status, observations, sites
 from penstock.server.store.tables import devices as t
 from penstock.wire.codec import encode
 from penstock.wire.messages import Facts
+
+_plights = Lookup(select(t.c.id, t.c.state, t.c.why, t.c.review).where(t.c.id.in_(AMONG)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +88,7 @@ def lean(tx: Tx, ids: Any) -> dict[str, Lean]:
 
 def plights(tx: Tx, ids: list[str]) -> dict[str, Plight]:
     """What the plane holds against these devices."""
-    found: dict[str, Plight] = {}
-    for at in range(0, len(ids), 500):
-        for row in tx.run(select(t.c.id, t.c.state, t.c.why, t.c.review).where(t.c.id.in_(ids[at : at + 500]))):
-            found[row.id] = Plight(row.state, row.why, row.review)
-    return found
+    return {device: Plight(state, why, review) for device, state, why, review in tx.look_up(_plights, ids)}
 
 
 def living(tx: Tx, scope: Scope) -> tuple[Device, ...]:

@@ -8,21 +8,18 @@ from sqlalchemy import and_, bindparam, func, or_, select
 
 from penstock.server.core.model import LogHead, LogLine
 from penstock.server.store.db import Tx
-from penstock.server.store.rows import noun, nouns, row_of
+from penstock.server.store.prepared import AMONG, Lookup
+from penstock.server.store.rows import names_of, noun, nouns, row_of
 from penstock.server.store.tables import log_entries as t
 from penstock.server.store.tables import log_heads
 
-_insert = t.insert()
+_heads = Lookup(select(*(log_heads.c[name] for name in names_of(LogHead))).where(log_heads.c.device.in_(AMONG)))
 _empty = t.update().where(t.c.device == bindparam("d"), t.c.branch == bindparam("b"), t.c.seq == bindparam("s")).values(body="")
 
 
 def heads(tx: Tx, devices: list[str]) -> dict[str, LogHead]:
     """How far the logs of these devices are held."""
-    found: dict[str, LogHead] = {}
-    for at in range(0, len(devices), 500):
-        for head in nouns(LogHead, tx.run(select(log_heads).where(log_heads.c.device.in_(devices[at : at + 500])))):
-            found[head.device] = head
-    return found
+    return {row[0]: LogHead(*row) for row in tx.look_up(_heads, devices)}
 
 
 def head(tx: Tx, device: str) -> LogHead:
@@ -37,8 +34,7 @@ def put_heads(tx: Tx, many: list[LogHead]) -> None:
 
 def append(tx: Tx, lines: list[dict[str, Any]]) -> None:
     """Store entries: rows as LogLine names them."""
-    if lines:
-        tx.run(_insert, lines)
+    tx.insert(t, lines)
 
 
 def digest_of(tx: Tx, device: str, branch: int, seq: int) -> str:

@@ -8,11 +8,13 @@ from sqlalchemy import delete, select, tuple_
 
 from penstock.server.core.model import AppStatus, Seen
 from penstock.server.store.db import Tx
+from penstock.server.store.prepared import AMONG, Lookup
 from penstock.server.store.rows import nouns, row_of
 from penstock.server.store.tables import observations as t
 
 _GIST = ("pinned", "removed", "why", "drift", "way_back")
 _COLUMNS = tuple(t.c[name] for name in ("device", "app", "phase", "content", "target", *_GIST))
+_seen_on = Lookup(select(*_COLUMNS).where(t.c.device.in_(AMONG)))
 
 
 def put(tx: Tx, many: list[tuple[AppStatus, Seen]]) -> None:
@@ -32,9 +34,9 @@ def _seen(row: Any) -> Seen:
 def seen_on(tx: Tx, devices: list[str]) -> dict[str, dict[str, Seen]]:
     """The gist of every app on these devices, by app."""
     found: dict[str, dict[str, Seen]] = {device: {} for device in devices}
-    for at in range(0, len(devices), 500):
-        for row in tx.run(select(*_COLUMNS).where(t.c.device.in_(devices[at : at + 500]))):
-            found[row.device][row.app] = _seen(row)
+    for device, app, phase, content, target, *gist in tx.look_up(_seen_on, devices):
+        pinned, removed, why, drift, way_back = gist
+        found[device][app] = Seen(app, phase, content, target, pinned, removed, why, drift, way_back)
     return found
 
 

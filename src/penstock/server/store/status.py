@@ -9,7 +9,8 @@ from sqlalchemy import bindparam, select
 from penstock.server.core.model import RETIRED, DeviceStatus
 from penstock.server.store.db import Tx
 from penstock.server.store.devices import Known
-from penstock.server.store.rows import noun, nouns, row_of
+from penstock.server.store.prepared import AMONG, Lookup
+from penstock.server.store.rows import names_of, noun, row_of
 from penstock.server.store.tables import device_status as t
 from penstock.server.store.tables import devices, states
 
@@ -32,6 +33,7 @@ REPORTED = (
     "lost",
 )
 
+_many = Lookup(select(*(t.c[name] for name in names_of(DeviceStatus))).where(t.c.device.in_(AMONG)))
 _seen = t.update().where(t.c.device == bindparam("which")).values(seen_ms=bindparam("at"))
 _liveness = t.update().where(t.c.device == bindparam("which")).values(liveness=bindparam("is_now"))
 
@@ -53,11 +55,7 @@ def get(tx: Tx, device: str) -> DeviceStatus:
 
 def many(tx: Tx, ids: list[str]) -> dict[str, DeviceStatus]:
     """The rows of these devices."""
-    found: dict[str, DeviceStatus] = {}
-    for at in range(0, len(ids), 500):
-        for status in nouns(DeviceStatus, tx.run(select(t).where(t.c.device.in_(ids[at : at + 500])))):
-            found[status.device] = status
-    return found
+    return {row[0]: DeviceStatus(*row) for row in tx.look_up(_many, ids)}
 
 
 def adopted(tx: Tx, ids: list[str]) -> dict[str, tuple[int, int, str]]:

@@ -40,6 +40,9 @@ metadata = MetaData(
 )
 
 
+_write = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 class JsonText(TypeDecorator[Any]):
     """A dict or list as JSON text; lists come back as tuples, which is what the nouns hold."""
 
@@ -47,9 +50,11 @@ class JsonText(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Any) -> str:  # noqa: ARG002 - SQLAlchemy's signature
-        return json.dumps(value, sort_keys=True, separators=(",", ":"))
+        return _write(value)
 
     def process_result_value(self, value: Any, dialect: Any) -> Any:  # noqa: ARG002
+        if value == "[]":
+            return ()
         found = json.loads(value)
         return tuple(found) if isinstance(found, list) else found
 
