@@ -93,6 +93,11 @@ _EITHER = {
     "get_point": ("EVP_PKEY_get1_encoded_public_key", "EVP_PKEY_get1_tls_encodedpoint", "z pp"),
 }
 
+# What takes long enough that other threads shall run meanwhile. The rest is over sooner than the interpreter's lock is given away and had again.
+_LONG = frozenset(
+    ("RAND_bytes", "EVP_PKEY_keygen", "EVP_PKEY_check", "EVP_PKEY_derive", "EVP_PKEY_sign", "EVP_PKEY_verify", "EVP_EncryptUpdate", "EVP_DecryptUpdate")
+)
+
 OLDEST = 0x10101000  # 1.1.1
 
 
@@ -103,11 +108,13 @@ class Library:
 
         def __getattr__(self, name: str) -> Any: ...
 
-    def __init__(self, handle: Any) -> None:
+    def __init__(self, handle: Any, quick: Any = None) -> None:
+        """`handle` is the library with the interpreter's lock given away in each call; `quick` the same, keeping it."""
+        quick = handle if quick is None else quick
         for name, prototype in _PROTOTYPES.items():
-            setattr(self, name, _bound(handle, name, prototype))
+            setattr(self, name, _bound(handle if name in _LONG else quick, name, prototype))
         for alias, (newer, older, prototype) in _EITHER.items():
-            setattr(self, alias, _bound(handle, newer if hasattr(handle, newer) else older, prototype))
+            setattr(self, alias, _bound(quick, newer if hasattr(quick, newer) else older, prototype))
         if self.OpenSSL_version_num() < OLDEST:
             raise ImportError(f"{self.version()} is too old: Penstock needs OpenSSL 1.1.1 or later; install a newer Python or OpenSSL")
 
@@ -130,17 +137,15 @@ def _bound(handle: Any, name: str, prototype: str) -> Any:
 def find(ssl_path: str | None) -> Library:
     """The library behind the `_ssl` at `ssl_path` (None: built into the executable). Raises ImportError with a sentence
     where its functions are out of reach."""
-    handles = [ctypes.CDLL(None)]  # the executable and all it was linked with
-    if ssl_path is not None:
+    for place in (ssl_path, None) if ssl_path is not None else (None,):  # the module, then the executable and all it was linked with
         try:
-            handles.insert(0, ctypes.CDLL(ssl_path))
+            handle, quick = ctypes.CDLL(place), ctypes.PyDLL(place)
         except OSError as error:
             raise ImportError(
                 f"this Python's ssl module cannot be opened as a library ({error}); run Penstock with the Python of the operating system"
             ) from None
-    for handle in handles:
         if hasattr(handle, "EVP_PKEY_verify"):
-            return Library(handle)
+            return Library(handle, quick)
     raise ImportError(
         "this Python's ssl module hides its OpenSSL (it is linked in without its symbols), so Penstock cannot use it; "
         "run Penstock with the Python of the operating system, or use the Penstock container image"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 
 from penstock.crypto.keys import P256, Curve, Key, private_key, public_key
-from penstock.crypto.openssl import lib, need
+from penstock.crypto.openssl import fail, lib, need
 
 _ROOM = 160  # bytes; the longest signature, on P-384, has 104
 
@@ -17,15 +17,28 @@ _ROOM = 160  # bytes; the longest signature, on P-384, has 104
 class Signer:
     """A private key ready for many signatures, also from several threads."""
 
-    __slots__ = ("_key",)
+    __slots__ = ("_free", "_key", "_ready")
 
     def __init__(self, private_pem: bytes, curves: tuple[Curve, ...] = (P256,)) -> None:
         """Raises CryptoError when `private_pem` is no private key on one of `curves`."""
         self._key = private_key(private_pem, curves)
+        self._ready: list[int] = []  # contexts that nobody uses at the moment: making one anew for each signature costs a tenth of it
+        self._free = lib.EVP_PKEY_CTX_free  # kept here: at the end of the process the module may be gone first
 
     def sign(self, message: bytes) -> bytes:
         """A DER signature over `message`."""
-        return _sign(self._key, message)
+        try:
+            context = self._ready.pop()
+        except IndexError:
+            context = _signing(self._key)
+        try:
+            return _sign(context, self._key, message)
+        finally:
+            self._ready.append(context)
+
+    def __del__(self) -> None:
+        for context in getattr(self, "_ready", ()):
+            self._free(context)
 
 
 class Verifier:
@@ -44,7 +57,7 @@ class Verifier:
 
 def sign(private_pem: bytes, message: bytes, curves: tuple[Curve, ...] = (P256,)) -> bytes:
     """A DER signature over `message`. Raises CryptoError for a bad key."""
-    return _sign(private_key(private_pem, curves), message)
+    return Signer(private_pem, curves).sign(message)
 
 
 def verify(public_pem: bytes, message: bytes, signature: bytes, curves: tuple[Curve, ...] = (P256,)) -> bool:
@@ -79,16 +92,20 @@ def well_formed(signature: bytes, curve: Curve = P256) -> bool:
 # The digest is taken by hashlib (the same OpenSSL, see `digests`): asking OpenSSL for both at once looks its algorithms up anew every time.
 
 
-def _sign(key: Key, message: bytes) -> bytes:
+def _signing(key: Key) -> int:
+    """A context that signs with `key`."""
+    context: int = need(lib.EVP_PKEY_CTX_new(key.handle, None), "OpenSSL has no memory to sign")
+    if lib.EVP_PKEY_sign_init(context) != 1:
+        lib.EVP_PKEY_CTX_free(context)
+        raise fail("the key cannot sign")
+    return context
+
+
+def _sign(context: int, key: Key, message: bytes) -> bytes:
     digest = key.curve.digest(message).digest()
-    context = need(lib.EVP_PKEY_CTX_new(key.handle, None), "OpenSSL has no memory to sign")
     out = ctypes.create_string_buffer(_ROOM)
     size = ctypes.c_size_t(_ROOM)
-    try:
-        need(lib.EVP_PKEY_sign_init(context), "the key cannot sign")
-        need(lib.EVP_PKEY_sign(context, out, ctypes.byref(size), digest, len(digest)), "OpenSSL could not sign")
-    finally:
-        lib.EVP_PKEY_CTX_free(context)
+    need(lib.EVP_PKEY_sign(context, out, ctypes.byref(size), digest, len(digest)), "OpenSSL could not sign")
     return out.raw[: size.value]
 
 

@@ -6,6 +6,7 @@ Owns the command line and the web server's settings. What each command does is i
 from __future__ import annotations
 
 import argparse
+import gc
 import signal
 import ssl
 import sys
@@ -129,6 +130,10 @@ def serve(found: server_settings.Settings) -> int:
     running = open_plane(found)
     for note in running.notes:
         log.warning(note)
+    # What stands now stays until the end: no collection need look at it again. And requests make little that only a collection frees.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
     server = Server(running.leave, web_config(found, build_asgi(running, build_front(running.plane)), running.tls))
     server.run()
     return 0 if server.started else 1

@@ -14,6 +14,7 @@ from penstock.wire.record import defaults_of, fields_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, TypeVar
 
     T = TypeVar("T")
@@ -34,9 +35,7 @@ class WireError(ValueError):
         self.oversize = oversize
 
 
-# --- annotations, read once per class ---------------------------------------------------------------------------------
-
-_shapes: dict[type, dict[str, Any]] = {}
+# --- annotations ---------------------------------------------------------------------------------
 
 
 def _parse(text: str, module: str) -> Any:
@@ -56,42 +55,37 @@ def _parse(text: str, module: str) -> Any:
 
 
 def _shape(cls: type) -> dict[str, Any]:
-    shape = _shapes.get(cls)
-    if shape is None:
-        notes = cls.__annotations__
-        shape = {name: _parse(notes[name], cls.__module__) for name in fields_of(cls)}
-        _shapes[cls] = shape
-    return shape
+    return {name: _parse(cls.__annotations__[name], cls.__module__) for name in fields_of(cls)}
 
 
-_fields: dict[type, tuple[Any, ...]] = {}
-
-
-def _rows(cls: type) -> tuple[Any, ...]:
-    """Per field: name, shape, kind, longest text, limit, choices, whether it must be there."""
-    rows = _fields.get(cls)
-    if rows is None:
-        defaults, limits, choices = defaults_of(cls), getattr(cls, "LIMITS", {}), getattr(cls, "CHOICES", {})
-        rows = tuple(
-            (name, shape, shape[0], limits.get(name) or MAX_TEXT, limits.get(name), choices.get(name), name not in defaults)
-            for name, shape in _shape(cls).items()
-        )
-        _fields[cls] = rows
-    return rows
+_NONE = object()  # the default of a field that has none: equal to nothing that a field can hold
 
 
 # --- out --------------------------------------------------------------------------------------------------------------
 
+# Reading and writing are compiled for each class when it is first met, as `record` compiles its `__init__`: the plane does both thousands of times
+# a second, and walking over a table of fields every time costs three times as much. Nothing from outside ever gets into the text compiled.
+_writers: dict[type, Callable[[Any], dict[str, Any]]] = {}
 
-_NONE = object()  # the default of a field that has none: equal to nothing a field can hold
-_outs: dict[type, tuple[tuple[str, Any], ...]] = {}
 
-
-def _out(cls: type) -> tuple[tuple[str, Any], ...]:
-    """Per field: name and default."""
+def _writer(cls: type) -> Callable[[Any], dict[str, Any]]:
+    """A function from a record of `cls` to a dict; fields at their default are left out."""
     defaults = defaults_of(cls)
-    _outs[cls] = made = tuple((name, defaults.get(name, _NONE)) for name in fields_of(cls))
-    return made
+    space: dict[str, Any] = {"_plain": _plain}
+    lines = ["def write(value):", "    plain = {}"]
+    for index, (name, shape) in enumerate(_shape(cls).items()):
+        space[f"d{index}"] = defaults.get(name)
+        item = "item" if shape[0] in ("str", "int", "bool") else "_plain(item)"
+        lines.append(f"    item = value.{name}")
+        if name in defaults:
+            lines.append(f"    if item is not d{index} and item != d{index}:")
+            lines.append(f"        plain[{name!r}] = {item}")
+        else:
+            lines.append(f"    plain[{name!r}] = {item}")
+    exec("\n".join([*lines, "    return plain"]), space)  # noqa: S102 - of our own field names
+    found: Callable[[Any], dict[str, Any]] = space["write"]
+    _writers[cls] = found
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -102,13 +96,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     cls = type(value)
-    plain = {}
-    for name, default in _outs.get(cls) or _out(cls):
-        item = getattr(value, name)
-        if item is not default and item != default:
-            kind = type(item)
-            plain[name] = item if kind is str or kind is int or kind is bool else _plain(item)
-    return plain
+    return (_writers.get(cls) or _writer(cls))(value)
 
 
 def to_plain(value: Any) -> dict[str, Any]:
@@ -173,33 +161,68 @@ def decode(cls: type[T], raw: bytes, limit: int = MAX_DOCUMENT) -> T:
 
 def from_plain(cls: type[T], plain: Any, path: str = "") -> T:
     """Parsed JSON to a record of class `cls`. Raises WireError naming the first place that is wrong."""
-    if not isinstance(plain, dict):
-        raise WireError(path, f"must be an object, is {_kind(plain)}")
-    values: dict[str, Any] = {}
-    for name, shape, kind, longest, limit, allowed, needed in _rows(cls):
-        if name not in plain:
-            if needed:
-                raise WireError(f"{path}.{name}" if path else name, "is missing")
-            continue
-        value = plain[name]
-        # Nearly every field is short ASCII text or a small number, and the plane reads thousands of records a second.
-        if not (
-            (kind == "str" and type(value) is str and len(value) <= longest and value.isascii())
-            or (kind == "int" and type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER)
-            or (kind == "bool" and type(value) is bool)
-        ):
-            value = _read(shape, value, f"{path}.{name}" if path else name, limit)
-        if allowed is not None and value not in allowed:
-            raise WireError(f"{path}.{name}" if path else name, f"must be one of {', '.join(allowed)}; is {str(value)[:60]!r}")
-        values[name] = value
-    made = cls(**values)
-    check = getattr(made, "check", None)
-    if check is not None:
-        fault = check()
-        if fault is not None:
-            field, why = fault
-            raise WireError(f"{path}.{field}" if path else field, why)
+    made: T = (_readers.get(cls) or _reader(cls))(plain, path)
     return made
+
+
+_readers: dict[type, Callable[[Any, str], Any]] = {}
+
+# What nearly every field is; whatever else comes is looked at closely, by `mend`.
+_USUAL = {
+    "str": "type({0}) is str and len({0}) <= {1} and {0}.isascii()",
+    "int": f"type({{0}}) is int and {-MAX_INTEGER} <= {{0}} <= {MAX_INTEGER}",
+    "bool": "type({0}) is bool",
+}
+
+
+def _reader(cls: type) -> Callable[[Any, str], Any]:
+    """A function from (parsed JSON, path) to a record of `cls`."""
+    defaults, limits, choices = defaults_of(cls), getattr(cls, "LIMITS", {}), getattr(cls, "CHOICES", {})
+    rows = [(name, shape, limits.get(name), choices.get(name)) for name, shape in _shape(cls).items()]
+
+    def mend(index: int, value: Any, path: str) -> Any:
+        name, shape, limit, allowed = rows[index]
+        place = f"{path}.{name}" if path else name
+        if value is _NONE:
+            raise WireError(place, "is missing")
+        value = _read(shape, value, place, limit)
+        if allowed is not None and value not in allowed:
+            raise WireError(place, f"must be one of {', '.join(allowed)}; is {str(value)[:60]!r}")
+        return value
+
+    space: dict[str, Any] = {"cls": cls, "mend": mend, "refuse": _no_object}
+    lines = ["def read(plain, path):", "    if type(plain) is not dict:", "        refuse(plain, path)", "    get = plain.get"]
+    for index, (name, shape, limit, allowed) in enumerate(rows):
+        value, default = f"v{index}", f"d{index}"
+        space[default] = defaults.get(name, _NONE)
+        lines.append(f"    {value} = get({name!r}, {default})")
+        usual = _USUAL.get(shape[0], "").format(value, limit or MAX_TEXT)
+        if allowed is not None:
+            space[f"c{index}"] = allowed
+            usual += f" and {value} in c{index}"
+        tests = [f"{value} is {default}"] if name in defaults else []
+        tests += [f"({usual})"] if usual else []
+        lines.append(f"    if not ({' or '.join(tests) or 'False'}):")
+        lines.append(f"        {value} = mend({index}, {value}, path)")
+    lines.append(f"    made = cls({', '.join(f'v{index}' for index in range(len(rows)))})")
+    if hasattr(cls, "check"):
+        space["checked"] = _checked
+        lines.append("    checked(made, path)")
+    exec("\n".join([*lines, "    return made"]), space)  # noqa: S102 - of our own field names
+    found: Callable[[Any, str], Any] = space["read"]
+    _readers[cls] = found
+    return found
+
+
+def _no_object(plain: Any, path: str) -> None:
+    raise WireError(path, f"must be an object, is {_kind(plain)}")
+
+
+def _checked(made: Any, path: str) -> None:
+    fault = made.check()
+    if fault is not None:
+        field, why = fault
+        raise WireError(f"{path}.{field}" if path else field, why)
 
 
 def _read(shape: Any, value: Any, path: str, limit: int | None) -> Any:

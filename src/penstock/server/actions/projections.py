@@ -128,8 +128,8 @@ def _status(plane: Plane, tx: Tx, found: Gathered, concerned: list[str], held: d
             is_now = replace(is_now, lost=is_now.lost + sum(one.last - one.first + 1 for one in found.lost[device]))
         is_now = judge.summary(plight, is_now, held[device].values())
         if is_now != was:
-            fresh.append(replace(is_now, reported_ms=now))
-    status.put_reported(tx, fresh)
+            fresh.append(is_now)
+    status.put_reported(tx, fresh, now)
     tell(plane, tx, [topic for one in fresh for topic in ((f"device/{one.device}", one.device), ("fleet", one.device))])
 
 

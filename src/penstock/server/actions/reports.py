@@ -6,7 +6,7 @@ acknowledgements. A report that is refused never holds up the others. Never inte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from penstock.server.actions import projections, states
@@ -47,36 +47,47 @@ class _Batch:
     touched: dict[str, LogHead] = field(default_factory=dict)
 
 
+def sign_keys_of(plane: Plane, many: Iterable[str]) -> dict[str, str]:
+    """The public keys these devices sign with, remembered for their key epoch. Devices that are not known are left out."""
+    found: dict[str, str] = {}
+    lacking: list[str] = []
+    for device in many:
+        entry, held = plane.fleet.entries.get(device), plane.sign_keys.get(device)
+        if held is not None and held[0] == (entry.key_epoch if entry is not None else -1):
+            found[device] = held[1]
+        else:
+            lacking.append(device)
+    if lacking:
+        read = plane.db.view(lambda tx: devices.sign_keys(tx, sorted(set(lacking))))
+        plane.sign_keys.update(read)
+        found.update({device: key for device, (_, key) in read.items()})
+    return found
+
+
 def sign_key_of(plane: Plane, device: str) -> str:
-    """The public key that a device signs with, remembered for its key epoch."""
-    entry = plane.fleet.entries.get(device)
-    epoch = entry.key_epoch if entry is not None else -1
-    held = plane.sign_keys.get(device)
-    if held is not None and held[0] == epoch:
-        return held[1]
-    found = plane.db.view(lambda tx: devices.find(tx, EVERYWHERE, device))
-    if found is None:
+    """The public key one device signs with. Raises Missing."""
+    found = sign_keys_of(plane, [device])
+    if device not in found:
         raise missing("device", device)
-    plane.sign_keys[device] = (found.key_epoch, found.sign_key)
-    return found.sign_key
+    return found[device]
 
 
 def ingest(plane: Plane, many: Sequence[tuple[str, bytes]]) -> list[bytes | Refused]:
     """Take reports (device of the session, body); for each the encoded ReportReply or the refusal, in the same order."""
-    works = [_read(plane, device, raw) for device, raw in many]
+    keys = sign_keys_of(plane, [device for device, _ in many])
+    works = [_read(plane, device, keys.get(device), raw) for device, raw in many]
     good = [work for work in works if work.refused is None]
     if good:
         plane.db.update(lambda tx: _store(plane, tx, good))
     return [work.refused if work.refused is not None else _reply(plane, work) for work in works]
 
 
-def _read(plane: Plane, device: str, raw: bytes) -> _Work:
+def _read(plane: Plane, device: str, key: str | None, raw: bytes) -> _Work:
     work = _Work(device)
-    try:
-        report = accept_report(device, sign_key_of(plane, device), raw, plane.verifiers.verify)
-    except Refused as refusal:
-        work.refused = refusal
+    if key is None:
+        work.refused = missing("device", device)
         return work
+    report = accept_report(device, key, raw, plane.verifiers.verify)
     if isinstance(report, Refusal):
         work.refused = Invalid(f"report-{report.reason}", report.why, remedy="the device keeps its log and tries again; look at its own log for why")
         return work

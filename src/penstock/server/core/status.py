@@ -6,7 +6,9 @@ Owns the order of badness and the sentence shown first. Never judges whether the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any
 
 from penstock.server.core.model import ACTIVE, Device, DeviceStatus, Seen
 from penstock.wire.log import AppObservation, DeviceObservation
@@ -35,6 +37,15 @@ class Plight:
     state: str = ACTIVE
     why: str = ""
     review: str = ""
+
+
+_NAMES = tuple(field.name for field in fields(DeviceStatus))
+_values = attrgetter(*_NAMES)
+
+
+def _with(status: DeviceStatus, **changes: Any) -> DeviceStatus:
+    """`dataclasses.replace`, in a third of its time: this is done with every report."""
+    return DeviceStatus(**{**dict(zip(_NAMES, _values(status), strict=True)), **changes})
 
 
 def seen_of(one: AppObservation) -> Seen:
@@ -68,12 +79,12 @@ def summary(device: Plight | Device, status: DeviceStatus, apps: Iterable[Seen])
     ):
         if holds and grade >= worst:
             worst, why = grade, word
-    return replace(status, severity=worst, phase=phase, why=why[:500], drift=drift, pinned=pinned, way_back=back, apps=len(shown))
+    return _with(status, severity=worst, phase=phase, why=why[:500], drift=drift, pinned=pinned, way_back=back, apps=len(shown))
 
 
 def observed(status: DeviceStatus, seen: DeviceObservation, at_ms: int) -> DeviceStatus:
     """The row after the device spoke of itself."""
-    return replace(
+    return _with(
         status,
         epoch=seen.epoch,
         generation=seen.generation,

@@ -19,6 +19,7 @@ from penstock.server.store.tables import devices as t
 from penstock.wire.codec import encode
 from penstock.wire.messages import Facts
 
+_sign_keys = Lookup(select(t.c.id, t.c.key_epoch, t.c.sign_key).where(t.c.id.in_(AMONG)))
 _plights = Lookup(select(t.c.id, t.c.state, t.c.why, t.c.review).where(t.c.id.in_(AMONG)))
 
 
@@ -84,6 +85,11 @@ def lean(tx: Tx, ids: Any) -> dict[str, Lean]:
             platforms = tuple(json.loads(row.facts).get("platforms", ()))
             found[row.id] = Lean(row.id, row.name, row.site, row.state, row.review, row.seal_key, row.key_epoch, platforms)
     return found
+
+
+def sign_keys(tx: Tx, ids: list[str]) -> dict[str, tuple[int, str]]:
+    """The key epoch of these devices, and the public key they sign with."""
+    return {device: (epoch, key) for device, epoch, key in tx.look_up(_sign_keys, ids)}
 
 
 def plights(tx: Tx, ids: list[str]) -> dict[str, Plight]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import delete, select, tuple_
@@ -13,13 +14,14 @@ from penstock.server.store.rows import nouns, row_of
 from penstock.server.store.tables import observations as t
 
 _GIST = ("pinned", "removed", "why", "drift", "way_back")
+_gist = attrgetter(*_GIST)
 _COLUMNS = tuple(t.c[name] for name in ("device", "app", "phase", "content", "target", *_GIST))
 _seen_on = Lookup(select(*_COLUMNS).where(t.c.device.in_(AMONG)))
 
 
 def put(tx: Tx, many: list[tuple[AppStatus, Seen]]) -> None:
     """Keep these instead of what was held."""
-    tx.upsert(t, [{**row_of(one), **{name: getattr(gist, name) for name in _GIST}} for one, gist in many])
+    tx.upsert(t, [{**row_of(one), **dict(zip(_GIST, _gist(gist), strict=True))} for one, gist in many])
 
 
 def of_device(tx: Tx, device: str) -> tuple[AppStatus, ...]:

@@ -12,10 +12,11 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, bindparam
+from sqlalchemy import BindParameter, Connection, Select, Table, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
-AMONG = bindparam("among", expanding=True)  # `where(column.in_(AMONG))`: the keys given to `Lookup.rows`
+AMONG: BindParameter[Any] = bindparam("among", expanding=True)  # `where(column.in_(AMONG))`: the keys given to `Lookup.rows`
 SIZES = (1, 8, 32, 128, 500)  # keys of one statement: few texts to compile, and below every database's limit of parameters
 
 
@@ -32,7 +33,7 @@ class Lookup:
             part = keys[at : at + SIZES[-1]]
             size = next(one for one in SIZES if one >= len(part))
             text, readers = self._text(connection, size)
-            found = connection.exec_driver_sql(text, (*part, *(part[-1:] * (size - len(part))))).all()
+            found = connection.exec_driver_sql(text, (*part, *(part[-1] for _ in range(size - len(part))))).all()
             if not readers:
                 yield from found
                 continue
@@ -85,7 +86,7 @@ def _writing(
     dialect: Any, table: Table, given: tuple[str, ...], update: tuple[str, ...] | None
 ) -> tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]], list[tuple[int, Callable[[Any], Any]]], dict[str, Any]]:
     """The text, how a row becomes its parameters, which of those are written otherwise, and the defaults of columns not given."""
-    defaults = {one.name: one.default.arg for one in table.columns if one.name not in given and one.default is not None and one.default.is_scalar}
+    defaults = {one.name: one.default.arg for one in table.columns if one.name not in given and isinstance(one.default, ScalarElementColumnDefault)}
     statement: Any = (postgresql if dialect.name == "postgresql" else sqlite).insert(table)
     if update is not None:
         keys = tuple(column.name for column in table.primary_key.columns)

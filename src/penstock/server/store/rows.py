@@ -6,6 +6,8 @@ Owns only that translation. Nouns that differ from their table do it themselves.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import Row, select
@@ -15,14 +17,21 @@ from penstock.server.store.db import Tx
 
 T = TypeVar("T")
 
-_names: dict[type, tuple[str, ...]] = {}
+
+_getters: dict[type, tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]] = {}
 
 
 def names_of(cls: type) -> tuple[str, ...]:
     """The field names of a noun."""
-    found = _names.get(cls)
+    return _getter(cls)[0]
+
+
+def _getter(cls: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    """The field names of a noun (two or more), and what reads them all at once."""
+    found = _getters.get(cls)
     if found is None:
-        found = _names[cls] = tuple(field.name for field in dataclasses.fields(cls))
+        names = tuple(field.name for field in dataclasses.fields(cls))
+        found = _getters[cls] = names, attrgetter(*names)
     return found
 
 
@@ -42,7 +51,8 @@ def nouns(cls: type[T], rows: Any) -> tuple[T, ...]:
 
 def row_of(value: Any) -> dict[str, Any]:
     """A noun as a row."""
-    return {name: getattr(value, name) for name in names_of(type(value))}
+    names, values = _getter(type(value))
+    return dict(zip(names, values(value), strict=True))
 
 
 def compare_and_set(tx: Tx, table: Any, key: Any, revision: int, noun_name: str, values: dict[str, Any]) -> int:

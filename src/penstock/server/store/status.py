@@ -43,9 +43,10 @@ def put(tx: Tx, statuses: list[DeviceStatus]) -> None:
     tx.upsert(t, [row_of(status) for status in statuses])
 
 
-def put_reported(tx: Tx, statuses: list[DeviceStatus]) -> None:
-    """Write what reports change."""
-    tx.upsert(t, [row_of(status) for status in statuses], REPORTED)
+def put_reported(tx: Tx, statuses: list[DeviceStatus], reported_ms: int | None = None) -> None:
+    """Write what reports change; `reported_ms` where it is the same for all, and not what they say."""
+    same = {} if reported_ms is None else {"reported_ms": reported_ms}
+    tx.upsert(t, [{**row_of(status), **same} for status in statuses], REPORTED)
 
 
 def get(tx: Tx, device: str) -> DeviceStatus:

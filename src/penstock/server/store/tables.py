@@ -50,7 +50,7 @@ class JsonText(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Any) -> str:  # noqa: ARG002 - SQLAlchemy's signature
-        return _write(value)
+        return _write(value) if value or isinstance(value, dict) else "[]"
 
     def process_result_value(self, value: Any, dialect: Any) -> Any:  # noqa: ARG002
         if value == "[]":
