@@ -172,3 +172,26 @@ def test_a_child_that_went_while_it_waited_takes_no_order():
     finally:
         signal.signal(signal.SIGPIPE, old)
     assert [one for one, _ in children.reap()] == [child]
+
+
+@pytest.mark.parametrize("failing", ["first pipe", "second pipe", "fork"])
+def test_nothing_is_left_open_where_no_process_can_be_made(monkeypatch, failing):
+    real, calls = os.pipe, []
+
+    def pipe():
+        calls.append(1)
+        if failing == ("first pipe", "second pipe")[len(calls) - 1]:
+            raise OSError(24, "planted")
+        return real()
+
+    def fork():
+        raise OSError(11, "planted")
+
+    before = set(Path("/proc/self/fd").iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(module.os, "pipe", pipe)
+        if failing == "fork":
+            patch.setattr(module.os, "fork", fork)
+        with pytest.raises(OSError, match="planted"):
+            Children().start("test", lambda send: None, 1000, now_ms(), again=lambda order: None)
+    assert set(Path("/proc/self/fd").iterdir()) == before

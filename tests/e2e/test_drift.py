@@ -102,7 +102,12 @@ def test_drift_is_explained_and_corrected(home: House, box: Engine) -> None:
     assert (last["cause"], last["verdict"]) == ("drift", "done")
 
     stranger = beside(box, "mend-web-1", "stranger", ["PATH=/bin"], labels={"penstock.token": "00"})
-    eventually(lambda: any("left alone" in one[4] and stranger[:12] in one[3] for one in observed_drift(home, device, "mend")), bool, PROBLEM_S, what="the stranger is named")
+    eventually(
+        lambda: any("left alone" in one[4] and stranger[:12] in one[3] for one in observed_drift(home, device, "mend")),
+        bool,
+        PROBLEM_S,
+        what="the stranger is named",
+    )
     told = eventually(lambda: plane.device(device), lambda found: stranger[:12] in str(found), 20, what="the plane shows the stranger")
     assert told
     assert box.inspect(stranger)["State"]["Running"]

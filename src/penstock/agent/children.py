@@ -70,10 +70,12 @@ class Children:
     def start(self, name: str, job: Job, timeout_ms: int, now_ms: int, niceness: int = 0, again: Again | None = None) -> Child:
         """Fork and run `job(send)` there; `send` passes JSON values up while it runs. With `again` the child then waits for orders, which `give`
         brings, and runs `again(order)` for each, until `dismiss`. Raises OSError when no process can be made."""
-        ours, theirs = os.pipe()
-        take, give = os.pipe() if again is not None else (-1, -1)
+        ours = theirs = take = give = -1
         me = os.getpid()
         try:
+            ours, theirs = os.pipe()
+            if again is not None:
+                take, give = os.pipe()
             pid = os.fork()
         except OSError:
             for number in (ours, theirs, take, give):

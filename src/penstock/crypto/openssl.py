@@ -94,9 +94,7 @@ _EITHER = {
 }
 
 # What takes long enough that other threads shall run meanwhile. The rest is over sooner than the interpreter's lock is given away and had again.
-_LONG = frozenset(
-    ("RAND_bytes", "EVP_PKEY_keygen", "EVP_PKEY_check", "EVP_PKEY_derive", "EVP_PKEY_sign", "EVP_PKEY_verify", "EVP_EncryptUpdate", "EVP_DecryptUpdate")
-)
+_LONG = frozenset(("RAND_bytes", "EVP_PKEY_keygen", "EVP_PKEY_check", "EVP_PKEY_derive", "EVP_EncryptUpdate", "EVP_DecryptUpdate"))
 
 OLDEST = 0x10101000  # 1.1.1
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from penstock.server.actions.context import Plane, note, tell
 from penstock.server.core import status as judge
 from penstock.server.core.chain import Lost
-from penstock.server.core.model import SYSTEM, AppStatus, Device, DeviceStatus, ReceiptRow, Seen
+from penstock.server.core.model import SYSTEM, AppStatus, Device, ReceiptRow, Seen
 from penstock.server.core.rollout import Outcome
 from penstock.server.store import commands, devices, observations, receipts, rollouts, status
 from penstock.server.store.db import Tx
@@ -25,7 +25,7 @@ class Gathered:
     """What a batch of reports says, per device."""
 
     spoken: dict[str, tuple[DeviceObservation, int]] = field(default_factory=dict)
-    apps: dict[tuple[str, str], AppStatus] = field(default_factory=dict)
+    apps: dict[tuple[str, str], tuple[AppStatus, str]] = field(default_factory=dict)  # with the words of the entry
     facts: dict[str, Facts] = field(default_factory=dict)
     receipts: list[ReceiptRow] = field(default_factory=list)
     outcomes: list[tuple[str, CommandOutcome]] = field(default_factory=list)
@@ -50,9 +50,8 @@ def gather(found: Gathered, device: str, branch: int, entries: tuple[LogEntry, .
                     found.facts[device] = body.device.facts
             elif body.app is not None:
                 seen = body.app
-                found.apps[device, seen.app] = AppStatus(
-                    device, seen.app, seen.deployment, seen.phase, seen.content, seen.target, seen.version, entry.at_ms, entry.seq, seen
-                )
+                fresh = AppStatus(device, seen.app, seen.deployment, seen.phase, seen.content, seen.target, seen.version, entry.at_ms, entry.seq, seen)
+                found.apps[device, seen.app] = fresh, entry.body
         elif isinstance(body, Receipt):
             found.receipts.append(ReceiptRow(device, branch, entry.seq, entry.at_ms, body))
         elif isinstance(body, CommandOutcome):
@@ -98,13 +97,13 @@ def save(plane: Plane, tx: Tx, found: Gathered) -> Changed:
 
 def _apps(tx: Tx, found: Gathered, held: dict[str, dict[str, Seen]], changed: Changed) -> None:
     kept = []
-    for (device, app), fresh in found.apps.items():
+    for (device, app), (fresh, said) in found.apps.items():
         gist = judge.seen_of(fresh.observed)
         old = held[device].get(app)
         if old is None or _moved(old) != _moved(gist):
             changed.moved.add(device)
         held[device][app] = gist
-        kept.append((fresh, gist))
+        kept.append((fresh, gist, said))
     observations.put(tx, kept)
 
 
@@ -114,14 +113,9 @@ def _moved(one: Seen) -> tuple[object, ...]:
 
 def _status(plane: Plane, tx: Tx, found: Gathered, concerned: list[str], held: dict[str, dict[str, Seen]]) -> None:
     now = plane.clock.now_ms()
-    plights = devices.plights(tx, concerned)
-    old = status.many(tx, concerned)
     fresh = []
-    for device in concerned:
-        plight = plights.get(device)
-        if plight is None:
-            continue
-        is_now = was = old.get(device) or DeviceStatus(device)
+    for device, (plight, was) in status.standing(tx, concerned).items():
+        is_now = was
         if device in found.spoken:
             is_now = judge.observed(is_now, found.spoken[device][0], now)
         if device in found.lost:

@@ -307,9 +307,9 @@ async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
                 size += len(part)
                 if size > limit:
                     raise Invalid("body-too-large", f"the body has more than the {limit} bytes allowed")
-                parts.append(part)
                 if not message.get("more_body"):
-                    return b"".join(parts)
+                    return b"".join((*parts, part)) if parts else part
+                parts.append(part)
     except TimeoutError:
         raise Limited("body-too-slow", f"the body did not arrive within {BODY_S} seconds", retry_s=60) from None
 

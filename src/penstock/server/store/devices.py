@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import Select, Text, and_, func, or_, select, type_coerce
 
 from penstock.server.core.model import RETIRED, Device, DeviceStatus, Lean, Scope
-from penstock.server.core.status import Plight
 from penstock.server.core.views import DeviceQuery
 from penstock.server.store.db import Tx
 from penstock.server.store.prepared import AMONG, Lookup
@@ -20,7 +19,6 @@ from penstock.wire.codec import encode
 from penstock.wire.messages import Facts
 
 _sign_keys = Lookup(select(t.c.id, t.c.key_epoch, t.c.sign_key).where(t.c.id.in_(AMONG)))
-_plights = Lookup(select(t.c.id, t.c.state, t.c.why, t.c.review).where(t.c.id.in_(AMONG)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +88,6 @@ def lean(tx: Tx, ids: Any) -> dict[str, Lean]:
 def sign_keys(tx: Tx, ids: list[str]) -> dict[str, tuple[int, str]]:
     """The key epoch of these devices, and the public key they sign with."""
     return {device: (epoch, key) for device, epoch, key in tx.look_up(_sign_keys, ids)}
-
-
-def plights(tx: Tx, ids: list[str]) -> dict[str, Plight]:
-    """What the plane holds against these devices."""
-    return {device: Plight(state, why, review) for device, state, why, review in tx.look_up(_plights, ids)}
 
 
 def living(tx: Tx, scope: Scope) -> tuple[Device, ...]:

@@ -19,9 +19,9 @@ _COLUMNS = tuple(t.c[name] for name in ("device", "app", "phase", "content", "ta
 _seen_on = Lookup(select(*_COLUMNS).where(t.c.device.in_(AMONG)))
 
 
-def put(tx: Tx, many: list[tuple[AppStatus, Seen]]) -> None:
-    """Keep these instead of what was held."""
-    tx.upsert(t, [{**row_of(one), **dict(zip(_GIST, _gist(gist), strict=True))} for one, gist in many])
+def put(tx: Tx, many: list[tuple[AppStatus, Seen, str]]) -> None:
+    """Keep these instead of what was held; each with its gist and with the body of the log entry it came from."""
+    tx.upsert(t, [{**row_of(one), "observed": said, **dict(zip(_GIST, _gist(gist), strict=True))} for one, gist, said in many])
 
 
 def of_device(tx: Tx, device: str) -> tuple[AppStatus, ...]:

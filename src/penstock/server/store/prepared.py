@@ -86,6 +86,8 @@ def _writing(
     dialect: Any, table: Table, given: tuple[str, ...], update: tuple[str, ...] | None
 ) -> tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]], list[tuple[int, Callable[[Any], Any]]], dict[str, Any]]:
     """The text, how a row becomes its parameters, which of those are written otherwise, and the defaults of columns not given."""
+    if not dialect.positional:
+        raise ValueError(f"the engine for {dialect.name} must be made with a positional paramstyle, such as 'format'")
     defaults = {one.name: one.default.arg for one in table.columns if one.name not in given and isinstance(one.default, ScalarElementColumnDefault)}
     statement: Any = (postgresql if dialect.name == "postgresql" else sqlite).insert(table)
     if update is not None:

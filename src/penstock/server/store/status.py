@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from penstock.server.core.model import RETIRED, DeviceStatus
+from penstock.server.core.status import Plight
 from penstock.server.store.db import Tx
 from penstock.server.store.devices import Known
 from penstock.server.store.prepared import AMONG, Lookup
@@ -33,7 +34,11 @@ REPORTED = (
     "lost",
 )
 
-_many = Lookup(select(*(t.c[name] for name in names_of(DeviceStatus))).where(t.c.device.in_(AMONG)))
+_standing = Lookup(
+    select(devices.c.state, devices.c.why, devices.c.review, *(t.c[name] for name in names_of(DeviceStatus)))
+    .select_from(t.join(devices, devices.c.id == t.c.device))
+    .where(t.c.device.in_(AMONG))
+)
 _seen = t.update().where(t.c.device == bindparam("which")).values(seen_ms=bindparam("at"))
 _liveness = t.update().where(t.c.device == bindparam("which")).values(liveness=bindparam("is_now"))
 
@@ -54,9 +59,9 @@ def get(tx: Tx, device: str) -> DeviceStatus:
     return noun(DeviceStatus, tx.run(select(t).where(t.c.device == device)).first()) or DeviceStatus(device)
 
 
-def many(tx: Tx, ids: list[str]) -> dict[str, DeviceStatus]:
-    """The rows of these devices."""
-    return {row[0]: DeviceStatus(*row) for row in tx.look_up(_many, ids)}
+def standing(tx: Tx, ids: list[str]) -> dict[str, tuple[Plight, DeviceStatus]]:
+    """What the plane holds against these devices, and their rows."""
+    return {row[3]: (Plight(*row[:3]), DeviceStatus(*row[3:])) for row in tx.look_up(_standing, ids)}
 
 
 def adopted(tx: Tx, ids: list[str]) -> dict[str, tuple[int, int, str]]:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator
 
 from penstock.wire.codec import decode, encode
-from penstock.wire.log import AppObservation, Receipt
+from penstock.wire.log import Observation, Receipt
 from penstock.wire.messages import Facts
 
 metadata = MetaData(
@@ -74,6 +74,16 @@ class RecordText(TypeDecorator[Any]):
 
     def process_result_value(self, value: Any, dialect: Any) -> Any:  # noqa: ARG002
         return decode(self.record, value.encode("utf-8"))
+
+
+class SaidOfApp(TypeDecorator[Any]):
+    """The body of a log entry, written as it came; read as the observation of an app in it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Any) -> Any:  # noqa: ARG002
+        return decode(Observation, value.encode("utf-8")).app
 
 
 def _id(name: str = "id", **more: Any) -> Column[Any]:
@@ -272,7 +282,7 @@ observations = Table(
     _text("why"),
     _number("drift"),
     _text("way_back"),
-    Column("observed", RecordText(AppObservation), nullable=False),
+    Column("observed", SaidOfApp, nullable=False),
 )
 receipts = Table(
     "receipts",

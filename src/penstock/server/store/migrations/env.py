@@ -6,12 +6,12 @@ from typing import Any
 
 from alembic import context
 
-from penstock.server.store.tables import JsonText, RecordText, metadata
+from penstock.server.store.tables import JsonText, RecordText, SaidOfApp, metadata
 
 
 def _text_of(kind: str, item: Any, _: Any) -> Any:
     """Our own column types are text to a database; a step must not depend on code that may change."""
-    return "sa.Text()" if kind == "type" and isinstance(item, (JsonText, RecordText)) else False
+    return "sa.Text()" if kind == "type" and isinstance(item, (JsonText, RecordText, SaidOfApp)) else False
 
 
 def run() -> None:
