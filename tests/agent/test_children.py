@@ -189,9 +189,9 @@ def test_nothing_is_left_open_where_no_process_can_be_made(monkeypatch, failing)
 
     before = set(Path("/proc/self/fd").iterdir())
     with monkeypatch.context() as patch:
-        patch.setattr(module.os, "pipe", pipe)
+        patch.setattr(os, "pipe", pipe)
         if failing == "fork":
-            patch.setattr(module.os, "fork", fork)
+            patch.setattr(os, "fork", fork)
         with pytest.raises(OSError, match="planted"):
             Children().start("test", lambda send: None, 1000, now_ms(), again=lambda order: None)
     assert set(Path("/proc/self/fd").iterdir()) == before
