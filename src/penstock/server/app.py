@@ -39,7 +39,31 @@ from penstock.server.reconcilers.loops import all_of
 from penstock.server.settings import Settings
 from penstock.server.store.db import Db
 from penstock.server.store.migrate import upgrade
+from penstock.wire import quick
+from penstock.wire.envelope import Envelope, Signature
+from penstock.wire.log import AppObservation, DeviceObservation, DriftItem, Observation, Receipt, ServiceStatus, WayBack
+from penstock.wire.messages import Ack, Authorisation, Desired, LogEntry, Report, ReportReply, StateReply
 from penstock.wire.trust import DIRECTOR
+
+# What comes and goes with every report and every document.
+HOT = (
+    Envelope,
+    Signature,
+    Report,
+    LogEntry,
+    Observation,
+    AppObservation,
+    DeviceObservation,
+    ServiceStatus,
+    DriftItem,
+    WayBack,
+    Receipt,
+    Ack,
+    ReportReply,
+    Desired,
+    Authorisation,
+    StateReply,
+)
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -115,6 +139,7 @@ def certificates_of(settings: Settings) -> Certificates:
 
 def open_plane(settings: Settings, limits: Limits | None = None) -> Running:
     """Open the control plane of a data folder that `init` (or a restore) made. Raises StartFault, Busy, Newer, FileFault, CertFault."""
+    quick.install(*HOT)
     found = paths(settings.data)
     if not found["database"].exists():
         raise StartFault(f"there is no control plane in {settings.data}; make one with: penstock-server init --data {settings.data} --root-key PATH")

@@ -35,7 +35,9 @@ class WireError(ValueError):
         self.oversize = oversize
 
 
-# --- annotations ---------------------------------------------------------------------------------
+# --- annotations, read once per class ---------------------------------------------------------------------------------
+
+_shapes: dict[type, dict[str, Any]] = {}
 
 
 def _parse(text: str, module: str) -> Any:
@@ -54,38 +56,22 @@ def _parse(text: str, module: str) -> Any:
     return ("record", found)
 
 
-def _shape(cls: type) -> dict[str, Any]:
-    return {name: _parse(cls.__annotations__[name], cls.__module__) for name in fields_of(cls)}
+def shape_of(cls: type) -> dict[str, Any]:
+    """Per field of a record what stands in it, as `_read` takes it: a kind, and what it is of."""
+    shape = _shapes.get(cls)
+    if shape is None:
+        notes = cls.__annotations__
+        shape = {name: _parse(notes[name], cls.__module__) for name in fields_of(cls)}
+        _shapes[cls] = shape
+    return shape
 
 
-_NONE = object()  # the default of a field that has none: equal to nothing that a field can hold
+# Readers and writers of the same meaning that are faster, for whoever reads and writes thousands of records a second: see `quick`, which fills this.
+readers: dict[type, Callable[[Any, str], Any]] = {}
+writers: dict[type, Callable[[Any], dict[str, Any]]] = {}
 
 
 # --- out --------------------------------------------------------------------------------------------------------------
-
-# Reading and writing are compiled for each class when it is first met, as `record` compiles its `__init__`: the plane does both thousands of times
-# a second, and walking over a table of fields every time costs three times as much. Nothing from outside ever gets into the text compiled.
-_writers: dict[type, Callable[[Any], dict[str, Any]]] = {}
-
-
-def _writer(cls: type) -> Callable[[Any], dict[str, Any]]:
-    """A function from a record of `cls` to a dict; fields at their default are left out."""
-    defaults = defaults_of(cls)
-    space: dict[str, Any] = {"_plain": _plain}
-    lines = ["def write(value):", "    plain = {}"]
-    for index, (name, shape) in enumerate(_shape(cls).items()):
-        space[f"d{index}"] = defaults.get(name)
-        item = "item" if shape[0] in ("str", "int", "bool") else "_plain(item)"
-        lines.append(f"    item = value.{name}")
-        if name in defaults:
-            lines.append(f"    if item is not d{index} and item != d{index}:")
-            lines.append(f"        plain[{name!r}] = {item}")
-        else:
-            lines.append(f"    plain[{name!r}] = {item}")
-    exec("\n".join([*lines, "    return plain"]), space)  # noqa: S102 - of our own field names
-    found: Callable[[Any], dict[str, Any]] = space["write"]
-    _writers[cls] = found
-    return found
 
 
 def _plain(value: Any) -> Any:
@@ -95,8 +81,17 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
-    cls = type(value)
-    return (_writers.get(cls) or _writer(cls))(value)
+    write = writers.get(type(value))
+    if write is not None:
+        return write(value)
+    defaults = defaults_of(type(value))
+    plain = {}
+    for name in fields_of(value):
+        item = getattr(value, name)
+        if name in defaults and item == defaults[name]:
+            continue
+        plain[name] = _plain(item)
+    return plain
 
 
 def to_plain(value: Any) -> dict[str, Any]:
@@ -161,65 +156,36 @@ def decode(cls: type[T], raw: bytes, limit: int = MAX_DOCUMENT) -> T:
 
 def from_plain(cls: type[T], plain: Any, path: str = "") -> T:
     """Parsed JSON to a record of class `cls`. Raises WireError naming the first place that is wrong."""
-    made: T = (_readers.get(cls) or _reader(cls))(plain, path)
+    read = readers.get(cls)
+    if read is not None:
+        quick: T = read(plain, path)
+        return quick
+    if not isinstance(plain, dict):
+        raise WireError(path, f"must be an object, is {kind_of(plain)}")
+    values: dict[str, Any] = {}
+    defaults, limits, choices = defaults_of(cls), getattr(cls, "LIMITS", {}), getattr(cls, "CHOICES", {})
+    for name, shape in shape_of(cls).items():
+        if name in plain:
+            values[name] = read_field(plain[name], f"{path}.{name}" if path else name, shape, limits.get(name), choices.get(name))
+        elif name not in defaults:
+            raise WireError(f"{path}.{name}" if path else name, "is missing")
+    made = cls(**values)
+    checked(made, path)
     return made
 
 
-_readers: dict[type, Callable[[Any, str], Any]] = {}
-
-# What nearly every field is; whatever else comes is looked at closely, by `mend`.
-_USUAL = {
-    "str": "type({0}) is str and len({0}) <= {1} and {0}.isascii()",
-    "int": f"type({{0}}) is int and {-MAX_INTEGER} <= {{0}} <= {MAX_INTEGER}",
-    "bool": "type({0}) is bool",
-}
+def read_field(value: Any, path: str, shape: Any, limit: int | None, allowed: tuple[str, ...] | None) -> Any:
+    """The value of one field. Raises WireError."""
+    value = _read(shape, value, path, limit)
+    if allowed is not None and value not in allowed:
+        raise WireError(path, f"must be one of {', '.join(allowed)}; is {str(value)[:60]!r}")
+    return value
 
 
-def _reader(cls: type) -> Callable[[Any, str], Any]:
-    """A function from (parsed JSON, path) to a record of `cls`."""
-    defaults, limits, choices = defaults_of(cls), getattr(cls, "LIMITS", {}), getattr(cls, "CHOICES", {})
-    rows = [(name, shape, limits.get(name), choices.get(name)) for name, shape in _shape(cls).items()]
-
-    def mend(index: int, value: Any, path: str) -> Any:
-        name, shape, limit, allowed = rows[index]
-        place = f"{path}.{name}" if path else name
-        if value is _NONE:
-            raise WireError(place, "is missing")
-        value = _read(shape, value, place, limit)
-        if allowed is not None and value not in allowed:
-            raise WireError(place, f"must be one of {', '.join(allowed)}; is {str(value)[:60]!r}")
-        return value
-
-    space: dict[str, Any] = {"cls": cls, "mend": mend, "refuse": _no_object}
-    lines = ["def read(plain, path):", "    if type(plain) is not dict:", "        refuse(plain, path)", "    get = plain.get"]
-    for index, (name, shape, limit, allowed) in enumerate(rows):
-        value, default = f"v{index}", f"d{index}"
-        space[default] = defaults.get(name, _NONE)
-        lines.append(f"    {value} = get({name!r}, {default})")
-        usual = _USUAL.get(shape[0], "").format(value, limit or MAX_TEXT)
-        if allowed is not None:
-            space[f"c{index}"] = allowed
-            usual += f" and {value} in c{index}"
-        tests = [f"{value} is {default}"] if name in defaults else []
-        tests += [f"({usual})"] if usual else []
-        lines.append(f"    if not ({' or '.join(tests) or 'False'}):")
-        lines.append(f"        {value} = mend({index}, {value}, path)")
-    lines.append(f"    made = cls({', '.join(f'v{index}' for index in range(len(rows)))})")
-    if hasattr(cls, "check"):
-        space["checked"] = _checked
-        lines.append("    checked(made, path)")
-    exec("\n".join([*lines, "    return made"]), space)  # noqa: S102 - of our own field names
-    found: Callable[[Any, str], Any] = space["read"]
-    _readers[cls] = found
-    return found
-
-
-def _no_object(plain: Any, path: str) -> None:
-    raise WireError(path, f"must be an object, is {_kind(plain)}")
-
-
-def _checked(made: Any, path: str) -> None:
-    fault = made.check()
+def checked(made: Any, path: str) -> None:
+    """What a record says of itself as a whole (its `check`). Raises WireError."""
+    check = getattr(made, "check", None)
+    fault = check() if check is not None else None
     if fault is not None:
         field, why = fault
         raise WireError(f"{path}.{field}" if path else field, why)
@@ -231,7 +197,7 @@ def _read(shape: Any, value: Any, path: str, limit: int | None) -> Any:
         return None if value is None else _read(shape[1], value, path, limit)
     if kind == "str":
         if not isinstance(value, str):
-            raise WireError(path, f"must be text, is {_kind(value)}")
+            raise WireError(path, f"must be text, is {kind_of(value)}")
         if len(value) > (limit or MAX_TEXT):
             raise WireError(path, f"{len(value)} characters, more than the {limit or MAX_TEXT} allowed", oversize=True)
         try:
@@ -241,30 +207,31 @@ def _read(shape: Any, value: Any, path: str, limit: int | None) -> Any:
         return value
     if kind == "int":
         if isinstance(value, bool) or not isinstance(value, int):
-            raise WireError(path, f"must be an integer, is {_kind(value)}")
+            raise WireError(path, f"must be an integer, is {kind_of(value)}")
         if not -MAX_INTEGER <= value <= MAX_INTEGER:
             raise WireError(path, "is larger than 2**53")
         return value
     if kind == "bool":
         if not isinstance(value, bool):
-            raise WireError(path, f"must be true or false, is {_kind(value)}")
+            raise WireError(path, f"must be true or false, is {kind_of(value)}")
         return value
     if kind == "tuple":
         if not isinstance(value, list):
-            raise WireError(path, f"must be a list, is {_kind(value)}")
+            raise WireError(path, f"must be a list, is {kind_of(value)}")
         if len(value) > (limit or MAX_ITEMS):
             raise WireError(path, f"{len(value)} items, more than the {limit or MAX_ITEMS} allowed", oversize=True)
         return tuple(_read(shape[1], item, f"{path}[{index}]", None) for index, item in enumerate(value))
     if kind == "dict":
         if not isinstance(value, dict):
-            raise WireError(path, f"must be an object, is {_kind(value)}")
+            raise WireError(path, f"must be an object, is {kind_of(value)}")
         if len(value) > (limit or MAX_ITEMS):
             raise WireError(path, f"{len(value)} entries, more than the {limit or MAX_ITEMS} allowed", oversize=True)
         return {_read(("str",), key, f"{path} (a key)", None): _read(shape[1], item, f"{path}.{key[:60]}", None) for key, item in value.items()}
     return from_plain(shape[1], value, path)
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """What a JSON value is, in words."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -98,7 +98,9 @@ def test_columns_left_out_get_their_defaults_and_nothing_is_nothing(db):
         tx.upsert(outbox, [{"topic": "state", "key": "a"}], ())
         return [tuple(row) for row in tx.run(select(outbox))]
 
-    defaults = [column.default.arg for column in outbox.columns if isinstance(column.default, ScalarElementColumnDefault) and column.name not in ("topic", "key")]
+    defaults = [
+        column.default.arg for column in outbox.columns if isinstance(column.default, ScalarElementColumnDefault) and column.name not in ("topic", "key")
+    ]
     assert write(db, work) == [("state", "a", *defaults)]
 
 

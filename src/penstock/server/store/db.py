@@ -27,6 +27,7 @@ from penstock.server.store.prepared import Lookup
 T = TypeVar("T")
 
 READERS = 8
+READ_CACHE_KIB, WRITE_CACHE_KIB = 8 * 1024, 48 * 1024  # of each connection
 BUSY_MS = 5000
 
 
@@ -72,7 +73,9 @@ class Db:
         self.url = url
         self._lock_fd = _take(lock) if lock is not None else -1
         self._writer = threading.Lock()
-        self.engine: Engine = _engine(url)
+        self.engine: Engine = _engine(url, READERS, READ_CACHE_KIB)
+        # Writing has a connection of its own, always the same: SQLite throws a connection's pages away as soon as another one has written.
+        self._writing: Engine = _engine(url, 1, WRITE_CACHE_KIB)
 
     def view(self, work: Callable[[Tx], T]) -> T:
         """Run `work` on one consistent picture of the database. What it would write is undone."""
@@ -85,7 +88,7 @@ class Db:
 
     def update(self, work: Callable[[Tx], T]) -> T:
         """Run `work` and commit it, durably, before returning; an exception undoes all of it."""
-        with self._writer, self.engine.connect().execution_options(penstock_write=True) as connection:
+        with self._writer, self._writing.connect().execution_options(penstock_write=True) as connection:
             tx = Tx(connection)
             try:
                 if connection.dialect.name == "sqlite":
@@ -102,22 +105,31 @@ class Db:
     def close(self) -> None:
         """Close all connections and give the lock back."""
         self.engine.dispose()
+        self._writing.dispose()
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, connections: int, cache_kib: int) -> Engine:
     if not url.startswith("sqlite"):
         raise ValueError(f"{url.partition(':')[0]!r} is not a database this version serves; use sqlite")
-    engine = create_engine(url, poolclass=QueuePool, pool_size=READERS, max_overflow=READERS, pool_timeout=30, connect_args={"check_same_thread": False})
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=connections,
+        max_overflow=connections,
+        pool_timeout=30,
+        pool_use_lifo=True,
+        connect_args={"check_same_thread": False},
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: Any) -> None:
         # The driver's own transactions begin late and commit early; ours are begun by hand.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON", "cache_size=-16384", "temp_store=MEMORY"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON", f"cache_size=-{cache_kib}", "temp_store=MEMORY"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
