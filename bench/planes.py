@@ -34,6 +34,7 @@ KEYS = (
     "store.deploy_change_10k_s",
 )
 FLEET = 300 if SHORT else 10_000
+REPORTING = 2_000  # devices whose reports are measured
 CONNECTIONS = 200
 SECONDS = 3 if SHORT else 20
 POLL_S = 60
@@ -49,7 +50,8 @@ def measure(wanted: frozenset[str]) -> Iterator[Result]:
         for version in ("1", "2", "3", "4"):
             release(home, version, line=version)
         home.plane.stop()
-        fleet = paperfleet.make(home.plane.data, FLEET, "1", log)
+        checkins = {"checkin.unchanged_per_s_core", "checkin.unchanged_p99_ms", "checkin.report_per_s_core"}
+        fleet = paperfleet.make(home.plane.data, min(FLEET, REPORTING) if wanted <= checkins else FLEET, "1", log)
         home.plane.start()
         home.plane.mint_token()
         lines = home.folder / "fleet.txt"
@@ -112,7 +114,7 @@ def _unchanged(home: House, fleet: paperfleet.Fleet, wanted: frozenset[str]) -> 
 
 def _reports(home: House, fleet: paperfleet.Fleet) -> Result:
     """Each device's reports in order; a device comes round again only long after the answer, so that its chain holds."""
-    among = fleet.devices[:2000]
+    among = fleet.devices[:REPORTING]
     rounds = max(1, REPORTS // len(among))
     first, file = home.folder / "first.txt", home.folder / "reports.txt"
     _prepare(first, among, range(1))
@@ -127,7 +129,7 @@ def _reports(home: House, fleet: paperfleet.Fleet) -> Result:
     if kept < min(found["requests"], len(sizes)):
         raise RuntimeError(f"{found['requests']:.0f} reports were answered, but only {kept} observations came into the database")
     how = (
-        f"the plane on one core; wrk, {CONNECTIONS} TLS connections, {len(among)} devices heard once before, {found['requests']:.0f} chained reports of "
+        f"the plane on one core; wrk, {CONNECTIONS} TLS connections, {len(among)} of {len(fleet.devices)} devices, heard once before, {found['requests']:.0f} chained reports of "
         f"{sum(sizes) / len(sizes):.0f} bytes signed beforehand, each verified and in SQLite (WAL, synchronous=FULL) before its answer; "
         f"{'all' if found['rounds'] else 'part'} of those prepared, {found['seconds']:.0f} s, {found['cpu']:.2f} processor seconds of the plane; {procs.busy()}.{NOTE}"
     )
