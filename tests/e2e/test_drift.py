@@ -47,11 +47,11 @@ def ready(house: House, engine: Engine, app: str, drift: str) -> Any:
     return agent
 
 
-def again_with(engine: Engine, name: str, environment: list[str], labels: dict[str, str] | None = None) -> str:
+def again_with(engine: Engine, name: str, environment: list[str]) -> str:
     """Put a container like `name` with other variables in its place, as a person with another tool would; its id.
 
     The new one is there before the old one goes: a look in between would otherwise find none, and rightly take the new one for a stranger's."""
-    made = beside(engine, name, f"{name}-new", environment, labels)
+    made = beside(engine, name, f"{name}-new", environment)
     engine.api("DELETE", f"/containers/{name}?force=true")
     status, said = engine.api("POST", f"/containers/{made}/rename?name={name}")
     assert status == 204, said

@@ -41,8 +41,6 @@ def db(tmp_path_factory):
     folder = tmp_path_factory.mktemp("db")
     made = Db(f"sqlite:///{folder / 'plane.db'}", folder / "plane.lock")
     upgrade(made)
-    with made.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
     yield made
     made.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -12,10 +13,12 @@ from sqlalchemy import inspect, text
 
 from penstock.server.core.errors import Stale
 from penstock.server.core.model import EVERYWHERE, Site, SiteId
-from penstock.server.store import events, outbox, settings, sites
+from penstock.server.store import events, observations, outbox, settings, sites
 from penstock.server.store.db import Busy, Db, copy_database
 from penstock.server.store.migrate import FOLDER, HEAD, Newer, upgrade, version_of
 from penstock.server.store.tables import metadata
+from penstock.wire.codec import encode
+from penstock.wire.log import AppObservation
 
 
 @pytest.fixture
@@ -66,6 +69,27 @@ def test_the_history_goes_down_again(db):
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
         assert inspect(connection).get_table_names() == ["alembic_version"]
+
+
+def test_what_an_older_program_kept_of_an_app_is_read_as_before(tmp_path):
+    from alembic import command
+    from alembic.config import Config
+
+    path = tmp_path / "plane.db"
+    older = Db(f"sqlite:///{path}")
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    with older.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    observed = AppObservation("line", "dep_1", "soaked", "it runs", version="1")
+    row = ("dev_1", "line", "dep_1", "soaked", "", "", "1", 5, 7, 0, 0, "it runs", 0, "none", encode(observed).decode())
+    with contextlib.closing(sqlite3.connect(path)) as plain, plain:  # which asks for no device to go with it
+        plain.execute(f"INSERT INTO observations VALUES ({', '.join('?' * len(row))})", row)
+    assert upgrade(older)
+    (found,) = older.view(lambda tx: observations.of_device(tx, "dev_1"))
+    assert found.observed == observed
+    older.close()
 
 
 def test_a_database_of_a_newer_program_is_refused(db):
