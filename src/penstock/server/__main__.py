@@ -6,6 +6,7 @@ Owns the command line and the web server's settings. What each command does is i
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import signal
 import ssl
@@ -18,6 +19,7 @@ from typing import Any
 import uvicorn
 
 from penstock import __version__
+from penstock.server import connections
 from penstock.server import settings as server_settings
 
 
@@ -119,6 +121,15 @@ class Server(uvicorn.Server):
             self.force_exit = True
         self.should_exit = True
 
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        if counter % (10 * connections.LOOK_S) == 0:
+            now = asyncio.get_running_loop().time()
+            for one in list(self.server_state.connections):
+                if isinstance(one, connections.Connection):
+                    one.look(now)
+        return await super().on_tick(counter)
+
 
 def serve(found: server_settings.Settings) -> int:
     """Serve until told to stop (SIGTERM, SIGINT), then finish what is under way."""
@@ -151,7 +162,7 @@ def web_config(found: server_settings.Settings, app: Any, tls: ssl.SSLContext | 
         host=found.host,
         port=found.port,
         loop="uvloop",
-        http="httptools",
+        http=connections.Connection,
         ws="none",
         lifespan="on",
         access_log=False,

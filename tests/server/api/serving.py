@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from penstock.server import commandline
-from penstock.server.__main__ import web_config
+from penstock.server.__main__ import Server, web_config
 from penstock.server.app import Running, build_asgi, certificates_of, open_plane
 from penstock.server.settings import Settings
 from tests.server.paper import Answer, Call
@@ -43,13 +43,11 @@ def settings_for(folder: Path) -> Settings:
 @contextlib.contextmanager
 def served(folder: Path, settings: Settings | None = None) -> Iterator[tuple[Running, Settings]]:
     """A running plane; made first if there is none. Ends it gracefully."""
-    import uvicorn
-
     found = settings or settings_for(folder)
     if not found.data.exists():
         commandline.init(found, folder / "root.pem")
     running = open_plane(found)
-    server = uvicorn.Server(web_config(found, build_asgi(running, no_front), running.tls))
+    server = Server(running.leave, web_config(found, build_asgi(running, no_front), running.tls))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     give_up = time.monotonic() + 60

@@ -29,7 +29,6 @@ Send = Callable[[Any], Awaitable[None]]
 PREFIX = "/d/v1/"
 MAX_WAIT_S = 50  # the longest long poll; below what proxies commonly cut
 BUSY_POLL_S = 5  # the poll of a device that somebody watches or that has something to do, where no long poll is had
-BODY_S = 30  # the longest a request's body may take
 SMALL = 128 * 1024
 LARGE = MAX_REPORT * 3 // 2 + 16_384
 BATCH = 128  # reports in one transaction
@@ -291,27 +290,23 @@ def _asked(query: bytes) -> tuple[int, str]:
 
 
 async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises Invalid for one that is too large, Limited for one that takes too long."""
+    """The whole body. Raises Invalid for one that is too large or cut short (also for not arriving: see `server.connections`)."""
     said = _header(scope, b"content-length")
     if said.isdigit() and int(said[:18]) > limit:
         raise Invalid("body-too-large", f"the body has {int(said[:18])} bytes, more than the {limit} allowed")
     parts: list[bytes] = []
     size = 0
-    try:
-        async with asyncio.timeout(BODY_S):
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise Invalid("body-cut", "the connection ended before the body did")
-                part = message.get("body", b"")
-                size += len(part)
-                if size > limit:
-                    raise Invalid("body-too-large", f"the body has more than the {limit} bytes allowed")
-                if not message.get("more_body"):
-                    return b"".join((*parts, part)) if parts else part
-                parts.append(part)
-    except TimeoutError:
-        raise Limited("body-too-slow", f"the body did not arrive within {BODY_S} seconds", retry_s=60) from None
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Invalid("body-cut", "the connection ended before the body did")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise Invalid("body-too-large", f"the body has more than the {limit} bytes allowed")
+        if not message.get("more_body"):
+            return b"".join((*parts, part)) if parts else part
+        parts.append(part)
 
 
 async def _plain(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes = b"") -> None:
