@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 LOOK_S = 5  # between two looks at all connections
 ARRIVE_S = 30  # a request may take so long to arrive,
@@ -100,7 +100,7 @@ class Connection(HttpToolsProtocol):
 
     def look(self, now: float) -> None:
         """End the connection if its request does not arrive, or none has come for long. `now` is the event loop's time in seconds."""
-        if self.transport is None or self.transport.is_closing():
+        if self.transport.is_closing():
             return
         waited = now - self._since
         if self._arriving:
@@ -108,10 +108,14 @@ class Connection(HttpToolsProtocol):
                 self._since = now
             elif waited > ARRIVE_S + self._arrived / PACE:
                 self._too_slow()
-        elif (self.cycle is None or self.cycle.response_complete) and waited > self.timeout_keep_alive:
+        elif self._answered() and waited > self.timeout_keep_alive:
             self.transport.close()
 
+    def _answered(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # none before the first request, whatever uvicorn's annotation says
+        return cycle is None or cycle.response_complete
+
     def _too_slow(self) -> None:
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        if self._answered() or not self.cycle.response_started:
             self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
         self.transport.close()

@@ -1,6 +1,6 @@
 """Readers and writers of records, compiled: the meaning of `codec`, at a third of its time.
 
-Owns the text that is compiled, one function each way for a class, as `record` compiles its `__init__`; it is made of our own field names, nothing from
+Owns the text that is compiled, one function each way for a class, as `record` compiles its making; it is made of our own field names, nothing from
 outside gets into it. For the control plane, which reads and writes thousands of records a second; the agent, which has no memory to spare for it, walks
 over the fields. Never decides anything: whatever is not plainly right is handed to `codec`, whose words are the only ones.
 """

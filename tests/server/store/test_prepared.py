@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +16,7 @@ from penstock.server.store.migrate import upgrade
 from penstock.server.store.prepared import AMONG, SIZES, Lookup
 from penstock.server.store.rows import nouns, row_of
 from penstock.server.store.tables import device_status, outbox
+from penstock.wire.record import fields_of, replace
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 WHOLE = st.integers(-(2**53), 2**53)
@@ -33,7 +32,7 @@ STATUSES = st.builds(
     engine_ok=st.booleans(),
     seen_ms=WHOLE,
 )
-LOOKUP = Lookup(select(*(device_status.c[field.name] for field in dataclasses.fields(DeviceStatus))).where(device_status.c.device.in_(AMONG)))
+LOOKUP = Lookup(select(*(device_status.c[name] for name in fields_of(DeviceStatus))).where(device_status.c.device.in_(AMONG)))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +69,7 @@ def test_what_is_written_is_what_sqlalchemy_reads_and_what_a_lookup_finds(db, fi
     held = {one.device: one for one in first}
     for one in then:
         old = held.get(one.device)
-        held[one.device] = one if old is None else dataclasses.replace(old, **{name: getattr(one, name) for name in only})
+        held[one.device] = one if old is None else replace(old, **{name: getattr(one, name) for name in only})
     read, looked_up = write(db, work)
     assert {one.device: one for one in read} == held
     assert {one.device: one for one in looked_up} == held

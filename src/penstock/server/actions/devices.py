@@ -6,8 +6,6 @@ Owns reading and the acts on a device itself (labels, name, retiring, letting it
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from penstock.server.actions import projections, rollouts, states
 from penstock.server.actions.context import Plane, bounded, make_cursor, note, read_cursor, refresh
 from penstock.server.actions.planesettings import read as read_settings
@@ -22,6 +20,7 @@ from penstock.server.store import devices as store
 from penstock.server.store import rollouts as rollout_store
 from penstock.server.store import states as state_store
 from penstock.server.store.db import Tx
+from penstock.wire.record import replace
 from penstock.wire.types import name_fault
 
 SORTS = ("worst", "name", "seen")

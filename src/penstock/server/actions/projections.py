@@ -6,7 +6,7 @@ reports and writes each table once. Never judges a chain (see `reports`) and nev
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from penstock.server.actions.context import Plane, note, tell
 from penstock.server.core import status as judge
@@ -18,6 +18,7 @@ from penstock.server.store.db import Tx
 from penstock.wire.codec import WireError
 from penstock.wire.log import Boot, CommandOutcome, DeviceObservation, Observation, Receipt, body_of
 from penstock.wire.messages import Facts, LogEntry
+from penstock.wire.record import replace
 
 
 @dataclass(slots=True)

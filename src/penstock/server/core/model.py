@@ -1,7 +1,8 @@
 """The nouns of the control plane as frozen values.
 
 Owns their fields only; what may happen to them stands in the other files of this room. Times are unix milliseconds (`_ms`, 0 means
-"never"), spans seconds (`_s`). `revision` rises by one with every change by a person and is what compare-and-set compares.
+"never"), spans seconds (`_s`). `revision` rises by one with every change by a person and is what compare-and-set compares. What every report makes anew is a
+`record`: as frozen as a frozen dataclass, made in a fifth of its time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import NewType
 
 from penstock.wire.log import AppObservation, Receipt
 from penstock.wire.messages import Facts
+from penstock.wire.record import record
 
 SiteId = NewType("SiteId", str)
 DeviceId = NewType("DeviceId", str)
@@ -203,7 +205,7 @@ class Lean:
     platforms: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DeviceStatus:
     """How a device stands, by its own last words: the one row lists are made from. `severity` sorts worst first (see
     `status.py`); `liveness`: never, current, late or silent; `lost` counts log entries whose loss was named."""
@@ -228,7 +230,7 @@ class DeviceStatus:
     lost: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogHead:
     """How far the plane holds a device's log: the last entry's number and digest, on which branch (0 at first, one up when a
     person lets a forked log go on)."""
@@ -240,7 +242,7 @@ class LogHead:
     boot: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AppStatus:
     """The newest observation of one app on one device. `seq` is the log entry it came from."""
 
@@ -256,7 +258,7 @@ class AppStatus:
     observed: AppObservation
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Seen:
     """As much of an observation of an app as rollouts and the status row ask for. `drift` counts fields; `way_back`: ok, missing (there was
     one, or should be), none (nothing to go back to yet)."""

@@ -6,12 +6,13 @@ Owns the order of badness and the sentence shown first. Never judges whether the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
 from penstock.server.core.model import ACTIVE, Device, DeviceStatus, Seen
 from penstock.wire.log import AppObservation, DeviceObservation
+from penstock.wire.record import fields_of
 
 # Worse sorts first. The steps leave room for windows and holds.
 SEVERITY = {
@@ -39,7 +40,7 @@ class Plight:
     review: str = ""
 
 
-_NAMES = tuple(field.name for field in fields(DeviceStatus))
+_NAMES = fields_of(DeviceStatus)
 _values = attrgetter(*_NAMES)
 
 

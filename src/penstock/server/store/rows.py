@@ -5,7 +5,6 @@ Owns only that translation. Nouns that differ from their table do it themselves.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -30,7 +29,7 @@ def _getter(cls: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]
     """The field names of a noun (two or more), and what reads them all at once."""
     found = _getters.get(cls)
     if found is None:
-        names = tuple(field.name for field in dataclasses.fields(cls))
+        names: tuple[str, ...] = cls.__slots__  # type: ignore[attr-defined]  # in order, of dataclasses with slots and of records
         found = _getters[cls] = names, attrgetter(*names)
     return found
 
