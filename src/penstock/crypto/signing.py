@@ -11,48 +11,70 @@ import ctypes
 from penstock.crypto.keys import P256, Curve, Key, private_key, public_key
 from penstock.crypto.openssl import fail, lib, need
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _ROOM = 160  # bytes; the longest signature, on P-384, has 104
 
 
-class Signer:
-    """A private key ready for many signatures, also from several threads."""
+class _Ready:
+    """A key and the contexts made for it that nobody uses at the moment: making one anew for each signature costs a tenth of it."""
 
-    __slots__ = ("_free", "_key", "_ready")
+    __slots__ = ("_contexts", "_free", "_key", "_make")
 
-    def __init__(self, private_pem: bytes, curves: tuple[Curve, ...] = (P256,)) -> None:
-        """Raises CryptoError when `private_pem` is no private key on one of `curves`."""
-        self._key = private_key(private_pem, curves)
-        self._ready: list[int] = []  # contexts that nobody uses at the moment: making one anew for each signature costs a tenth of it
+    def __init__(self, key: Key, make: Callable[[Key], int]) -> None:
+        self._key, self._make = key, make
+        self._contexts: list[int] = []
         self._free = lib.EVP_PKEY_CTX_free  # kept here: at the end of the process the module may be gone first
 
-    def sign(self, message: bytes) -> bytes:
-        """A DER signature over `message`."""
+    def _take(self) -> int:
         try:
-            context = self._ready.pop()
+            return self._contexts.pop()
         except IndexError:
-            context = _signing(self._key)
-        try:
-            return _sign(context, self._key, message)
-        finally:
-            self._ready.append(context)
+            return self._make(self._key)
 
     def __del__(self) -> None:
-        for context in getattr(self, "_ready", ()):
+        for context in getattr(self, "_contexts", ()):
             self._free(context)
 
 
-class Verifier:
-    """A public key ready for many verifications, also from several threads. Takes about 2 kB."""
+class Signer(_Ready):
+    """A private key ready for many signatures, also from several threads."""
 
-    __slots__ = ("_key",)
+    __slots__ = ()
+
+    def __init__(self, private_pem: bytes, curves: tuple[Curve, ...] = (P256,)) -> None:
+        """Raises CryptoError when `private_pem` is no private key on one of `curves`."""
+        super().__init__(private_key(private_pem, curves), _signing)
+
+    def sign(self, message: bytes) -> bytes:
+        """A DER signature over `message`."""
+        context = self._take()
+        try:
+            return _sign(context, self._key, message)
+        finally:
+            self._contexts.append(context)
+
+
+class Verifier(_Ready):
+    """A public key ready for many verifications, also from several threads. Takes about 3 kB."""
+
+    __slots__ = ()
 
     def __init__(self, public_pem: bytes, curves: tuple[Curve, ...] = (P256,)) -> None:
         """Raises CryptoError when `public_pem` is no public key on one of `curves`."""
-        self._key = public_key(public_pem, curves)
+        super().__init__(public_key(public_pem, curves), _verifying)
 
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Whether `signature` is this key's over `message`. Never raises for a bad signature, whatever its bytes."""
-        return _verify(self._key, message, signature)
+        if not well_formed(signature, self._key.curve):
+            return False
+        context = self._take()
+        try:
+            return _verify(context, self._key, message, signature)
+        finally:
+            self._contexts.append(context)
 
 
 def sign(private_pem: bytes, message: bytes, curves: tuple[Curve, ...] = (P256,)) -> bytes:
@@ -62,7 +84,7 @@ def sign(private_pem: bytes, message: bytes, curves: tuple[Curve, ...] = (P256,)
 
 def verify(public_pem: bytes, message: bytes, signature: bytes, curves: tuple[Curve, ...] = (P256,)) -> bool:
     """Whether `signature` is that of `public_pem` over `message`. Raises CryptoError for a bad key, never for a bad signature."""
-    return _verify(public_key(public_pem, curves), message, signature)
+    return Verifier(public_pem, curves).verify(message, signature)
 
 
 def well_formed(signature: bytes, curve: Curve = P256) -> bool:
@@ -101,6 +123,15 @@ def _signing(key: Key) -> int:
     return context
 
 
+def _verifying(key: Key) -> int:
+    """A context that verifies with `key`."""
+    context: int = need(lib.EVP_PKEY_CTX_new(key.handle, None), "OpenSSL has no memory to verify")
+    if lib.EVP_PKEY_verify_init(context) != 1:
+        lib.EVP_PKEY_CTX_free(context)
+        raise fail("the key cannot verify")
+    return context
+
+
 def _sign(context: int, key: Key, message: bytes) -> bytes:
     digest = key.curve.digest(message).digest()
     out = ctypes.create_string_buffer(_ROOM)
@@ -109,16 +140,9 @@ def _sign(context: int, key: Key, message: bytes) -> bytes:
     return out.raw[: size.value]
 
 
-def _verify(key: Key, message: bytes, signature: bytes) -> bool:
-    if not well_formed(signature, key.curve):
-        return False
+def _verify(context: int, key: Key, message: bytes, signature: bytes) -> bool:
     digest = key.curve.digest(message).digest()
-    context = need(lib.EVP_PKEY_CTX_new(key.handle, None), "OpenSSL has no memory to verify")
-    try:
-        need(lib.EVP_PKEY_verify_init(context), "the key cannot verify")
-        good = bool(lib.EVP_PKEY_verify(context, signature, len(signature), digest, len(digest)) == 1)
-    finally:
-        lib.EVP_PKEY_CTX_free(context)
+    good = bool(lib.EVP_PKEY_verify(context, signature, len(signature), digest, len(digest)) == 1)
     if not good:
         # A crafted key and signature can bring OpenSSL's arithmetic to an error instead of a "no": both are a "no" here.
         lib.ERR_clear_error()

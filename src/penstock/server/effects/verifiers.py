@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 from penstock.crypto import CryptoError, Verifier
 
-MAX_KEYS = 16_384  # about 2 kB each
+MAX_KEYS = 16_384  # about 3 kB each
 
 
 class Verifiers:
