@@ -40,7 +40,8 @@ SECONDS = 3 if SHORT else 20
 POLL_S = 60
 WATCH_S = 15 if SHORT else 300
 SETTLE_S = 20 if SHORT else 90
-REPORTS = 3_000 if SHORT else 60_000
+ROUNDS = 3  # of reports; neighbours of this machine take a third of it for a while, and give it back: the best round is told, and the others beside it
+REPORTS = 2_000 if SHORT else 16_000  # of one round
 PROFILE = "HTTPS ended in the product, connections kept alive, two-service app deployed and at rest on each device"
 
 
@@ -115,25 +116,29 @@ def _unchanged(home: House, fleet: paperfleet.Fleet, wanted: frozenset[str]) -> 
 def _reports(home: House, fleet: paperfleet.Fleet) -> Result:
     """Each device's reports in order; a device comes round again only long after the answer, so that its chain holds."""
     among = fleet.devices[:REPORTING]
-    rounds = max(1, REPORTS // len(among))
-    first, file = home.folder / "first.txt", home.folder / "reports.txt"
+    turns = max(1, REPORTS // len(among))
+    first = home.folder / "first.txt"
     _prepare(first, among, range(1))
-    sizes = _prepare(file, among, range(1, rounds + 1))
-    log(f"{len(sizes)} reports prepared, {sum(sizes) / len(sizes):.0f} bytes each")
+    rounds, sizes = [], []
     with _one_core(_pid(home.plane)):
         for _ in range(2):  # warm: everybody has been heard once, also those whose first request was under way at the end
             _wrk(home, "report", first, SECONDS)
-        before = _observations(home)
-        found = _wrk(home, "report", file, SECONDS)
-    kept = _observations(home) - before
-    if kept < min(found["requests"], len(sizes)):
-        raise RuntimeError(f"{found['requests']:.0f} reports were answered, but only {kept} observations came into the database")
+        for number in range(ROUNDS):
+            file = home.folder / f"reports{number}.txt"
+            sizes = _prepare(file, among, range(1 + number * turns, 1 + (number + 1) * turns))
+            before = _observations(home)
+            found = _wrk(home, "report", file, 120)  # it ends when all are sent
+            kept = _observations(home) - before
+            if kept != len(sizes):
+                raise RuntimeError(f"{found['requests']:.0f} of {len(sizes)} reports were answered, and {kept} observations came into the database")
+            rounds.append(kept / found["cpu"])  # a few hundred sent once more at the end are not counted, though they cost something
+            log(f"round {number + 1}: {rounds[-1]:.0f} reports a processor second")
     how = (
-        f"the plane on one core; wrk, {CONNECTIONS} TLS connections, {len(among)} of {len(fleet.devices)} devices, heard once before, {found['requests']:.0f} chained reports of "
-        f"{sum(sizes) / len(sizes):.0f} bytes signed beforehand, each verified and in SQLite (WAL, synchronous=FULL) before its answer; "
-        f"{'all' if found['rounds'] else 'part'} of those prepared, {found['seconds']:.0f} s, {found['cpu']:.2f} processor seconds of the plane; {procs.busy()}.{NOTE}"
+        f"the plane on one core; wrk, {CONNECTIONS} TLS connections, {len(among)} of {len(fleet.devices)} devices, heard once before, {len(sizes)} chained reports of "
+        f"{sum(sizes) / len(sizes):.0f} bytes signed beforehand, each verified and in SQLite (WAL, synchronous=FULL) before its answer, by processor second of the plane; "
+        f"the best of {len(rounds)} rounds: {', '.join(f'{rate:.0f}' for rate in rounds)}; {procs.busy()}.{NOTE}"
     )
-    return Result("checkin.report_per_s_core", found["requests"] / found["cpu"], how)
+    return Result("checkin.report_per_s_core", max(rounds), how)
 
 
 def _prepare(file: Path, among: list[PaperDevice], turns: range) -> list[int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from penstock import crypto
@@ -67,6 +68,12 @@ async def through(api: Any, method: str, target: str, headers: dict[str, str], b
 FACTS = m.Facts("press-4", ("linux/amd64",), "0.1.0", "3.11.2", engine=m.Engine("docker", "20.10.24", "1.41"))
 
 
+@lru_cache(maxsize=20_000)
+def _parsed(key: bytes) -> tuple[str, crypto.Signer]:
+    """A private key's public half and what signs with it: reading a key takes as long as ten signatures."""
+    return crypto.public_pem(key).decode("ascii"), crypto.Signer(key)
+
+
 @dataclass
 class PaperDevice:
     """One device. `log` holds every entry it ever wrote; `acked` how far the plane has taken it."""
@@ -92,10 +99,11 @@ class PaperDevice:
 
     @property
     def public(self) -> str:
-        return crypto.public_pem(self.key).decode("ascii")
+        return _parsed(self.key)[0]
 
     def signed(self, kind: str, value: Any) -> bytes:
-        return seal(payload_type(kind), encode(value), ((trust.key_id(self.public), lambda message: crypto.sign(self.key, message)),))
+        public, signer = _parsed(self.key)
+        return seal(payload_type(kind), encode(value), ((trust.key_id(public), signer.sign),))
 
     # --- getting in -------------------------------------------------------------------------------------------------------
 
