@@ -18,7 +18,7 @@ from penstock.wire.codec import encode, parse
 from penstock.wire.envelope import open_unverified, payload_type, seal
 from penstock.wire.join import Join, format_join
 from penstock.wire.log import body_of, chain_fault, entry_digest
-from penstock.wire.trust import Refusal, Root, accept_enrolment, accept_report, accept_session, key_id, read_root
+from penstock.wire.trust import Refusal, Root, accept_enrolment, accept_report, accept_session, author, key_id, read_root
 from penstock.wire.types import AppState, Image, content_digest, sha256_of
 
 
@@ -188,7 +188,7 @@ class Plane:
 
     def _session(self, body):
         with self.lock:
-            request = accept_session(self.sign_key, body, crypto.verify)
+            request = accept_session(author(self.sign_key), body, crypto.verify)
             if isinstance(request, Refusal):
                 self.faults.append(f"session: {request.why}")
                 return self._problem(401, "unknown-device", request.why)
@@ -224,7 +224,7 @@ class Plane:
 
     def _report(self, body):
         with self.changed:
-            report = accept_report(self.device, self.sign_key, body, crypto.verify)
+            report = accept_report(self.device, author(self.sign_key), body, crypto.verify)
             if isinstance(report, Refusal):
                 self.faults.append(f"report: {report.why}")
                 return self._problem(400, report.reason, report.why)

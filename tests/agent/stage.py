@@ -176,7 +176,7 @@ class TinyPlane:
         return Answer(200, headers, encode(reply))
 
     def _report(self, call: Call) -> Answer:
-        report = trust.accept_report(DEVICE, "-----tiny device key-----", call.body, verify)
+        report = trust.accept_report(DEVICE, trust.author("-----tiny device key-----"), call.body, verify)
         assert not isinstance(report, trust.Refusal), report
         fresh = tuple(entry for entry in report.entries if entry.seq > self.seq)
         if fresh and fresh[0].seq == self.seq + 1:

@@ -227,11 +227,11 @@ def test_what_the_plane_accepts_is_signed_by_that_very_device() -> None:
     assert reason(trust.accept_enrolment(stolen, verify)) == "unknown-key"
     report = m.Report(1, "dev_a", 1, 1, 0, ())
     sealed = seal(payload_type("report"), encode(report), (sign("device"),))
-    assert trust.accept_report("dev_a", pem("device"), sealed, verify) == report
-    assert reason(trust.accept_report("dev_b", pem("device"), sealed, verify)) == "wrong-device"
-    assert reason(trust.accept_report("dev_a", pem("other"), sealed, verify)) == "unknown-key"
+    assert trust.accept_report("dev_a", trust.author(pem("device")), sealed, verify) == report
+    assert reason(trust.accept_report("dev_b", trust.author(pem("device")), sealed, verify)) == "wrong-device"
+    assert reason(trust.accept_report("dev_a", trust.author(pem("other")), sealed, verify)) == "unknown-key"
     session = m.SessionRequest(1, "dev_a", 5, "n")
-    assert trust.accept_session(pem("device"), seal(payload_type("session"), encode(session), (sign("device"),)), verify) == session
+    assert trust.accept_session(trust.author(pem("device")), seal(payload_type("session"), encode(session), (sign("device"),)), verify) == session
 
 
 @given(st.binary(max_size=400))

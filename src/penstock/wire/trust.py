@@ -334,10 +334,22 @@ def accept_admission(root: Root, keyid: str, raw: bytes, verify: Verify) -> m.Ad
 # --- what the plane accepts -------------------------------------------------------------------------------------------
 
 
-def _by_device(cls: type[T], kind: str, raw: bytes, public_pem: str, verify: Verify, limit: int) -> T | Refusal:
+@record
+class Author:
+    """A device's key as the only one that may sign what it says. Worth keeping: making one takes a hash."""
+
+    role: Role
+    keys: Root
+
+
+def author(public_pem: str) -> Author:
+    """The author whose public key this is."""
     keyid = key_id(public_pem)
-    one = Root(1, 1, 0, {keyid: public_pem}, {})
-    payload = _signed(raw, payload_type(kind), Role((keyid,)), one, verify, limit)
+    return Author(Role((keyid,)), Root(1, 1, 0, {keyid: public_pem}, {}))
+
+
+def _by_device(cls: type[T], kind: str, raw: bytes, by: Author, verify: Verify, limit: int) -> T | Refusal:
+    payload = _signed(raw, payload_type(kind), by.role, by.keys, verify, limit)
     if isinstance(payload, Refusal):
         return payload
     try:
@@ -360,17 +372,17 @@ def accept_enrolment(raw: bytes, verify: Verify) -> m.EnrolRequest | Refusal:
         public_pem = decode(m.EnrolRequest, payload, 65536).sign_key
     except WireError as fault:
         return Refusal("oversize" if fault.oversize else "malformed", str(fault))
-    return _by_device(m.EnrolRequest, "enrol", raw, public_pem, verify, 65536)
+    return _by_device(m.EnrolRequest, "enrol", raw, author(public_pem), verify, 65536)
 
 
-def accept_session(public_pem: str, raw: bytes, verify: Verify) -> m.SessionRequest | Refusal:
+def accept_session(by: Author, raw: bytes, verify: Verify) -> m.SessionRequest | Refusal:
     """A session asked for by the device whose key this is."""
-    return _by_device(m.SessionRequest, "session", raw, public_pem, verify, 65536)
+    return _by_device(m.SessionRequest, "session", raw, by, verify, 65536)
 
 
-def accept_report(device: str, public_pem: str, raw: bytes, verify: Verify) -> m.Report | Refusal:
+def accept_report(device: str, by: Author, raw: bytes, verify: Verify) -> m.Report | Refusal:
     """A batch of the log of `device`. That it continues the chain is judged against what the plane holds."""
-    report = _by_device(m.Report, "report", raw, public_pem, verify, MAX_REPORT)
+    report = _by_device(m.Report, "report", raw, by, verify, MAX_REPORT)
     if isinstance(report, m.Report) and report.device != device:
         return Refusal("wrong-device", f"the report is by {report.device}, the session by {device}")
     return report

@@ -28,7 +28,7 @@ from penstock.server.store import events, status
 from penstock.server.store.db import Db, Tx
 from penstock.wire.codec import canonical
 from penstock.wire.envelope import b64, pae, payload_type
-from penstock.wire.trust import DIRECTOR, Root, key_id
+from penstock.wire.trust import DIRECTOR, Author, Root, key_id
 
 
 class Keys(Protocol):
@@ -94,7 +94,7 @@ class Plane:
     dirty_lock: threading.Lock = field(default_factory=threading.Lock)
     due: dict[str, int] = field(default_factory=dict)  # per rollout: when all of it is to be looked at again (0: never by itself)
     asked: dict[str, int] = field(default_factory=dict)  # devices that were asked to fill a hole in their log: from which number they sent
-    sign_keys: dict[str, tuple[int, str]] = field(default_factory=dict)  # device: key epoch and public key
+    authors: dict[str, tuple[int, Author]] = field(default_factory=dict)  # device: its key epoch, and what it signs with
     nonces: OrderedDict[tuple[str, int, str], None] = field(default_factory=OrderedDict)  # session requests already answered
     reviewing: set[str] = field(default_factory=set)  # devices that wait for a look after a restore
     released: set[str] = field(default_factory=set)  # devices let out of quarantine that have not reported since: their next report may fork

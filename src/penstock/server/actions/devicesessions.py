@@ -7,7 +7,7 @@ replacing a key kills every token made before. Never touches the store for a pol
 from __future__ import annotations
 
 from penstock.server.actions.context import Plane
-from penstock.server.actions.reports import sign_key_of
+from penstock.server.actions.reports import author_of
 from penstock.server.core.errors import Conflict, Forbidden, Invalid, Unauthenticated
 from penstock.server.core.model import ACTIVE, QUARANTINED
 from penstock.server.effects.fleetcache import Entry
@@ -31,7 +31,7 @@ def open_session(plane: Plane, raw: bytes) -> bytes:
     if entry is None:
         raise Unauthenticated("device-unknown", f"there is no device {device[:40]} here", remedy="enrol it with a join token")
     check_state(entry)
-    asked = accept_session(sign_key_of(plane, device), raw, plane.verifiers.verify)
+    asked = accept_session(author_of(plane, device), raw, plane.verifiers.verify)
     if isinstance(asked, Refusal):
         raise Unauthenticated(f"session-{asked.reason}", asked.why, remedy="if its key was replaced, enrol it again")
     nonce = (device, entry.key_epoch, asked.nonce)

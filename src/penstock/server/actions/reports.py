@@ -19,7 +19,7 @@ from penstock.server.store.db import Tx
 from penstock.wire.codec import encode
 from penstock.wire.log import entry_digest
 from penstock.wire.messages import Ack, Report, ReportReply
-from penstock.wire.trust import Refusal, accept_report
+from penstock.wire.trust import Author, Refusal, accept_report, author
 from penstock.wire.version import WIRE
 
 AWAITING = "restored: waiting until it has said what runs there"
@@ -47,26 +47,27 @@ class _Batch:
     touched: dict[str, LogHead] = field(default_factory=dict)
 
 
-def sign_keys_of(plane: Plane, many: Iterable[str]) -> dict[str, str]:
-    """The public keys these devices sign with, remembered for their key epoch. Devices that are not known are left out."""
-    found: dict[str, str] = {}
+def authors_of(plane: Plane, many: Iterable[str]) -> dict[str, Author]:
+    """These devices as authors of what they sign, remembered for their key epoch. Devices that are not known are left out."""
+    found: dict[str, Author] = {}
     lacking: list[str] = []
     for device in many:
-        entry, held = plane.fleet.entries.get(device), plane.sign_keys.get(device)
+        entry, held = plane.fleet.entries.get(device), plane.authors.get(device)
         if held is not None and held[0] == (entry.key_epoch if entry is not None else -1):
             found[device] = held[1]
         else:
             lacking.append(device)
     if lacking:
         read = plane.db.view(lambda tx: devices.sign_keys(tx, sorted(set(lacking))))
-        plane.sign_keys.update(read)
-        found.update({device: key for device, (_, key) in read.items()})
+        for device, (key_epoch, key) in read.items():
+            found[device] = author(key)
+            plane.authors[device] = key_epoch, found[device]
     return found
 
 
-def sign_key_of(plane: Plane, device: str) -> str:
-    """The public key one device signs with. Raises Missing."""
-    found = sign_keys_of(plane, [device])
+def author_of(plane: Plane, device: str) -> Author:
+    """One device as the author of what it signs. Raises Missing."""
+    found = authors_of(plane, [device])
     if device not in found:
         raise missing("device", device)
     return found[device]
@@ -74,20 +75,20 @@ def sign_key_of(plane: Plane, device: str) -> str:
 
 def ingest(plane: Plane, many: Sequence[tuple[str, bytes]]) -> list[bytes | Refused]:
     """Take reports (device of the session, body); for each the encoded ReportReply or the refusal, in the same order."""
-    keys = sign_keys_of(plane, [device for device, _ in many])
-    works = [_read(plane, device, keys.get(device), raw) for device, raw in many]
+    authors = authors_of(plane, [device for device, _ in many])
+    works = [_read(plane, device, authors.get(device), raw) for device, raw in many]
     good = [work for work in works if work.refused is None]
     if good:
         plane.db.update(lambda tx: _store(plane, tx, good))
     return [work.refused if work.refused is not None else _reply(plane, work) for work in works]
 
 
-def _read(plane: Plane, device: str, key: str | None, raw: bytes) -> _Work:
+def _read(plane: Plane, device: str, by: Author | None, raw: bytes) -> _Work:
     work = _Work(device)
-    if key is None:
+    if by is None:
         work.refused = missing("device", device)
         return work
-    report = accept_report(device, key, raw, plane.verifiers.verify)
+    report = accept_report(device, by, raw, plane.verifiers.verify)
     if isinstance(report, Refusal):
         work.refused = Invalid(f"report-{report.reason}", report.why, remedy="the device keeps its log and tries again; look at its own log for why")
         return work
