@@ -207,7 +207,9 @@ class PaperDevice:
         )
         self.write("observation", bodies.Observation(app=seen))
 
-    def say_receipt(self, verdict: str, name: str = "shop", *, content: str | None = None, leave: str | None = None, kind: str = "update") -> None:
+    def say_receipt(
+        self, verdict: str, name: str = "shop", *, content: str | None = None, leave: str | None = None, kind: str = "update", cause: str = "rollout"
+    ) -> None:
         state = next((app for app in (self.desired.apps if self.desired else ()) if app.app == name), None)
         to = content if content is not None else content_digest(state) if state else ""
         given = leave if leave is not None else self.leaves[name].id if name in self.leaves else ""
@@ -217,7 +219,7 @@ class PaperDevice:
             kind,
             name,
             state.deployment if state else "",
-            "rollout",
+            cause,
             "",
             verdict,
             f"it {verdict}",

@@ -33,6 +33,9 @@ def api(plane):
     made.close()
 
 
+OLDER, OLDEST = "sha256:" + "2" * 64, "sha256:" + "1" * 64  # what ran before
+
+
 def let_in(plane, api, name="press-4", labels=None, **more) -> PaperDevice:
     if not plane.db.view(lambda tx: sites.find(tx, EVERYWHERE, "plant-1")):
         a_site(plane)
@@ -242,6 +245,58 @@ def test_a_local_revert_stays_until_the_centre_orders_something_else(plane, api)
     device.poll()
     assert device.leaves == {}
     assert devices.list_devices(plane, ADMIN, EVERYWHERE, query=DeviceQuery()).items[0].status.pinned == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict", "cause", "content"),
+    [
+        ("recreate", "done", "drift", OLDER),
+        ("recreate", "failed-left", "drift", OLDER),
+        ("recreate", "done", "drift", None),
+        ("restart", "done", "command", OLDER),
+        ("revert", "soaked", "local", OLDEST),
+        ("revert", "failed-reverted", "local", OLDEST),
+        ("revert", "soaked", "command", OLDEST),
+    ],
+)
+def test_what_failed_is_tried_again_only_when_somebody_orders_it(plane, api, kind, verdict, cause, content):
+    """Whatever else happens to the app meanwhile: a container repaired, a service restarted, a person going back further and forth again."""
+    device = let_in(plane, api)
+    made = deploy(plane, a_release(plane, "3"))
+    device.poll()
+    device.say_receipt("failed-reverted")
+    failed = {"content": OLDER, "target": content_digest(device.app())}
+    device.say_app("failed", **failed)
+    device.report()
+    work_off(plane)
+    device.poll()
+    assert (newest(plane, made).counts, device.leaves) == ({"failed": 1}, {})
+    turn(plane, 1000)
+    device.say_receipt(verdict, kind=kind, cause=cause, content=content, leave="")
+    device.say_app("failed", **failed)
+    device.report()
+    work_off(plane)
+    device.poll()
+    assert (newest(plane, made).counts, device.leaves) == ({"failed": 1}, {})
+    turn(plane, 1000)
+    assert deployments.retry(plane, ADMIN, EVERYWHERE, deployment="shop") == 1
+    device.poll()
+    assert "shop" in device.leaves
+    soak(plane, device)
+    assert newest(plane, made).counts == {"soaked": 1}
+
+
+def test_drift_that_cannot_be_repaired_shows_in_the_rollout(plane, api):
+    device = let_in(plane, api)
+    made = deploy(plane, a_release(plane))
+    device.poll()
+    device.say_receipt("soaked")
+    soak(plane, device)
+    device.say_receipt("failed-left", kind="recreate", cause="drift", leave="")
+    device.say_app("failed")
+    device.report()
+    work_off(plane)
+    assert newest(plane, made).counts == {"failed": 1}
 
 
 def test_secrets_are_sealed_once_and_only_for_their_device(plane, api):

@@ -12,7 +12,7 @@ from penstock.server.actions.context import Plane, note, tell
 from penstock.server.core import status as judge
 from penstock.server.core.chain import Lost
 from penstock.server.core.model import SYSTEM, AppStatus, Device, ReceiptRow, Seen
-from penstock.server.core.rollout import Outcome
+from penstock.server.core.rollout import Outcome, counts
 from penstock.server.store import commands, devices, observations, receipts, rollouts, status
 from penstock.server.store.db import Tx
 from penstock.wire.codec import WireError
@@ -77,12 +77,7 @@ def save(plane: Plane, tx: Tx, found: Gathered) -> Changed:
     held = observations.seen_on(tx, concerned)
     _apps(tx, found, held, changed)
     receipts.add(tx, found.receipts)
-    newest: dict[tuple[str, str], Outcome] = {}
-    for one in found.receipts:
-        said = one.receipt
-        newest[one.device, said.app] = Outcome(said.to_content, said.verdict, said.why, said.authorisation, now)
-        changed.moved.add(one.device)
-    receipts.put_outcomes(tx, [(device, app, outcome) for (device, app), outcome in newest.items()])
+    _outcomes(tx, found, changed, now)
     for device, outcome in found.outcomes:
         values = {"outcome": outcome.outcome, "why": outcome.why, "output": outcome.output, "ended_ms": now}
         if commands.end(tx, device, outcome.command, **values):
@@ -94,6 +89,17 @@ def save(plane: Plane, tx: Tx, found: Gathered) -> Changed:
         note(plane, tx, SYSTEM, "log.entry-unread", device, outcome="failed", reason=f"entry {seq}: {why}")
     _status(plane, tx, found, concerned, held)
     return changed
+
+
+def _outcomes(tx: Tx, found: Gathered, changed: Changed, now: int) -> None:
+    newest: dict[tuple[str, str], Outcome] = {}
+    held = receipts.outcomes_on(tx, sorted({one.device for one in found.receipts}))
+    for one in found.receipts:
+        said, key = one.receipt, (one.device, one.receipt.app)
+        changed.moved.add(one.device)
+        if counts(held.get(key), said):
+            newest[key] = held[key] = Outcome(said.to_content, said.verdict, said.why, said.authorisation, now)
+    receipts.put_outcomes(tx, [(device, app, outcome) for (device, app), outcome in newest.items()])
 
 
 def _apps(tx: Tx, found: Gathered, held: dict[str, dict[str, Seen]], changed: Changed) -> None:

@@ -30,19 +30,33 @@ from penstock.server.core.model import (
     Rollout,
     Seen,
 )
+from penstock.wire.log import Receipt
 
 FAILURES = frozenset(("failed-unchanged", "failed-reverted", "failed-left", "rejected"))
 
 
+ORDERED_BY_US = frozenset(("rollout", "withdrawal"))  # causes of changes that a rollout brought about
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The newest receipt of an app on a device, as far as a rollout cares."""
+    """The newest receipt of an app on a device that a rollout cares about (see `counts`)."""
 
     content: str
     verdict: str
     why: str
     authorisation: str
     received_ms: int
+
+
+def counts(held: Outcome | None, receipt: Receipt) -> bool:
+    """Whether a receipt takes the place of the outcome held of the same app and device.
+
+    What a rollout brought about does. What somebody at the device, a command or drift brought about is no try of what was ordered: it counts only where
+    it ends what the rollout had achieved. Were it otherwise, a repaired container would make the failure forgotten, and the failed release would be tried anew."""
+    if receipt.cause in ORDERED_BY_US:
+        return True
+    return held is not None and held.content == receipt.to_content and receipt.verdict in FAILURES
 
 
 @dataclass(frozen=True, slots=True)

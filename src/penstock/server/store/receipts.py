@@ -28,7 +28,7 @@ def of_device(tx: Tx, device: str, before: tuple[int, int] | None, limit: int) -
 
 
 def put_outcomes(tx: Tx, many: list[tuple[str, str, Outcome]]) -> None:
-    """Keep the newest outcome of (device, app)."""
+    """Keep the newest outcome of (device, app); which receipts count is `core.rollout.counts`' to say."""
     tx.upsert(outcomes, [{"device": device, "app": app, **row_of(one)} for device, app, one in many])
 
 
@@ -39,6 +39,15 @@ def outcomes_of(tx: Tx, app: str, devices: list[str]) -> dict[str, Outcome]:
         query = select(outcomes).where(outcomes.c.app == app, outcomes.c.device.in_(devices[at : at + 500]))
         for row in tx.run(query):
             found[row.device] = Outcome(row.content, row.verdict, row.why, row.authorisation, row.received_ms)
+    return found
+
+
+def outcomes_on(tx: Tx, devices: list[str]) -> dict[tuple[str, str], Outcome]:
+    """The newest outcome of every app on these devices, by (device, app)."""
+    found: dict[tuple[str, str], Outcome] = {}
+    for at in range(0, len(devices), 500):
+        for row in tx.run(select(outcomes).where(outcomes.c.device.in_(devices[at : at + 500]))):
+            found[row.device, row.app] = Outcome(row.content, row.verdict, row.why, row.authorisation, row.received_ms)
     return found
 
 
