@@ -5,6 +5,7 @@ Owns the plants. A plant changes one rule the way a careless change would; nothi
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from penstock.rules import course, gates, health, ours, rest, toward, turns, wis
 from penstock.rules import drift as drift_rules
 from penstock.rules.commands import Judgement
 from penstock.rules.gates import Open
-from penstock.server.actions import states
+from penstock.server.actions import projections, rollouts, states
 from penstock.server.core import chain, rollout
 from penstock.server.core.model import SOAKED
 from penstock.wire import trust
@@ -132,6 +133,15 @@ def _refusals_forgotten(patch):
     patch.setattr(turns, "MAX_REFUSED", 0)
 
 
+def _any_receipt_is_the_outcome(patch):
+    patch.setattr(projections, "counts", lambda *_: True)
+
+
+def _renewed_leaves_are_new_ones(patch):
+    real = rollout.decide
+    patch.setattr(rollouts, "decide", lambda *given: dataclasses.replace(real(*given), renew=frozenset()))
+
+
 def _orders_reversed(patch):
     patch.setattr(toward, "condition_met", lambda *_: True)
     patch.setattr(toward, "start_order", lambda services: tuple(sorted(services, key=lambda one: one.name, reverse=True)))
@@ -230,6 +240,8 @@ PLANTS = (
     Plant("drift is what differs", _drift_everywhere, "cut", frozenset(("healthy-disturbed", "touched-in-vain", "unsettled"))),
     Plant("labels make nothing ours", _labels_make_it_ours, "hands", frozenset(("stranger-touched",))),
     Plant("what failed is not tried again under the same leave", _refusals_forgotten, "alone", frozenset(("tried-again", "not-gone-back"))),
+    Plant("a repair does not make a failure forgotten", _any_receipt_is_the_outcome, "alone", frozenset(("tried-again",))),
+    Plant("a leave that is prolonged is no other try", _renewed_leaves_are_new_ones, "alone", frozenset(("tried-again",))),
     Plant("services start after what they need", _orders_reversed, "orders", frozenset(("order",))),
     Plant("a command is carried out at most once", _commands_repeated, "orders", frozenset(("restarted-again", "unsettled")), 3),
     Plant("the ledger is on disk before a step", _ledger_in_memory_only, "deaths", frozenset(("number-back", "unsettled", "two-releases", "wrong-release"))),

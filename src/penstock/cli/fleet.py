@@ -54,7 +54,7 @@ def status(*, watch: Watch = False, common: Common = COMMON) -> int:
                 out.show_json(found)
                 return False
             out.console.print(
-                f"{found.devices} devices on {found.sites} sites: {found.healthy} healthy, {found.moving} moving, {found.waiting} waiting, "
+                f"{out.number(found.devices, 'device')} on {out.number(found.sites, 'site')}: {found.healthy} healthy, {found.moving} moving, {found.waiting} waiting, "
                 f"{found.failing} failing, {found.silent} silent, {found.drifted} drifted, {found.no_way_back} without a way back"
             )
             if found.waiting_room:

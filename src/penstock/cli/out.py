@@ -96,6 +96,11 @@ def sentence(text: str) -> str:
     return text if not text or text[-1] in ".!?:" else text + "."
 
 
+def number(many: int, thing: str) -> str:
+    """ "1 device", "2 devices"."""
+    return f"{many} {thing}{'' if many == 1 else 's'}"
+
+
 def complain(problem: Problem) -> int:
     """Say what was refused and what to do, on standard error; the exit code that belongs to it."""
     detail = f"refused, {len(problem.faults)} to put right:" if problem.faults else problem.detail  # the faults say it line by line

@@ -12,7 +12,7 @@ from penstock.agent.work import Local
 from penstock.server.core.model import ACTIVE, EVERYWHERE, SOAKED, STOPPED
 from penstock.server.core.rollout import FAILURES
 from penstock.server.store import devices as device_store
-from penstock.server.store import log, observations, receipts
+from penstock.server.store import events, log, observations, receipts
 from penstock.server.store import rollouts as rollout_store
 from penstock.server.store import states as state_store
 from penstock.server.store.db import Tx
@@ -52,6 +52,8 @@ class Reckoning:
         seen = {one.app: one for one in observations.of_device(tx, device.id)}.get(app)
         if seen is not None and seen.observed.pinned and self._left(device, app) == content:
             return "pinned"
+        if self.forgotten(device, app):
+            return "its storage was damaged"
         for row in receipts.of_device(tx, device.id, None, 200):
             if row.receipt.app == app and row.receipt.to_content == content:
                 return row.receipt.verdict if row.receipt.verdict in FAILURES else ""
@@ -59,14 +61,21 @@ class Reckoning:
                 return "went back"
         return ""
 
+    def forgotten(self, device: SimDevice, app: str) -> bool:
+        """Whether damage took from a device what it knew of the version it runs: it waits for somebody to order that version once more."""
+        if not self.world.watch.of(device).damaged or device.brain is None:
+            return False
+        apps = device.brain.local(Local("status"), device.moment()).data["apps"]
+        return any(one["app"] == app and one["phase"] == "waiting" and "order that release once more" in one["why"] for one in apps)
+
     def _left(self, device: SimDevice, app: str) -> str:
         """The content that somebody at the device left; an order for another one lifts the pin as soon as the device has looked."""
         return device.brain.left(app) if device.brain is not None else ""
 
     # --- one device -----------------------------------------------------------------------------------------------------
 
-    def unsettled(self, device: SimDevice) -> str:
-        """Why a device has not come to rest; empty when it has."""
+    def unsettled(self, device: SimDevice, *, strict: bool = False) -> str:
+        """Why a device has not come to rest; empty when it has. `strict`: nothing excuses it from running what is ordered."""
         brain = device.brain
         if brain is None:
             return "the agent does not run"
@@ -80,11 +89,11 @@ class Reckoning:
             state = state_store.get(tx, device.id)
             if state is not None and (state.epoch, state.generation) != brain.generation():
                 return f"it holds generation {brain.generation()}, and {(state.epoch, state.generation)} is newest"
-            return self._apps(tx, device)
+            return self._apps(tx, device, strict=strict)
 
         return self.world.plane.plane.db.view(work)
 
-    def _apps(self, tx: Tx, device: SimDevice) -> str:
+    def _apps(self, tx: Tx, device: SimDevice, *, strict: bool) -> str:
         owed = self._owed(tx, device)
         for app in sorted(self.world.catalogue.versions):
             actual = runs(self.world, device, app)
@@ -92,7 +101,7 @@ class Reckoning:
             wanted = self.world.watch.version_of(content) if content else None
             if actual is wanted and (wanted is None or not self._ill(device, app)):
                 continue
-            if content and not self._excuse(tx, device, app, content, rollout):
+            if content and (strict or not self._excuse(tx, device, app, content, rollout)):
                 return f"{app} is to run {wanted.name if wanted else '?'}; there is {shown(device, app)}"
             if not content and actual is not None and not self._stopped(tx, app):
                 return f"{app} is not wanted; there is {shown(device, app)}"
@@ -104,11 +113,11 @@ class Reckoning:
     def _ill(self, device: SimDevice, app: str) -> bool:
         return any(one.app == app and one.health in ("unhealthy", "starting") and one.state == "running" for one in device.engine.all_shown())
 
-    def all_settled(self) -> bool:
+    def all_settled(self, *, strict: bool = False) -> bool:
         """Whether everybody who can has come to rest."""
         if not self.world.plane.up:
             return False
-        return all(self.apart(device) or not self.unsettled(device) for device in self.world.devices)
+        return all(self.apart(device) or not self.unsettled(device, strict=strict) for device in self.world.devices)
 
     # --- in the end -----------------------------------------------------------------------------------------------------
 
@@ -120,7 +129,7 @@ class Reckoning:
                 if strict:
                     watch.find("apart", device, "it is still set apart or under review, and nobody is left to decide")
                 continue
-            why = self.unsettled(device)
+            why = self.unsettled(device, strict=strict)
             if why:
                 watch.find("unsettled", device, why)
                 continue
@@ -196,18 +205,30 @@ class Reckoning:
                     self.world.watch.find("false-success", device, f"{version.app} {version.name} counts as soaked, and was never seen running there")
 
     def _tries(self, tx: Tx, device: SimDevice) -> None:
-        """What failed is not tried again under the same leave."""
+        """What failed is not tried again under the same leave, nor in the same rollout unless somebody ordered it."""
         failed: set[tuple[str, str]] = set()
+        tries: dict[tuple[str, str], int] = {}
+        file = self.world.watch.of(device)
         for row in reversed(receipts.of_device(tx, device.id, None, 1000)):
             receipt = row.receipt
             if receipt.kind not in ("install", "update") or not receipt.authorisation:
                 continue
             key = (receipt.to_content, receipt.authorisation)
-            if key in failed and not self.world.watch.of(device).twin:
-                version = self.world.watch.version_of(receipt.to_content)
-                self.world.watch.find("tried-again", device, f"version {version.name if version else '?'} was tried again under leave {receipt.authorisation}")
+            version = self.world.watch.version_of(receipt.to_content)
+            name = version.name if version else "?"
+            if key in failed and not file.twin:
+                self.world.watch.find("tried-again", device, f"version {name} was tried again under leave {receipt.authorisation}")
             if receipt.verdict in FAILURES:
                 failed.add(key)
+                tries[receipt.rollout, name] = tries.get((receipt.rollout, name), 0) + 1
+        if file.twin or file.damaged or self.world.plane.plane.epoch > 1:
+            return  # what it did was forgotten there, or by the plane: it is asked anew
+        for (rollout, name), number in tries.items():
+            ordered = sum(event.verb == "rollout.retried" for event in events.after(tx, EVERYWHERE, 0, rollout, 1000))
+            if number > 1 + ordered:
+                self.world.watch.find(
+                    "tried-again", device, f"version {name} failed {number} times in one rollout, and another try was ordered {ordered} times"
+                )
 
     def _data(self, tx: Tx, device: SimDevice, app: str) -> None:
         """What a version that was taken back wrote is gone from volumes that are copied before a change."""

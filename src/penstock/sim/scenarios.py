@@ -63,7 +63,7 @@ class Play:
         """Give everybody time to come to rest, people deciding what only people can; then judge."""
         end = self.world.now_ms() + span_ms
         while self.world.now_ms() < end and not self.world.watch.too_many():
-            settled = self.world.run(min(5 * MINUTE_MS, end - self.world.now_ms()), self.reckoning.all_settled)
+            settled = self.world.run(min(5 * MINUTE_MS, end - self.world.now_ms()), lambda: self.reckoning.all_settled(strict=strict))
             if settled and not any(self.reckoning.apart(device) for device in self.world.devices):
                 break
             if self.world.plane.up:
@@ -82,6 +82,12 @@ class Play:
         """After the faults: everybody comes to rest; then a last, sound order must be carried out by everybody; then nothing must stir."""
         if not self.settle("after the faults", strict=False):
             return
+        for device in self.world.devices:
+            for app in self.apps:
+                version = runs(self.world, device, app)
+                if self.reckoning.forgotten(device, app) and version in self.world.catalogue.versions[app]:
+                    self.people.deploy(version)
+                    self.settle(f"after version {version.name} was ordered once more", strict=False)
         for app in self.apps:
             self.people.deploy(self.people.next_version(app, -1.0))
         if self.settle("after a last order", strict=True):
@@ -152,7 +158,8 @@ def dark(world: World) -> None:
 
 
 def alone(world: World) -> None:
-    """A bad release begins, and the link goes: every device goes back by itself, once, with nobody to ask."""
+    """A bad release begins, and the link goes: every device goes back by itself, once, with nobody to ask; nor does it try again when the link is
+    back and somebody has had their hands in its containers."""
     play = Play(world)
     play.begin()
     good = world.catalogue.versions["line"][-1]
@@ -170,7 +177,12 @@ def alone(world: World) -> None:
         if device.brain is None or device.brain.busy() or runs(world, device, "line") is not good:
             world.watch.find("not-gone-back", device, f"ten minutes after a bad release there is {shown(device, 'line')}")
     play.faults.mend()
-    play.end()
+    if play.settle("after the link is back", strict=False):
+        for _ in range(3):
+            for device in world.devices:
+                play.people.meddle(device)
+            world.run(2 * MINUTE_MS)
+        play.end()
 
 
 def _before(world: World, version: object) -> set[str]:

@@ -60,7 +60,7 @@ class File:
 
     number: tuple[int, int] = (0, 0)
     given: dict[str, Given] = field(default_factory=dict)
-    begun: dict[str, int] = field(default_factory=dict)  # change -> when its first step was handed out
+    begun: dict[str, tuple[int, int]] = field(default_factory=dict)  # change -> when its first step was handed out, in which epoch
     change: dict[str, str] = field(default_factory=dict)  # app -> the change its last step belonged to
     ran: dict[str, set[str]] = field(default_factory=dict)  # app -> marks that were ever made here
     play: dict[str, dict[str, Version | None]] = field(default_factory=dict)  # app -> versions it may be moved between since the last rest
@@ -176,7 +176,7 @@ class Watch:
         if not step.why:
             self.find("no-why", device, f"the step {step.kind} of {step.app} says no reason")
         if step.change and step.kind != "image":
-            file.begun.setdefault(step.change, self.world.now_ms())
+            file.begun.setdefault(step.change, (self.world.now_ms(), file.number[0]))
         file.change[step.app] = step.change
 
     def heard(self, device: SimDevice, call: Call, outcome: Answer | Unreachable) -> None:
@@ -248,8 +248,7 @@ class Watch:
         if target.mark in ran:
             return
         ran.add(target.mark)
-        begun = file.begun.get(file.change.get(target.app, ""), act.at_ms)
-        epoch = file.number[0]
+        begun, epoch = file.begun.get(file.change.get(target.app, ""), (act.at_ms, file.number[0]))
         fitting = []
         for leave in file.given.values():
             version = self._contents.get(leave.content)

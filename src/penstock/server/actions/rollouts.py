@@ -88,11 +88,11 @@ def step(plane: Plane, tx: Tx, rollout: Rollout, among: Sequence[str]) -> Decisi
     # A finished rollout is looked at again when one of its devices says something new: it may have lost what it had.
     judged = replace(rollout, state=RUNNING) if rollout.state == DONE else rollout
     decision = decide(judged, store.tally(tx, rollout.id), standings, now, settings.leave_s)
-    _carry_out(plane, tx, rollout, decision, members)
+    _carry_out(plane, tx, rollout, decision, members, {name: given[name].id for name in decision.renew})
     return decision
 
 
-def _carry_out(plane: Plane, tx: Tx, rollout: Rollout, decision: Decision, members: dict[str, Member]) -> None:
+def _carry_out(plane: Plane, tx: Tx, rollout: Rollout, decision: Decision, members: dict[str, Member], held: dict[str, str]) -> None:
     now = plane.clock.now_ms()
     store.put_members(tx, list(decision.members))
     ordered = [members[name] for name in decision.order]
@@ -105,7 +105,11 @@ def _carry_out(plane: Plane, tx: Tx, rollout: Rollout, decision: Decision, membe
     state_store.drop_leaves(tx, renewed)
     plan = deployments.plan(tx, rollout.deployment, rollout.plan) if decision.grant else None
     by = plan.made_by if plan is not None else rollout.deployment
-    state_store.add_leaves(tx, [_leave(plane, rollout, members[name], content, now, decision.not_after_ms, by) for name, content in decision.grant.items()])
+    leaves = []
+    for name, content in decision.grant.items():
+        ident = LeaveId(held.get(name) or plane.ids.new("lev"))
+        leaves.append(_leave(plane, rollout, ident, members[name], content, now, decision.not_after_ms, by))
+    state_store.add_leaves(tx, leaves)
     states.owe(plane, tx, sorted({*decision.order, *decision.grant, *decision.revoke}))
     fresh = replace(
         rollout,
@@ -145,8 +149,7 @@ def _carry_out(plane: Plane, tx: Tx, rollout: Rollout, decision: Decision, membe
             )
 
 
-def _leave(plane: Plane, rollout: Rollout, member: Member, content: str, now: int, not_after_ms: int, by: str) -> Leave:
-    ident = LeaveId(plane.ids.new("lev"))
+def _leave(plane: Plane, rollout: Rollout, ident: LeaveId, member: Member, content: str, now: int, not_after_ms: int, by: str) -> Leave:
     said = Authorisation(WIRE, ident, member.device, plane.epoch, member.app, content, rollout.id, member.wave, now, not_after_ms, by=by)
     envelope = seal(plane, "authorisation", encode(said))
     return Leave(ident, member.device, member.app, content, rollout.id, member.wave, now, not_after_ms, envelope)

@@ -58,7 +58,7 @@ def make(plane: Plane, tx: Tx, wanted: list[str]) -> None:
     found = devices.lean(tx, wanted)
     held = states.heads(tx, wanted)
     owed = rollouts.assigned_to(tx, wanted)
-    leaves, orders = states.leave_ids(tx, wanted), commands.open_ids(tx, wanted)
+    leaves, orders = states.leave_marks(tx, wanted), commands.open_ids(tx, wanted)
     settings = plane_settings.read(plane, tx)
     wire = Settings(settings.poll_s, settings.fetch_bytes_per_s, settings.log_quota_bytes)
     making = _Making(plane, tx, shared(settings.endpoints, wire), plane.clock.now_ms())

@@ -87,11 +87,13 @@ class Standing:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What to do now. `members`: those that changed. `order`: devices whose assignment is due (their wave opened). `grant`: device to
-    content, leave due until `not_after_ms`. `revoke`: devices whose leave is to be taken back. `again_ms`: when to look again by itself."""
+    content, leave due until `not_after_ms`; for those in `renew` it is the leave they have, prolonged under its own id, since a new one is another try.
+    `revoke`: devices whose leave is to be taken back. `again_ms`: when to look again by itself."""
 
     members: tuple[Member, ...]
     order: tuple[str, ...]
     grant: dict[str, str]
+    renew: frozenset[str]
     revoke: tuple[str, ...]
     not_after_ms: int
     wave: int
@@ -170,6 +172,7 @@ def decide(rollout: Rollout, counts: Mapping[tuple[int, str], int], standings: S
     changed: list[Member] = []
     order: list[str] = []
     grant: dict[str, str] = {}
+    renew: set[str] = set()
     revoke: list[str] = []
     not_after_ms = now_ms + leave_s * 1000
     again_ms = 0
@@ -196,8 +199,11 @@ def decide(rollout: Rollout, counts: Mapping[tuple[int, str], int], standings: S
         if not wants:
             if given is not None:
                 revoke.append(member.device)
-        elif given is None or given.content != member.content or given.not_after_ms - now_ms < leave_s * 500:
+        elif given is None or given.content != member.content:
             grant[member.device] = member.content
+        elif given.not_after_ms - now_ms < leave_s * 500:
+            grant[member.device] = member.content
+            renew.add(member.device)
         else:
             due = given.not_after_ms - leave_s * 500
             again_ms = due if not again_ms else min(again_ms, due)
@@ -207,7 +213,7 @@ def decide(rollout: Rollout, counts: Mapping[tuple[int, str], int], standings: S
     state, why = _whole(rollout, tally)
     if state == RUNNING and _open_to(rollout, tally) > wave:
         again_ms = now_ms  # the next wave is due at once
-    return Decision(tuple(changed), tuple(order), grant, tuple(revoke), not_after_ms, wave, state, why, again_ms)
+    return Decision(tuple(changed), tuple(order), grant, frozenset(renew), tuple(revoke), not_after_ms, wave, state, why, again_ms)
 
 
 def _open_to(rollout: Rollout, tally: Mapping[tuple[int, str], int]) -> int:

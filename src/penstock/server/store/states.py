@@ -78,10 +78,11 @@ def drop_all_leaves(tx: Tx, device: str = "") -> None:
     tx.run(delete(leaves) if not device else delete(leaves).where(leaves.c.device == device))
 
 
-def leave_ids(tx: Tx, devices: list[str]) -> dict[str, list[str]]:
-    """The ids of the leaves these devices hold, in a stable order."""
+def leave_marks(tx: Tx, devices: list[str]) -> dict[str, list[str]]:
+    """What tells the leaves of these devices from any others (a prolonged one keeps its id), in a stable order."""
     found: dict[str, list[str]] = {device: [] for device in devices}
+    columns = (leaves.c.device, leaves.c.id, leaves.c.not_after_ms)
     for at in range(0, len(devices), _CHUNK):
-        for row in tx.run(select(leaves.c.device, leaves.c.id).where(leaves.c.device.in_(devices[at : at + _CHUNK])).order_by(leaves.c.id)):
-            found[row.device].append(row.id)
+        for row in tx.run(select(*columns).where(leaves.c.device.in_(devices[at : at + _CHUNK])).order_by(leaves.c.id)):
+            found[row.device].append(f"{row.id}.{row.not_after_ms}")
     return found
