@@ -326,11 +326,15 @@ def timeline(device: str, *, kinds: str = "", limit: int = 30, common: Common = 
 # --- commands -------------------------------------------------------------------------------------------------------------
 
 
-def _wait(client: Client, found: d.Command, wait_s: int) -> d.Command:
+WAIT_S = 90  # a device at rest asks once a minute
+
+
+def _wait(client: Client, found: d.Command, device: str, wait_s: int) -> d.Command:
     until = time.monotonic() + wait_s
-    while found.outcome == "open" and time.monotonic() < until:
-        time.sleep(0.5)
-        found = client.command(found.id)
+    with out.errors.status(f"waiting for {device} to ask: once a minute while it is at rest"):  # shown on terminals only
+        while found.outcome == "open" and time.monotonic() < until:
+            time.sleep(0.5)
+            found = client.command(found.id)
     return found
 
 
@@ -338,7 +342,7 @@ def _ended(found: d.Command) -> int:
     if found.output:
         out.console.print(Text(found.output), soft_wrap=True)
     tones = {"done": "good", "failed": "bad", "refused": "wait", "unknown": "wait", "open": "busy", "expired": "none"}
-    words = {"open": "still on its way; it is done once the device is back"}
+    words = {"open": f"still on its way; it is done when the device asks next. How it ended: penstock command show {found.id}"}
     out.errors.print(out.status(tones[found.outcome], f"{found.verb}: {words.get(found.outcome, found.outcome)}. {out.sentence(found.why)}"))
     return out.DONE if found.outcome in ("done", "open") else out.ENDED_BADLY
 
@@ -351,12 +355,12 @@ def command_send(
     app: str = "",
     service: str = "",
     lines: int = 200,
-    wait: Annotated[int, Parameter(help="Seconds to wait for its outcome; 0 not to wait.")] = 30,
+    wait: Annotated[int, Parameter(help="Seconds to wait for its outcome; 0 not to wait.")] = WAIT_S,
     common: Common = COMMON,
 ) -> int:
     """Ask something of a device. Signed, done at most once, kept while it is away."""
     with common.client() as client:
-        found = _wait(client, client.order(device, d.CommandCreate(verb=verb, app=app, service=service, lines=lines)), wait)
+        found = _wait(client, client.order(device, d.CommandCreate(verb=verb, app=app, service=service, lines=lines)), device, wait)
     if common.json:
         out.show_json(found)
         return out.DONE if found.outcome in ("done", "open") else out.ENDED_BADLY
@@ -390,6 +394,6 @@ def command_show(command: str, *, common: Common = COMMON) -> int:
     return _ended(found)
 
 
-def logs(device: str, app: str, service: str, *, lines: int = 200, wait: int = 30, common: Common = COMMON) -> int:
+def logs(device: str, app: str, service: str, *, lines: int = 200, wait: int = WAIT_S, common: Common = COMMON) -> int:
     """The last lines of a service, fetched from the device now."""
     return command_send(device, "logs", app=app, service=service, lines=lines, wait=wait, common=common)
