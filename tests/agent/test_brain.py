@@ -282,6 +282,18 @@ def test_withdrawal_removes_in_order_and_keeps_volumes():
     assert stage.status()["apps"] == []
 
 
+def test_withdrawal_needs_no_description_of_what_it_takes_away():
+    stage = deployed("1", policy="compatible")
+    for name in stage.disk.names("releases"):
+        stage.disk.remove(f"releases/{name}")
+    stage.start()
+    stage.want()
+    stage.run(300)
+    assert stage.engine.boxes == {}
+    assert stage.plane.receipts()[-1].kind == "uninstall"
+    assert stage.status()["apps"] == []
+
+
 def test_withdrawal_without_leave_waits():
     stage = deployed()
     stage.want()

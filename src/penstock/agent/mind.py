@@ -26,6 +26,7 @@ from penstock.rules.plan import plan
 from penstock.rules.soak import backoff_ms, stand
 from penstock.wire.log import Boot, Event, Observation, RefusalNote
 from penstock.wire.record import replace
+from penstock.wire.types import AppState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from penstock.wire.log import AppObservation, Receipt
     from penstock.wire.messages import Facts
     from penstock.wire.trust import Root
-    from penstock.wire.types import AppState, Blob
+    from penstock.wire.types import Blob
 
 WORD_MS = 30_000  # how long a change that an interruption left half done waits for the plane's word on the time
 SOFT_SAVE_MS = 15_000  # counted time is saved no more often than this
@@ -386,9 +387,8 @@ class Mind:
         if state is None and answer.memory.change is not None:
             state = releases.get(answer.memory.change.target) or releases.get(answer.memory.change.source)
         if state is None:
-            state = next(iter(releases.values()), None)
-        if state is None:
-            return None
+            # Every description is lost (damaged storage): what is left to do is to take away, and that needs none.
+            state = next(iter(releases.values()), AppState(step.app, answer.memory.deployment, "", "", ()))
         return looking.step_work(self, step, state, releases, now)
 
     def turn(self, turn: Turn, now: Moment) -> None:

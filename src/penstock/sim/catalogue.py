@@ -209,7 +209,9 @@ class Catalogue:
         volumes = dict(before.volumes) if before is not None else {}
         if before is None and dice.random() < 0.8:
             volumes["data"] = dice.choice(("compatible", "snapshot", "snapshot"))
-        worst = dice.choice(sorted(changing)) if dice.random() < badness else ""
+        # A job is never the ill one: it ends well, and the version would be sound.
+        worst = dice.choice(sorted(changing - {"migrate"}) or ["core"]) if dice.random() < badness else ""
+        changing |= {worst} & set(names)
         for name in names:
             held = next((part for part in before.parts if part.name == name), None) if before is not None else None
             mounts = ("data",) if name in ("core", "migrate") and "data" in volumes else ()
