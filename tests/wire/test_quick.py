@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from penstock.wire import codec, quick
 from penstock.wire.codec import WireError, encode, from_plain
-from penstock.wire.record import record
+from penstock.wire.record import record, replace
 from tests.wire import samples
 
 ALL = {**samples.MESSAGES, **samples.BODIES}
@@ -98,6 +98,41 @@ def test_what_is_no_message_at_all_is_refused_in_the_same_words(plain: Any) -> N
             walked = said(type(value), plain)
         with compiled(type(value)):
             assert said(type(value), plain) == walked
+
+
+def a_record() -> Any:
+    @record
+    class Thing:
+        name: str
+        size: int = 3
+        parts: tuple[str, ...] = ()
+
+    return Thing
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [(("a",), {}), (("a", 4), {}), (("a", 4, ("x",)), {}), ((), {"name": "a", "parts": ("x",)}), ((), {}), (("a", 1, (), 2), {}), (("a",), {"colour": "red"})],
+)
+def test_a_hastened_record_is_the_same_record(given: tuple[Any, ...], named: dict[str, Any]) -> None:
+    slow, fast = a_record(), a_record()
+    quick.hasten(fast)
+    quick.hasten(fast)  # a second time changes nothing
+    try:
+        plain = slow(*given, **named)
+    except TypeError:
+        with pytest.raises(TypeError):
+            fast(*given, **named)
+        return
+    made = fast(*given, **named)
+    assert type(made) is fast
+    assert repr(made) == repr(plain)
+    assert made == fast(*given, **named)
+    assert hash(made) == hash(plain)
+    assert replace(made, size=9).size == 9
+    assert not hasattr(made, "__dict__")
+    with pytest.raises(AttributeError, match="frozen"):
+        made.name = "b"
 
 
 def test_a_default_outside_the_choices_is_refused_when_it_is_compiled() -> None:

@@ -22,7 +22,7 @@ from penstock.server.api.agent import AgentApi
 from penstock.server.api.registry import Registry
 from penstock.server.core.access import Deny, may
 from penstock.server.core.images import Documents, Wanted
-from penstock.server.core.model import EVERYWHERE, Actor
+from penstock.server.core.model import EVERYWHERE, Actor, AppStatus, DeviceStatus, LogHead, Seen
 from penstock.server.core.oci import Content
 from penstock.server.effects.blobs import FileContent
 from penstock.server.effects.certstore import Certificates, OwnCertificate, PrivateAuthority, reload_context, server_context
@@ -140,6 +140,7 @@ def certificates_of(settings: Settings) -> Certificates:
 def open_plane(settings: Settings, limits: Limits | None = None) -> Running:
     """Open the control plane of a data folder that `init` (or a restore) made. Raises StartFault, Busy, Newer, FileFault, CertFault."""
     quick.install(*HOT)
+    quick.hasten(DeviceStatus, LogHead, AppStatus, Seen)  # what every report makes anew
     found = paths(settings.data)
     if not found["database"].exists():
         raise StartFault(f"there is no control plane in {settings.data}; make one with: penstock-server init --data {settings.data} --root-key PATH")

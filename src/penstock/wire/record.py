@@ -47,9 +47,7 @@ else:
         body = {key: value for key, value in cls.__dict__.items() if key not in ("__dict__", "__weakref__")}
         defaults = {name: body.pop(name) for name in names if name in body}
         space = {f"_d_{name}": value for name, value in defaults.items()}
-        # Made as an instance of an open class of the same layout, which becomes this one when all is set: setting each attribute of a frozen one
-        # through `object.__setattr__` takes five times as long, and records are made by the thousand.
-        space["_new"], space["_Open"] = object.__new__, type(cls.__name__, (), {"__slots__": names})
+        space["_set"] = object.__setattr__
         heads = []
         for name in names:
             if name in defaults:
@@ -58,9 +56,9 @@ else:
                 raise TypeError(f"{cls.__name__}.{name} has no default but follows a field that has one")
             else:
                 heads.append(name)
-        lines = [f"    self.{name} = {name}" for name in names]
-        exec("\n".join([f"def __new__(_cls, {', '.join(heads)}):", "    self = _new(_Open)", *lines, "    self.__class__ = _cls", "    return self"]), space)
-        body["__new__"] = space["__new__"]
+        lines = [f"    _set(self, {name!r}, {name})" for name in names] or ["    pass"]
+        exec(f"def __init__(self, {', '.join(heads)}):\n" + "\n".join(lines), space)
+        body["__init__"] = space["__init__"]
         body["__slots__"] = names
         body["__defaults__"] = defaults
         for key, value in (

@@ -126,6 +126,14 @@ def test_leave_is_given_renewed_and_taken_back():
     assert (stopped.revoke, stopped.state, stopped.members) == (("d",), STOPPED, ())
 
 
+def test_a_leave_that_ends_is_prolonged_and_one_for_something_else_is_a_new_one():
+    held = Given("lev", NEW, 0, LEAVE_S * 1000)
+    late = LEAVE_S * 600
+    for given_now, renew in ((held, {"d"}), (replace(held, content=OLD), set()), (None, set())):
+        found = decide(ROLLOUT, {(1, ORDERED): 1}, [stand(given=given_now)], late, LEAVE_S)
+        assert (found.grant, found.renew) == ({"d": NEW}, renew)
+
+
 def test_waves_open_one_after_the_other():
     two = replace(ROLLOUT, waves=2, wave=0)
     first, second = stand(PENDING), Standing(member(PENDING, device="e", wave=2), ACTIVE, "")
