@@ -169,6 +169,38 @@ def test_a_person_goes_back_and_it_stays_so_until_the_plane_agrees():
     assert stage.plane.bodies("command-outcome")[-1].outcome == "done"
 
 
+def test_what_the_engine_started_again_between_two_looks_soaks_anew():
+    stage = deployed()
+    stage.want(simple("2", soak_s=60))
+    while stage.app()["phase"] != "confirmed":
+        stage.run(1)
+    box = next(box for box in stage.engine.boxes.values() if box.order.service.name == "web")
+    for _ in range(2):
+        stage.run(45)
+        assert stage.app()["phase"] == "confirmed"
+        box.restarts += 1  # it ended and runs again, and nobody looked in between
+        stage.run(2)
+    assert len(stage.plane.receipts()) == 1
+    stage.run(50)
+    assert stage.app()["phase"] == "confirmed"
+    stage.run(30)
+    assert stage.plane.receipts()[-1].verdict == "soaked"
+
+
+def test_what_ends_again_and_again_never_soaks():
+    stage = deployed(policy="compatible")
+    stage.want(simple("2", policy="compatible", soak_s=60))
+    while stage.app()["phase"] != "confirmed":
+        stage.run(1)
+    box = next(box for box in stage.engine.boxes.values() if box.order.service.name == "web")
+    for _ in range(3):
+        stage.run(40)
+        box.restarts += 1
+    stage.run(60)
+    assert stage.plane.receipts()[-1].verdict == "failed-reverted"
+    assert "keeps ending" in stage.plane.receipts()[-1].why
+
+
 def test_a_person_takes_back_a_change_that_is_still_soaking():
     stage = deployed("1", policy="snapshot")
     stage.engine.volumes["line_data"]["file"] = "kept"

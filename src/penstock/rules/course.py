@@ -147,10 +147,12 @@ def _soaking(memory: AppMemory, change: Change, releases: dict[str, AppState], l
             wrong = _wrong_image(kept.memory, state, look, c)
             return turns.fail(memory, wrong, c, releases) if wrong else turns.confirmed(kept.memory, change)
         return _ill(memory, change, state, found, kept, releases, c)
-    if not all_well(found):
-        return _ill(memory, change, state, found, kept if isinstance(kept, Wait) else None, releases, c)
+    again = _started_again(memory, look, c)
+    if not all_well(found) or again > change.again:  # what ended between two looks was not well in between, however it stands now
+        return _ill(memory, replace(change, again=again), state, found, kept if isinstance(kept, Wait) else None, releases, c)
     counted = replace(
         change,
+        again=again,
         ill=replace(change.ill, spent_ms=0, mark_ms=c.mono_ms),
         soak=tick(change.soak, c.mono_ms),
         total=tick(change.total, c.mono_ms),
@@ -187,11 +189,17 @@ def _crashing(memory: AppMemory, look: Look, c: Circumstances) -> str:
     return ""
 
 
+def _started_again(memory: AppMemory, look: Look, c: Circumstances) -> int:
+    """How often the engine has started containers of this change again by itself."""
+    held = owned(memory, look.seen, c.device)
+    return sum(max(0, held[unit.token].restarts - unit.restarts) for unit in memory.units if unit.token in held)
+
+
 def _ill(
     memory: AppMemory, change: Change, state: AppState, found: dict[str, Verdict], kept: Wait | None, releases: dict[str, AppState], c: Circumstances
 ) -> Answer:
     """Not well: the soak begins anew when it is well again, and the deadline runs."""
-    why = first_trouble(found) or (kept.why if kept is not None else "not seen running yet")
+    why = first_trouble(found) or (kept.why if kept is not None else f"a service ended and was started again ({change.again} times so far)")
     counted = replace(
         change,
         ill=tick(change.ill, c.mono_ms),

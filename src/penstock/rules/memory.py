@@ -105,7 +105,8 @@ class Change:
     """The one change of an app that is under way, up to its end in a receipt. `source` is the content it leaves, `target` the one it goes to
     (empty: none), `back` the one a failure returns to (empty: none). `touched`: something that ran has been stopped or something has been
     made. `ill` counts time since all was last well, `soak` healthy time, `total` time since it was claimed. `replaced`:
-    services whose new container was started. `failed_by`: who took the change back; `pin`: and wants it to stay so."""
+    services whose new container was started. `again`: how often the engine had started its containers again at the last look while it soaked.
+    `failed_by`: who took the change back; `pin`: and wants it to stay so."""
 
     CHOICES = {"kind": KINDS, "stage": STAGES}
 
@@ -135,6 +136,7 @@ class Change:
     ill: Watch = Watch()
     soak: Watch = Watch()
     total: Watch = Watch()
+    again: int = 0
     tries: int = 0
     why: str = ""
     failed_by: str = ""
