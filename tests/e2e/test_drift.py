@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.e2e.house import House, eventually
-from tests.engines import Engine
+from tests.engines import Engine, EngineFailed
 
 APP = """\
 name: {app}
@@ -75,11 +75,11 @@ def test_drift_is_explained_and_corrected(home: House, box: Engine) -> None:
     neighbour = box.cli("run", "-d", "--name", "neighbour", "--label", "penstock.app=mend", box.inspect("mend-web-1")["Image"]).strip()
 
     def right() -> bool:
-        names = box.containers()
-        if "mend-web-1" not in names or "mend-aside-1" not in names:
+        try:
+            web, aside = box.inspect("mend-web-1"), box.inspect("mend-aside-1")
+        except EngineFailed:  # it is not there, or goes while we look
             return False
-        web = box.inspect("mend-web-1")
-        return bool(web["State"]["Running"] and box.inspect("mend-aside-1")["State"]["Running"] and "MODE=fast" in web["Config"]["Env"])
+        return bool(web["State"]["Running"] and aside["State"]["Running"] and "MODE=fast" in web["Config"]["Env"])
 
     def seen(field: str, value: str) -> bool:
         return any(one[1] == field and value in one[3] for one in observed_drift(home, device, "mend"))
