@@ -136,12 +136,12 @@ class Change:
     ill: Watch = Watch()
     soak: Watch = Watch()
     total: Watch = Watch()
-    again: int = 0
     tries: int = 0
     why: str = ""
     failed_by: str = ""
     pin: bool = False
     health_rule: bool = True
+    again: int = 0
 
 
 @record
