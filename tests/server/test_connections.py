@@ -6,18 +6,17 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from penstock.server import connections
-from penstock.server.__main__ import Server
+from penstock.server.__main__ import Server, web_config
+from penstock.server.settings import Settings
 from tests.agent.servers import Authority
-from tests.server.api.serving import free_port
+from tests.server.api.serving import free_port, in_thread
 
 LINE = b" HTTP/1.1\r\nhost: here\r\n"
 
@@ -50,34 +49,12 @@ class App:
 
 @contextlib.contextmanager
 def serving(app: App, tls: ssl.SSLContext | None = None, keep_alive: int = 30) -> Iterator[int]:
+    """The app behind the product's own server and settings, but for how long a connection may be idle."""
     port = free_port()
-    config = uvicorn.Config(
-        app,
-        port=port,
-        loop="uvloop",
-        http=connections.Connection,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        timeout_keep_alive=keep_alive,
-        timeout_graceful_shutdown=2,
-        ssl_context_factory=(lambda _config, _default: tls) if tls is not None else None,
-    )
-    server = Server(lambda: None, config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    end = time.monotonic() + 30
-    while not server.started:
-        assert thread.is_alive()
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    try:
+    config = web_config(Settings(listen=f"127.0.0.1:{port}"), app, tls)
+    config.timeout_keep_alive, config.lifespan = keep_alive, "off"
+    with in_thread(Server(lambda: None, config)):
         yield port
-    finally:
-        server.should_exit = True
-        thread.join(30)
-        assert not thread.is_alive()
 
 
 @pytest.fixture

@@ -114,22 +114,22 @@ def well_formed(signature: bytes, curve: Curve = P256) -> bool:
 # The digest is taken by hashlib (the same OpenSSL, see `digests`): asking OpenSSL for both at once looks its algorithms up anew every time.
 
 
+def _context(key: Key, begin: Callable[[int], int], fault: str) -> int:
+    context: int = need(lib.EVP_PKEY_CTX_new(key.handle, None), "OpenSSL has no memory for a signature")
+    if begin(context) != 1:
+        lib.EVP_PKEY_CTX_free(context)
+        raise fail(fault)
+    return context
+
+
 def _signing(key: Key) -> int:
     """A context that signs with `key`."""
-    context: int = need(lib.EVP_PKEY_CTX_new(key.handle, None), "OpenSSL has no memory to sign")
-    if lib.EVP_PKEY_sign_init(context) != 1:
-        lib.EVP_PKEY_CTX_free(context)
-        raise fail("the key cannot sign")
-    return context
+    return _context(key, lib.EVP_PKEY_sign_init, "the key cannot sign")
 
 
 def _verifying(key: Key) -> int:
     """A context that verifies with `key`."""
-    context: int = need(lib.EVP_PKEY_CTX_new(key.handle, None), "OpenSSL has no memory to verify")
-    if lib.EVP_PKEY_verify_init(context) != 1:
-        lib.EVP_PKEY_CTX_free(context)
-        raise fail("the key cannot verify")
-    return context
+    return _context(key, lib.EVP_PKEY_verify_init, "the key cannot verify")
 
 
 def _sign(context: int, key: Key, message: bytes) -> bytes:

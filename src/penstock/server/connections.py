@@ -46,11 +46,6 @@ class Outgoing:
         self._flush()
         self._transport.close()
 
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Hand the connection over."""
-        self._flush()
-        self._transport.set_protocol(protocol)
-
     def _flush(self) -> None:
         held = self._held
         if held:

@@ -41,13 +41,8 @@ def settings_for(folder: Path) -> Settings:
 
 
 @contextlib.contextmanager
-def served(folder: Path, settings: Settings | None = None) -> Iterator[tuple[Running, Settings]]:
-    """A running plane; made first if there is none. Ends it gracefully."""
-    found = settings or settings_for(folder)
-    if not found.data.exists():
-        commandline.init(found, folder / "root.pem")
-    running = open_plane(found)
-    server = Server(running.leave, web_config(found, build_asgi(running, no_front), running.tls))
+def in_thread(server: Server) -> Iterator[None]:
+    """A server that runs in a thread, from its start to its graceful end."""
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     give_up = time.monotonic() + 60
@@ -56,12 +51,25 @@ def served(folder: Path, settings: Settings | None = None) -> Iterator[tuple[Run
         assert time.monotonic() < give_up
         time.sleep(0.02)
     try:
-        yield running, found
+        yield
     finally:
-        running.leave()
         server.should_exit = True
         thread.join(60)
         assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def served(folder: Path, settings: Settings | None = None) -> Iterator[tuple[Running, Settings]]:
+    """A running plane; made first if there is none. Ends it gracefully."""
+    found = settings or settings_for(folder)
+    if not found.data.exists():
+        commandline.init(found, folder / "root.pem")
+    running = open_plane(found)
+    with in_thread(Server(running.leave, web_config(found, build_asgi(running, no_front), running.tls))):
+        try:
+            yield running, found
+        finally:
+            running.leave()
 
 
 def over_tls(settings: Settings, timeout_s: float = 90) -> Call:

@@ -93,7 +93,7 @@ def save(plane: Plane, tx: Tx, found: Gathered) -> Changed:
 
 def _outcomes(tx: Tx, found: Gathered, changed: Changed, now: int) -> None:
     newest: dict[tuple[str, str], Outcome] = {}
-    held = receipts.outcomes_on(tx, sorted({one.device for one in found.receipts}))
+    held = receipts.outcomes_of(tx, sorted({one.device for one in found.receipts}))
     for one in found.receipts:
         said, key = one.receipt, (one.device, one.receipt.app)
         changed.moved.add(one.device)

@@ -62,7 +62,7 @@ def step(plane: Plane, tx: Tx, rollout: Rollout, among: Sequence[str]) -> Decisi
     names = sorted(members)
     found = devices.lean(tx, names)
     seen = observations.seen_of(tx, rollout.app, names)
-    outcomes = receipts.outcomes_of(tx, rollout.app, names)
+    outcomes = receipts.outcomes_of(tx, names, rollout.app)
     given = state_store.given_in(tx, rollout.id, names)
     said = status.adopted(tx, names)
     held = state_store.heads(tx, names)
@@ -78,7 +78,7 @@ def step(plane: Plane, tx: Tx, rollout: Rollout, among: Sequence[str]) -> Decisi
                 device.review,
                 adopted,
                 seen.get(name),
-                outcomes.get(name),
+                outcomes.get((name, rollout.app)),
                 given.get(name),
                 liveness,
             )
@@ -92,7 +92,7 @@ def step(plane: Plane, tx: Tx, rollout: Rollout, among: Sequence[str]) -> Decisi
     return decision
 
 
-def _carry_out(plane: Plane, tx: Tx, rollout: Rollout, decision: Decision, members: dict[str, Member], held: dict[str, str]) -> None:
+def _carry_out(plane: Plane, tx: Tx, rollout: Rollout, decision: Decision, members: dict[str, Member], prolonged: dict[str, str]) -> None:
     now = plane.clock.now_ms()
     store.put_members(tx, list(decision.members))
     ordered = [members[name] for name in decision.order]
@@ -107,7 +107,7 @@ def _carry_out(plane: Plane, tx: Tx, rollout: Rollout, decision: Decision, membe
     by = plan.made_by if plan is not None else rollout.deployment
     leaves = []
     for name, content in decision.grant.items():
-        ident = LeaveId(held.get(name) or plane.ids.new("lev"))
+        ident = LeaveId(prolonged.get(name) or plane.ids.new("lev"))
         leaves.append(_leave(plane, rollout, ident, members[name], content, now, decision.not_after_ms, by))
     state_store.add_leaves(tx, leaves)
     states.owe(plane, tx, sorted({*decision.order, *decision.grant, *decision.revoke}))

@@ -32,21 +32,12 @@ def put_outcomes(tx: Tx, many: list[tuple[str, str, Outcome]]) -> None:
     tx.upsert(outcomes, [{"device": device, "app": app, **row_of(one)} for device, app, one in many])
 
 
-def outcomes_of(tx: Tx, app: str, devices: list[str]) -> dict[str, Outcome]:
-    """The newest outcome of one app on these devices."""
-    found: dict[str, Outcome] = {}
-    for at in range(0, len(devices), 500):
-        query = select(outcomes).where(outcomes.c.app == app, outcomes.c.device.in_(devices[at : at + 500]))
-        for row in tx.run(query):
-            found[row.device] = Outcome(row.content, row.verdict, row.why, row.authorisation, row.received_ms)
-    return found
-
-
-def outcomes_on(tx: Tx, devices: list[str]) -> dict[tuple[str, str], Outcome]:
-    """The newest outcome of every app on these devices, by (device, app)."""
+def outcomes_of(tx: Tx, devices: list[str], app: str = "") -> dict[tuple[str, str], Outcome]:
+    """The newest outcome of every app on these devices (or of one), by (device, app)."""
     found: dict[tuple[str, str], Outcome] = {}
     for at in range(0, len(devices), 500):
-        for row in tx.run(select(outcomes).where(outcomes.c.device.in_(devices[at : at + 500]))):
+        query = select(outcomes).where(outcomes.c.device.in_(devices[at : at + 500]))
+        for row in tx.run(query.where(outcomes.c.app == app) if app else query):
             found[row.device, row.app] = Outcome(row.content, row.verdict, row.why, row.authorisation, row.received_ms)
     return found
 
