@@ -342,7 +342,7 @@ def _ended(found: d.Command) -> int:
     if found.output:
         out.console.print(Text(found.output), soft_wrap=True)
     tones = {"done": "good", "failed": "bad", "refused": "wait", "unknown": "wait", "open": "busy", "expired": "none"}
-    words = {"open": f"still on its way; it is done when the device asks next. How it ended: penstock command show {found.id}"}
+    words = {"open": f"still on its way, done when the device asks next (`penstock command show {found.id}` says how it ended)"}
     out.errors.print(out.status(tones[found.outcome], f"{found.verb}: {words.get(found.outcome, found.outcome)}. {out.sentence(found.why)}"))
     return out.DONE if found.outcome in ("done", "open") else out.ENDED_BADLY
 

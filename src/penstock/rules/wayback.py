@@ -14,6 +14,8 @@ from penstock.wire.log import WayBack
 from penstock.wire.record import record
 from penstock.wire.types import AppState, Blob, Variant
 
+REMEDY = "order that release once more, and it comes back"  # where a description is lost
+
 
 @record
 class Missing:
@@ -82,7 +84,7 @@ def earlier_of(memory: AppMemory) -> str:
 def proof(state: AppState | None, content: str, memory: AppMemory, look: Look) -> Missing | None:
     """Why this release could not be brought back just now; None when it could, with every cable cut."""
     if state is None:
-        return Missing((), f"the description of release {content[:19]} is no longer on this device; order that release once more, and it comes back")
+        return Missing((), f"the description of release {content[:19]} is no longer on this device; {REMEDY}")
     blobs = lacking(state, look)
     if blobs:
         return Missing(blobs, f"{len(blobs)} of the image parts of version {state.version} are neither in the engine nor in the agent's own store")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penstock.agent.work import Local
+from penstock.rules.wayback import REMEDY
 from penstock.server.core.model import ACTIVE, EVERYWHERE, SOAKED, STOPPED
 from penstock.server.core.rollout import FAILURES
 from penstock.server.store import devices as device_store
@@ -66,7 +67,7 @@ class Reckoning:
         if not self.world.watch.of(device).damaged or device.brain is None:
             return False
         apps = device.brain.local(Local("status"), device.moment()).data["apps"]
-        return any(one["app"] == app and one["phase"] == "waiting" and "order that release once more" in one["why"] for one in apps)
+        return any(one["app"] == app and one["phase"] == "waiting" and REMEDY in one["why"] for one in apps)
 
     def _left(self, device: SimDevice, app: str) -> str:
         """The content that somebody at the device left; an order for another one lifts the pin as soon as the device has looked."""
