@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -84,14 +85,22 @@ def test_a_result_that_is_no_json_is_a_fault_not_a_hang():
     assert (ended.ok, ended.code) == (False, "died")
 
 
+def held(pid):
+    """What a process's descriptors lead to; one it closes while this looks is not there."""
+    links = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            links.append(str(entry.readlink()))
+    return links
+
+
 def test_a_child_holds_no_socket_of_its_parent():
     near, far = socket.socketpair()
     children = Children()
     child = children.start("holder", lambda send: time.sleep(600), 60_000, now_ms())
-    child_fds = Path(f"/proc/{child.pid}/fd")
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        links = [str(entry.readlink()) for entry in child_fds.iterdir()]
+        links = held(child.pid)
         if not any(link.startswith("socket:") for link in links):
             break
         time.sleep(0.01)
