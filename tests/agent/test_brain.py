@@ -460,9 +460,10 @@ def test_after_a_reboot_on_an_unwritable_disk_what_should_run_is_started():
     assert stage.running() == {"line-db-1": "db", "line-web-1": "web1"}
 
 
-def test_a_device_set_apart_changes_nothing_and_keeps_running():
+@pytest.mark.parametrize("code", [b"device-quarantined", b"device-retired", b"device-replaced", b"log-forked"])
+def test_a_device_set_apart_changes_nothing_and_keeps_running(code):
     stage = deployed()
-    stage.plane.status = Answer(403, {}, b'{"code":"device-quarantined","detail":"two devices speak with one voice"}')
+    stage.plane.status = Answer(403, {}, b'{"code":"%s","detail":"two devices speak with one voice"}' % code)
     stage.run(300)
     assert len(stage.running()) == 2
     assert any("two devices" in one for one in stage.status()["alarms"])

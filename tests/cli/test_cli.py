@@ -99,6 +99,35 @@ def test_a_token_instead_of_a_password_and_the_environment(home, served, capsys,
     assert "mara" in said(capsys, "whoami")
 
 
+def test_two_that_ask_for_one_name_are_told_apart_and_a_join_line_can_be_taken_back(mara, served, capsys):
+    said(capsys, "site", "create", "bremen")
+    line = said(capsys, "join", "bremen", "--uses", "3")
+    with ScriptedDevice(served, line, "twin") as one, ScriptedDevice(served, line, "twin") as other:
+        one.enrol(), other.enrol()
+        refused = said(capsys, "device", "approve", "twin", "--fingerprint", one.fingerprint, code=2)
+        assert one.fingerprint in refused.replace("\n", "")
+        assert other.fingerprint in refused.replace("\n", "")
+        waiting = {item["fingerprint"]: item["id"] for item in json.loads(said(capsys, "waiting", "list", "--json"))}
+        said(capsys, "device", "approve", waiting[one.fingerprint], "--fingerprint", one.fingerprint)
+        assert one.enrol() == "approved"
+        assert other.enrol() == "waiting"
+        assert "compares the fingerprint" in said(capsys, "waiting", "list")
+        assert "needs-replace" in said(capsys, "device", "approve", "twin", "--fingerprint", other.fingerprint, code=1)
+        (kept,) = (item for item in json.loads(said(capsys, "site", "joins", "bremen", "--json")))
+        assert "2 of 3" in said(capsys, "site", "joins")
+        said(capsys, "site", "revoke-join", kept["id"])
+        assert kept["id"] not in said(capsys, "site", "joins")
+        said(capsys, "device", "reject", waiting[other.fingerprint])
+    with ScriptedDevice(served, line, "late") as late:
+        assert late.enrol() == "rejected"
+
+
+@pytest.mark.parametrize(("option", "value"), [("--hours", "0"), ("--hours", "9000"), ("--uses", "0"), ("--uses", "many")])
+def test_a_bound_is_told_in_the_words_that_were_typed(mara, capsys, option, value):
+    assert run(["join", "anywhere", option, value]) == 2
+    assert option in "".join(capsys.readouterr())
+
+
 def test_the_main_job(mara, served, capsys, tmp_path):
     served.images("1.0.0")
     said(capsys, "site", "create", "hamburg", "--title", "Hamburg press shop", "--time-zone", "Europe/Berlin")

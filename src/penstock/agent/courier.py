@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 URGENT_GAP_MS = 300  # between two reports
 WATCHED_MS = 1_000  # somebody looks: an observation is on its way within this
 REWIND_MS = 3_600_000  # how often the unsigned word of a plane may make us send old entries again
-APART_CODES = ("device-quarantined", "device-retired", "log-forked")
+APART_CODES = ("device-quarantined", "device-retired", "device-replaced", "log-forked")
 MAX_STATE = 6 * 1024 * 1024
 
 

@@ -6,12 +6,13 @@ import time
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 from rich.live import Live
 from rich.text import Text
 
 from penstock.apiv1 import devices as d
 from penstock.cli import out
-from penstock.cli.common import COMMON, Common, pairs
+from penstock.cli.common import COMMON, Common, Usage, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,11 +102,40 @@ def site_create(name: str, *, title: str = "", time_zone: str = "UTC", common: C
     return out.DONE
 
 
+@site.command(name="joins")
+def site_joins(site: str = "", *, common: Common = COMMON) -> int:
+    """The join lines that still let somebody in, without their secrets."""
+    with common.client() as client:
+        found = client.joins(site)
+    if common.json:
+        out.show_json(found)
+        return out.DONE
+    now = time.time() * 1000
+    out.table(
+        ("id", "site", "used", "until", "made", "approval"),
+        (
+            (t.id, t.site, f"{t.used} of {t.uses}", out.at(t.expires_ms), out.ago(t.created_ms), "by itself" if t.auto_approve else "waiting room")
+            for t in found
+            if not t.revoked and t.used < t.uses and t.expires_ms > now
+        ),
+        "None. Make one: penstock join SITE",
+    )
+    return out.DONE
+
+
+@site.command(name="revoke-join")
+def site_revoke_join(join: str, *, common: Common = COMMON) -> int:
+    """A join line lets nobody in any more. JOIN is its id, as `penstock site joins` shows it."""
+    with common.client() as client:
+        out.say(client.revoke_join(join).said)
+    return out.DONE
+
+
 def join(
     site: str,
     *,
-    uses: int = 1,
-    hours: int = 24,
+    uses: Annotated[int, Parameter(validator=Number(gte=1, lte=10_000), help="How many devices it lets in.")] = 1,
+    hours: Annotated[int, Parameter(validator=Number(gte=1, lte=366 * 24), help="How long it is good for.")] = 24,
     auto_approve: Annotated[bool, Parameter(negative=(), help="Let whoever brings it in without the waiting room.")] = False,
     label: Annotated[tuple[str, ...], Parameter(help="A label it gets, key=value; may be repeated.")] = (),
     common: Common = COMMON,
@@ -117,7 +147,7 @@ def join(
         out.show_json(made)
     else:
         out.console.print(made.line, soft_wrap=True)
-        out.errors.print(f"Good for {made.uses} device(s) until {out.at(made.expires_ms)}. It is shown this once.", style="dim")
+        out.errors.print(f"Good for {out.number(made.uses, 'device')} until {out.at(made.expires_ms)}. It is shown this once.", style="dim")
     return out.DONE
 
 
@@ -129,7 +159,11 @@ def room_list(*, status: Literal["waiting", "approved", "rejected"] = "waiting",
     if common.json:
         out.show_json(found)
     else:
-        out.table(("id", "name", "site", "fingerprint", "asked"), ((e.id, e.name, e.site, e.fingerprint, out.ago(e.asked_ms)) for e in found), "Nobody.")
+        out.table(
+            ("id", "name", "site", "fingerprint", "asked", "why"),
+            ((e.id, e.name, e.site, e.fingerprint, out.ago(e.asked_ms), out.sentence(e.why)) for e in found),
+            "Nobody.",
+        )
     return out.DONE
 
 
@@ -159,8 +193,10 @@ def device_reject(enrolment: str, *, reason: str = "", common: Common = COMMON) 
 
 
 def _asking(client: Client, text: str) -> str:
-    found = [item.id for item in client.enrolments() if text in (item.id, item.name)]
-    return found[0] if len(found) == 1 else text
+    found = [item for item in client.enrolments() if text in (item.id, item.name)]
+    if len(found) > 1:
+        raise Usage(f"{len(found)} devices ask to be {text}; say which by its id: " + ", ".join(f"{item.id} ({item.fingerprint})" for item in found))
+    return found[0].id if found else text
 
 
 # --- devices ------------------------------------------------------------------------------------------------------------

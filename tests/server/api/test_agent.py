@@ -177,6 +177,18 @@ def test_a_retired_device_is_told_so_and_nothing_else(house):
     assert "scrapped" in json.loads(answer.body)["detail"]
 
 
+def test_the_machine_whose_place_was_taken_is_told_so(house):
+    running, settings = house
+    old = join(running, settings, "worn")
+    own = old.key
+    old.key = join(running, settings, "fresh").key  # what stands there now has another key than the plane knows for it
+    answer = old.open_session()
+    assert (answer.status, json.loads(answer.body)["code"]) == (403, "device-replaced")
+    assert "took its place" in json.loads(answer.body)["detail"]
+    old.key = own
+    assert old.open_session().status == 200
+
+
 def test_many_reports_at_once_are_all_stored(house):
     running, settings = house
     fleet = [join(running, settings, f"crowd-{number}") for number in range(12)]

@@ -33,6 +33,10 @@ def open_session(plane: Plane, raw: bytes) -> bytes:
     check_state(entry)
     asked = accept_session(author_of(plane, device), raw, plane.verifiers.verify)
     if isinstance(asked, Refusal):
+        if asked.reason == "unknown-key":
+            # Somebody stands before this machine and asks why nothing reaches it: its status shows this sentence.
+            why = "its key is not the one known for this device (any more): other hardware took its place, or this is a copy; to let it in as a device of its own: uninstall, then enroll"
+            raise Forbidden("device-replaced", why, remedy="a person at the control plane decides; nothing that runs is touched")
         raise Unauthenticated(f"session-{asked.reason}", asked.why, remedy="if its key was replaced, enrol it again")
     nonce = (device, entry.key_epoch, asked.nonce)
     if nonce in plane.nonces:
