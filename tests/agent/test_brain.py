@@ -472,6 +472,28 @@ def test_a_device_set_apart_changes_nothing_and_keeps_running(code):
     assert not stage.status()["quarantined"]
 
 
+def test_a_session_opened_by_another_is_written_down_and_not_more_often_than_once_an_hour():
+    stage = deployed()
+
+    def written():
+        return [one for one in stage.plane.bodies("event") if one.name == "session.superseded"]
+
+    superseded = Answer(401, {}, b'{"code":"session-superseded","detail":"a newer session of this device is open"}')
+    for _ in range(5):
+        stage.plane.status = superseded
+        stage.run(70)
+        stage.plane.status = None
+        stage.run(120)
+    assert len(written()) == 1
+    stage.run(3600)
+    stage.plane.status = superseded
+    stage.run(70)
+    stage.plane.status = None
+    stage.run(300)
+    assert len(written()) == 2
+    assert len(stage.running()) == 2
+
+
 def test_any_answer_of_the_server_leaves_what_runs_alone():
     for status in (200, 204, 301, 400, 401, 403, 404, 410, 418, 429, 500, 503):
         for body in (b"", b"{}", b"[]", b"\xff", b'{"desired":"{}"}'):

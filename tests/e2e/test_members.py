@@ -90,6 +90,20 @@ def test_replaced_hardware_needs_a_person_and_ends_the_old_key_at_once(home: Hou
     assert old.cli("status").returncode == 0, "it forgets nothing"
 
 
+def test_a_copy_of_a_disk_is_seen_while_neither_has_anything_to_say(home: House) -> None:
+    original = home.agent(NOBODY, "quiet")  # type: ignore[arg-type]
+    settle(original, lambda: all_told(original), "the original has reported")
+    copy = AgentProcess(home.folder / "agent-quiet-copy", NoEngine(), home.agent_program)  # type: ignore[arg-type]
+    home.agents.append(copy)
+    shutil.copytree(original.data, copy.data, ignore=shutil.ignore_patterns("run"))
+    copy.start()
+    settle(copy, lambda: all_told(copy), "what the copy says goes on from what the original said")
+    assert home.plane.device("quiet")["summary"]["state"] == "active"
+    settle(original, lambda: home.plane.device("quiet")["summary"]["state"] == "quarantined", "the original asks, and the fork is seen")
+    for one in (original, copy):
+        settle(one, lambda one=one: bool(one.status().get("quarantined")), "it knows that it is set apart")  # type: ignore[misc]
+
+
 def test_a_cloned_disk_and_a_rolled_back_one_are_set_apart(home: House, box: Engine) -> None:
     """Two machines with one identity, and one machine with an older disk: no change there until a person has decided."""
     plane = home.plane

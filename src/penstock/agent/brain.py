@@ -239,6 +239,8 @@ class Brain:
         heard = self._courier.answered(call, outcome, mind.log, mind.book.settings.poll_s, now)
         if heard.kind == "apart":
             mind.set_apart(heard.why or "no reason given", now)
+        elif heard.kind == "superseded":
+            mind.superseded(now)
         elif heard.kind in ("state", "current"):
             mind.set_apart("", now)
             if heard.kind == "state":

@@ -32,7 +32,7 @@ MAX_STATE = 6 * 1024 * 1024
 @record
 class Heard:
     """What an answer says. `kind`: "state" (`reply` with its `etag`, and the `nonce` it answers), "current" (nothing new), "ack" (`report`), "apart" (the
-    plane sets this device apart: `why`), "session", or "trouble" (`why`)."""
+    plane sets this device apart: `why`), "session", "superseded" (another session of this device was opened after ours), or "trouble" (`why`)."""
 
     kind: str
     why: str = ""
@@ -239,6 +239,8 @@ class Courier:
         code, detail = _problem(outcome.body)
         if call.kind != "session" and had and self._fresh_session_refused == 0:
             self._fresh_session_refused += 1
+            if code == "session-superseded":
+                return Heard("superseded", detail)
             return Heard("trouble", "the session has expired; a new one is asked for")
         self._fresh_session_refused = 0
         return self._trouble(f"the plane does not know this device's session: {detail or code or 'no reason given'}", now, retry)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from penstock.wire.types import Blob
 
 WORD_MS = 30_000  # how long a change that an interruption left half done waits for the plane's word on the time
+DOUBT_EVERY_MS = 3_600_000  # that another session was opened is written down no more often: nobody else fills the log
 SOFT_SAVE_MS = 15_000  # counted time is saved no more often than this
 MOST_TURNS = 64  # turns in one go; more would be a circle
 URGENT = frozenset(("receipt", "command-outcome", "local-act", "event", "refusal", "gap"))
@@ -93,6 +94,7 @@ class Mind:
         self._retry: dict[str, tuple[int, int]] = {}
         self.fetched: tuple[int, int] = (0, 0)
         self._need_look = True
+        self._doubt_from = 0
         self.look_at = now.mono_ms
         self._look_not_before = now.mono_ms
         self.engine_failures = 0
@@ -219,6 +221,17 @@ class Mind:
         self.book = replace(self.book, quarantined=why[:1000])
         self.save()
         self._dirty = True
+
+    def superseded(self, now: Moment) -> None:
+        """Another session of this device was opened after the one in use: by another machine with this identity, or by a request that was held up
+        on the way. What is written down now settles which: two machines cannot both continue one log."""
+        if now.mono_ms >= self._doubt_from:
+            self._doubt_from = now.mono_ms + DOUBT_EVERY_MS
+            self.say(
+                "event",
+                Event("session.superseded", "the plane has opened another session of this device since; if it was not this machine, its disk was copied"),
+                now,
+            )
 
     def look_again(self) -> None:
         """Something changed: decide anew, on a new look."""

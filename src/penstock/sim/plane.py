@@ -245,7 +245,9 @@ class SimPlane:
                 raise answer
             return Answer(200, {}, answer)
         assert path == "/d/v1/state", path
-        return self._state(self._entry(call), call, dict(part.split("=", 1) for part in query.split("&")))
+        entry = self._entry(call)
+        devicesessions.check_newest(entry, call.headers["authorization"].encode("ascii"))
+        return self._state(entry, call, dict(part.split("=", 1) for part in query.split("&")))
 
     def _state(self, entry: Entry, call: Call, asked: dict[str, str]) -> Answer | Held:
         tag = call.headers.get("if-none-match", "")

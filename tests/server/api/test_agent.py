@@ -177,6 +177,21 @@ def test_a_retired_device_is_told_so_and_nothing_else(house):
     assert "scrapped" in json.loads(answer.body)["detail"]
 
 
+def test_only_the_newest_session_of_a_device_polls(house):
+    running, settings = house
+    device = join(running, settings, "double")
+    first = device.token
+    time.sleep(1.1)  # a token tells its end in whole seconds
+    assert device.open_session().status == 200
+    second = device.token
+    assert second != first
+    device.token = first
+    answer = device.poll()
+    assert (answer.status, json.loads(answer.body)["code"]) == (401, "session-superseded")
+    device.token = second
+    assert device.poll().status in (200, 304)
+
+
 def test_the_machine_whose_place_was_taken_is_told_so(house):
     running, settings = house
     old = join(running, settings, "worn")

@@ -46,7 +46,17 @@ def open_session(plane: Plane, raw: bytes) -> bytes:
         plane.nonces.popitem(last=False)
     expires_s = plane.limits.device_session_s
     token = plane.tokens.issue(device, entry.key_epoch, plane.clock.now_ms() + expires_s * 1000)
+    entry.session = token.encode("ascii")
     return encode(SessionReply(token, expires_s, WIRE))
+
+
+def check_newest(entry: Entry, authorization: bytes) -> None:
+    """Raises Unauthenticated session-superseded where a newer session of that device was opened than the one that polls with `authorization`.
+
+    A device has one session at a time. Two machines with one identity have two, even while neither has anything to say: so each is sent to
+    open another, the device writes down that it was, and the log of one of them no longer continues what the plane holds."""
+    if entry.session and not authorization.endswith(entry.session):
+        raise Unauthenticated("session-superseded", "a newer session of this device is open", remedy="open a new session with the device's key")
 
 
 def check_state(entry: Entry) -> None:

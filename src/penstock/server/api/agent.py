@@ -120,6 +120,7 @@ class AgentApi:
             elif name == b"if-none-match":
                 tag = value
         entry = self._entry(authorization)
+        devicesessions.check_newest(entry, authorization)
         plane = self.plane
         entry.seen_ms = plane.clock.now_ms()
         entry.heard = True

@@ -13,9 +13,26 @@ MAX_WAITING = 4000  # long polls at one time
 
 
 class Entry:
-    """One device. `etag` without the root's part; `pending`: something is ordered and not settled; `seen_ms`: when it was last heard."""
+    """One device. `etag` without the root's part; `session`: the newest token it was given since this process began; `pending`: something is ordered and not settled; `seen_ms`: when it was last heard."""
 
-    __slots__ = ("asked_ms", "credit", "etag", "heard", "id", "key_epoch", "name", "pending", "seen_ms", "site", "state", "tag", "waiters", "watched_ms", "why")
+    __slots__ = (
+        "asked_ms",
+        "credit",
+        "etag",
+        "heard",
+        "id",
+        "key_epoch",
+        "name",
+        "pending",
+        "seen_ms",
+        "session",
+        "site",
+        "state",
+        "tag",
+        "waiters",
+        "watched_ms",
+        "why",
+    )
 
     def __init__(self, device: str) -> None:
         self.id = device
@@ -24,6 +41,7 @@ class Entry:
         self.state = ""
         self.why = ""
         self.key_epoch = 0
+        self.session = b""
         self.etag = ""
         self.tag = b""
         self.pending = False
