@@ -270,6 +270,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     moving: int
     waiting: int
     failing: int
+    idle: int
     quarantined: int
     drifted: int
     no_way_back: int

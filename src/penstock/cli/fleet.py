@@ -56,7 +56,7 @@ def status(*, watch: Watch = False, common: Common = COMMON) -> int:
                 return False
             out.console.print(
                 f"{out.number(found.devices, 'device')} on {out.number(found.sites, 'site')}: {found.healthy} healthy, {found.moving} moving, {found.waiting} waiting, "
-                f"{found.failing} failing, {found.silent} silent, {found.drifted} drifted, {found.no_way_back} without a way back"
+                f"{found.failing} failing, {found.idle} with nothing to run, {found.silent} silent, {found.drifted} drifted, {found.no_way_back} without a way back"
             )
             if found.waiting_room:
                 out.console.print(f"{found.waiting_room} in the waiting room: penstock waiting list", style="yellow")

@@ -11,11 +11,11 @@ from penstock.server.api.agent import AgentApi
 from penstock.server.core.model import EVERYWHERE
 from penstock.server.store import log
 from penstock.wire.codec import decode
-from penstock.wire.log import Event, Gap
-from penstock.wire.messages import Report, ReportReply
+from penstock.wire.log import Boot, DeviceObservation, Event, Gap, Observation
+from penstock.wire.messages import Engine, Report, ReportReply
 from penstock.wire.record import replace
 from tests.server.actions.test_main_path import let_in
-from tests.server.paper import straight
+from tests.server.paper import FACTS, straight
 from tests.server.planes import ADMIN, make_plane
 
 
@@ -209,3 +209,33 @@ def test_whatever_the_order_every_number_arrives_once(tmp_path_factory, cuts):
     finally:
         plane.db.close()
         api.close()
+
+
+def test_what_was_known_of_the_engine_outlives_a_start_of_the_agent(plane, api):
+    def known():
+        return devices.get_device(plane, ADMIN, EVERYWHERE, device=device.name).device.facts
+
+    device = let_in(plane, api)
+    whole = replace(FACTS, engine=Engine("docker", "20.10.24", "1.41"), platforms=("linux/arm/v7",))
+    device.write("observation", Observation(device=DeviceObservation(1, 1, facts=whole)))
+    device.report()
+    assert known() == whole
+    fresh = replace(FACTS, engine=None, agent="0.2.0", platforms=("linux/arm64", "linux/arm/v7"))
+    device.write("boot", Boot("0.2.0", "b", fresh))
+    device.report()
+    assert known() == replace(whole, agent="0.2.0"), "an agent that has just started has not yet asked the engine"
+    device.write("observation", Observation(device=DeviceObservation(1, 1, engine_ok=False, facts=replace(fresh, cpus=2))))
+    device.write("boot", Boot("0.2.0", "b", fresh))
+    device.report()
+    assert known() == replace(whole, agent="0.2.0")
+    newer = replace(whole, engine=Engine("docker", "28.0.0", "1.48"), agent="0.2.0")
+    device.write("observation", Observation(device=DeviceObservation(1, 1, facts=newer)))
+    device.write("boot", Boot("0.2.0", "b", fresh))
+    device.report()
+    assert known() == newer
+
+
+def test_a_device_nobody_has_heard_of_yet_is_not_moving(plane, api):
+    let_in(plane, api)
+    counts = devices.count_devices(plane, ADMIN, EVERYWHERE)
+    assert counts.phases == {"none": 1}

@@ -359,7 +359,7 @@ def test_new_hardware_takes_the_place_of_the_old(plane, api):
     assert new.id == old.id
     assert old.poll().status == 401
     old.token = ""
-    assert old.open_session().status == 401
+    assert old.open_session().status == 403
     new.poll()
     assert "shop" in new.leaves
     assert new.app().version == "1"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from penstock.server.actions.context import Plane, note, tell
 from penstock.server.core import status as judge
 from penstock.server.core.chain import Lost
-from penstock.server.core.model import SYSTEM, AppStatus, Device, ReceiptRow, Seen
+from penstock.server.core.model import EVERYWHERE, SYSTEM, AppStatus, Device, ReceiptRow, Seen
 from penstock.server.core.rollout import Outcome, counts
 from penstock.server.store import commands, devices, observations, receipts, rollouts, status
 from penstock.server.store.db import Tx
@@ -48,7 +48,7 @@ def gather(found: Gathered, device: str, branch: int, entries: tuple[LogEntry, .
             if body.device is not None:
                 found.spoken[device] = (body.device, entry.at_ms)
                 if body.device.facts is not None:
-                    found.facts[device] = body.device.facts
+                    found.facts[device] = latest(found.facts.get(device), body.device.facts)
             elif body.app is not None:
                 seen = body.app
                 fresh = AppStatus(device, seen.app, seen.deployment, seen.phase, seen.content, seen.target, seen.version, entry.at_ms, entry.seq, seen)
@@ -58,7 +58,15 @@ def gather(found: Gathered, device: str, branch: int, entries: tuple[LogEntry, .
         elif isinstance(body, CommandOutcome):
             found.outcomes.append((device, body))
         elif isinstance(body, Boot):
-            found.facts[device] = body.facts
+            found.facts[device] = latest(found.facts.get(device), body.facts)
+
+
+def latest(known: Facts | None, said: Facts) -> Facts:
+    """What is known of a device after it said this. An agent that has just started, or whose engine does not answer, knows nothing of the
+    engine, nor which platforms that runs: so that is still as it was."""
+    if said.engine is not None or known is None or known.engine is None:
+        return said
+    return replace(said, engine=known.engine, platforms=known.platforms)
 
 
 @dataclass(slots=True)
@@ -84,6 +92,9 @@ def save(plane: Plane, tx: Tx, found: Gathered) -> Changed:
             changed.owed.add(device)
             tell(plane, tx, [(f"device/{device}", outcome.command)])
     for device, facts in found.facts.items():
+        if facts.engine is None:
+            known = devices.find(tx, EVERYWHERE, device)
+            facts = latest(known.facts if known else None, facts)
         devices.set_facts(tx, device, facts)
     for device, seq, why in found.unread:
         note(plane, tx, SYSTEM, "log.entry-unread", device, outcome="failed", reason=f"entry {seq}: {why}")

@@ -128,6 +128,7 @@ def overview_of(plane: Plane, actor: Actor, scope: Scope) -> shapes.Overview:
         moving=sum(at(phase, 0) for phase in words.MOVING),
         waiting=at("waiting", 0),
         failing=at("failed", 0) + at("reverting", 0),
+        idle=at("none", 0),
         quarantined=counts.states.get("quarantined", 0),
         drifted=counts.drift,
         no_way_back=counts.no_way_back,

@@ -212,7 +212,7 @@ class DeviceStatus:
 
     device: str
     severity: int = 10
-    phase: str = "pending"
+    phase: str = "none"
     why: str = "it has not reported yet"
     drift: int = 0
     way_back: str = "none"  # ok, missing, none (nothing to go back to yet)

@@ -59,7 +59,7 @@ def seen_of(one: AppObservation) -> Seen:
 def summary(device: Plight | Device, status: DeviceStatus, apps: Iterable[Seen]) -> DeviceStatus:
     """The row anew, from what is held of the device and its apps. Keeps what other functions own (seen, liveness, lost)."""
     shown = [app for app in apps if not app.removed]
-    worst, phase, why = IDLE, "idle", "nothing is deployed here"
+    worst, phase, why = IDLE, "none", "nothing is deployed here"
     drift = pinned = 0
     back = "none"
     for app in sorted(shown, key=lambda one: one.app):
