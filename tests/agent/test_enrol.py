@@ -112,6 +112,17 @@ def test_waiting_goes_on_through_faults_and_ends_at_its_time(plane, served, auth
     with pytest.raises(EnrolError, match="not approved yet"):
         enrol.wait(other, pending, {}, heard.append, until_s=0, sleep=rest)
     assert identity.read_pending(other) == pending
+    plane.broken = True
+    with pytest.raises(EnrolError, match="not reached: .*when that is mended run: penstock-agent enroll"):
+        enrol.wait(other, pending, {}, heard.append, until_s=0, sleep=rest)
+
+
+@pytest.mark.parametrize("proxy", ["ftp://10.0.0.1", "10.0.0.1:3128", "http://"])
+def test_a_proxy_that_is_none_is_refused_before_anything_is_made(plane, served, authority, places, proxy):
+    with pytest.raises(EnrolError, match="--proxy") as refused:
+        enrol.prepare(places, plane.join(served.url, authority.pem), "press-3", proxy=proxy)
+    assert refused.value.final
+    assert identity.read_pending(places) is None
 
 
 def test_a_rejection_is_final_and_forgets_the_token(plane, served, authority, places):

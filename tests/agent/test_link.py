@@ -299,7 +299,10 @@ def test_a_proxys_password_and_refusals(authority, leaf, drive):
     with HttpsServer(leaf) as server, ConnectProxy(password="bWU6cEBzcw==") as proxy:
         outcome = drive(Endpoint(server.url, (authority.pem,), proxy.url)).ask()
         assert isinstance(outcome, Unreachable)
-        assert "user name and password" in outcome.why
+        assert "wants a user name and password" in outcome.why
+        outcome = drive(Endpoint(server.url, (authority.pem,), f"http://me:wrong@127.0.0.1:{proxy.port}")).ask()
+        assert isinstance(outcome, Unreachable)
+        assert "does not accept this user name" in outcome.why
         assert isinstance(drive(Endpoint(server.url, (authority.pem,), f"http://me:p%40ss@127.0.0.1:{proxy.port}")).ask(), Answer)
     with ConnectProxy() as proxy:
         outcome = drive(Endpoint("https://127.0.0.1:1", (), proxy.url)).ask()

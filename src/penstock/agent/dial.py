@@ -264,7 +264,9 @@ class Dial:
         if head is None:
             return
         if head.status == 407:
-            raise DialError("the proxy wants a user name and password (407); name them in the proxy's address: http://user:password@host:port")
+            given = self._target.proxy is not None and self._target.proxy.user
+            wants = "does not accept this user name and password" if given else "wants a user name and password"
+            raise DialError(f"the proxy {wants} (407); name them in the proxy's address: http://user:password@host:port")
         if not 200 <= head.status < 300:
             raise DialError(f"the proxy refused the connection ({head.status} {head.reason})")
         if self._parser.rest:

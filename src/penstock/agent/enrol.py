@@ -25,6 +25,7 @@ from penstock.wire.messages import Endpoint, EnrolReply, EnrolRequest
 from penstock.wire.record import record
 from penstock.wire.trust import Refusal, accept_admission, fingerprint
 from penstock.wire.types import name_fault
+from penstock.wire.urls import read_url
 from penstock.wire.version import WIRE
 
 TYPE_CHECKING = False
@@ -67,6 +68,8 @@ def prepare(places: Places, join: str, name: str, *, replaces: bool = False, ca:
     The same join string given again goes on with the same asking, so that an impatient person does not stand in the waiting room twice."""
     try:
         parse_join(join)
+        if proxy:
+            read_url(proxy, ("http",), "--proxy")
     except WireError as fault:
         raise EnrolError(str(fault), final=True) from None
     fault_of_name = name_fault(name)
@@ -180,14 +183,16 @@ def wait(
             if fault.final:
                 raise
             tell(fault)
+            missing = f"not reached: {fault.why}; when that is mended"
             pause = min(pause * 2, float(MOST_S))
         else:
             tell(standing)
             if standing.status == "approved":
                 return standing
+            missing = "not approved yet; approve the device on the control plane, then"
             pause = float(standing.retry_s)
         if until_s is not None and time.monotonic() + pause > until_s:
-            raise EnrolError("not approved yet; approve the device on the control plane, then run: penstock-agent enroll", final=False)
+            raise EnrolError(f"{missing} run: penstock-agent enroll", final=False)
         sleep(pause)
 
 

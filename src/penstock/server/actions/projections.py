@@ -92,10 +92,8 @@ def save(plane: Plane, tx: Tx, found: Gathered) -> Changed:
             changed.owed.add(device)
             tell(plane, tx, [(f"device/{device}", outcome.command)])
     for device, facts in found.facts.items():
-        if facts.engine is None:
-            known = devices.find(tx, EVERYWHERE, device)
-            facts = latest(known.facts if known else None, facts)
-        devices.set_facts(tx, device, facts)
+        known = devices.find(tx, EVERYWHERE, device) if facts.engine is None else None
+        devices.set_facts(tx, device, latest(known.facts if known else None, facts))
     for device, seq, why in found.unread:
         note(plane, tx, SYSTEM, "log.entry-unread", device, outcome="failed", reason=f"entry {seq}: {why}")
     _status(plane, tx, found, concerned, held)
