@@ -38,6 +38,7 @@ class Script:
         self.told: list[int] = []
         self.at_end = at_end or (lambda work, outcome: None)
         self.is_busy = False
+        self.has_unsaid = False
         self.wants_interrupt = False
         self.drops = 0
         self.device_ms = 0
@@ -84,6 +85,9 @@ class Script:
 
     def busy(self):
         return self.is_busy
+
+    def unsaid(self):
+        return self.has_unsaid
 
 
 def loop_of(brain, *endpoints, engine=None, fetch=None, options=Options()):  # noqa: B008 - a frozen value
@@ -261,6 +265,24 @@ def test_the_sparing_mode_ends_when_the_poll_is_done_and_nothing_is_under_way(pl
     endpoint = Endpoint(server.url, (authority.pem,)) if reachable else Endpoint("https://127.0.0.1:1")
     assert run(loop_of(brain, endpoint, options=Options(sparing=True))) == 0
     assert len(brain.ends) == 2
+
+
+def test_the_sparing_mode_says_what_the_poll_left_to_say_before_it_ends(plane):
+    server, authority = plane
+    server.hold.set()
+    brain = Script(calls=[POLL])
+    brain.has_unsaid = True
+    rounds = []
+
+    def wake_at(now):
+        rounds.append(1)
+        if len(rounds) > 20:
+            brain.has_unsaid = False
+        return now.mono_ms + 10
+
+    brain.wake_at = wake_at  # type: ignore[method-assign]
+    assert run(loop_of(brain, Endpoint(server.url, (authority.pem,)), options=Options(sparing=True))) == 0
+    assert len(rounds) > 20
 
 
 def test_the_sparing_mode_stays_while_a_change_is_under_way(plane):

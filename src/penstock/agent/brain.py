@@ -183,6 +183,10 @@ class Brain:
         """Whether a change is under way or soaking: the sparing mode stays resident while it is."""
         return self._mind.busy()
 
+    def unsaid(self) -> bool:
+        """Whether the plane is still to hear something, and takes it: the sparing mode says it before it ends."""
+        return self._courier.has_to_say(self._mind.log)
+
     def endpoints(self) -> tuple[Endpoint, ...]:
         """How the newest accepted desired state says the plane is reached; empty where it does not say."""
         return self._mind.book.endpoints

@@ -139,6 +139,10 @@ class Courier:
         """Whether a poll that is held open should be given up, because there is something to say."""
         return call.kind == "poll" and self._wait > 0 and log.waiting() and 0 <= self.report_at <= now.mono_ms
 
+    def has_to_say(self, log: DeviceLog) -> bool:
+        """Whether there is something to say at once, to a plane that answers and takes it."""
+        return log.waiting() and self.report_at >= 0 and self._failures == 0 and self._stuck <= 1
+
     def wake_at(self, log: DeviceLog) -> int:
         """Monotonic time of the next exchange."""
         due = self.poll_at

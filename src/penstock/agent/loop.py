@@ -166,7 +166,10 @@ class Loop:
             return False
         if self._polled:
             self._feed(now)  # the poll may have left a report or a look to do
-            return not self._working()
+            if self._working():
+                return False
+            if not self._brain.unsaid():
+                return True
         return now.mono_ms - self._begun_ms > SPARING_MS
 
     def _working(self) -> bool:
