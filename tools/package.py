@@ -71,24 +71,28 @@ def main() -> int:
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; kinds are {', '.join(KINDS)}, platforms are {', '.join(TARGETS)}")
     made: list[Path] = []
+    missing = ""
     try:
         if "zipapp" in kinds:
             made.append(make_zipapp(given.output))
         if "deb" in kinds:
             made.append(make_deb(given.output))
         if "image" in kinds:
-            made += make_images(given.output, platforms, strict=not given.allow_old_packages)
+            try:
+                made += make_images(given.output, platforms, strict=not given.allow_old_packages)
+            except DebsError as fault:  # a mirror in the middle of being renewed takes nothing from the rest
+                missing = f"no container images: {fault}\nTry again later, or take what can be had: python -m tools.package --only image --allow-old-packages"
         if "wheel" in kinds:
             made += make_wheel(given.output)
-    except DebsError as fault:
-        sys.exit(f"package: {fault}")
     except subprocess.CalledProcessError as fault:
         sys.exit(f"package: {' '.join(map(str, fault.cmd[:3]))} failed: {(fault.stderr or b'').decode(errors='replace')[-800:]}")
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in made]
     (given.output / "SHA256SUMS").write_text("".join(sums))
     for path in made:
         print(f"{path.stat().st_size / 1e6:8.2f} MB  {path}")
-    return 0
+    if missing:
+        print(f"package: {missing}", file=sys.stderr)
+    return 1 if missing else 0
 
 
 if __name__ == "__main__":
