@@ -113,7 +113,7 @@ def test_waiting_goes_on_through_faults_and_ends_at_its_time(plane, served, auth
         enrol.wait(other, pending, {}, heard.append, until_s=0, sleep=rest)
     assert identity.read_pending(other) == pending
     plane.broken = True
-    with pytest.raises(EnrolError, match="not reached: .*when that is mended run: penstock-agent enroll"):
+    with pytest.raises(EnrolError, match=r"not reached: .*when that is mended run: penstock-agent enroll"):
         enrol.wait(other, pending, {}, heard.append, until_s=0, sleep=rest)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 
 import pytest
@@ -148,7 +149,9 @@ def test_the_main_job(mara, served, capsys, tmp_path):
         said(capsys, "release", "check", str(file))
         said(capsys, "release", "publish", str(file), "--app", "press-monitor", "--version", "1.0.0")
         assert "1.0.0" in said(capsys, "release", "list")
-        assert "LINE_NAME: required" in said(capsys, "release", "show", "press-monitor:1.0.0")
+        shown = said(capsys, "release", "show", "press-monitor:1.0.0")
+        assert "LINE_NAME: required" in shown
+        assert re.search(r"image \S+:1\.0\.0 +sha256:[0-9a-f]{64} for linux/amd64", shown)
         assert "press-monitor" in said(capsys, "app", "list")
         assert run(["preview", "press-monitor:1.0.0", "--device", "press-01"]) == 1, "a value is missing"
         assert "install" in said(capsys, "preview", "press-monitor:1.0.0", "--device", "press-01", "--set", "LINE_NAME=Line 3")

@@ -203,6 +203,10 @@ def test_the_main_job(served):
             release = client.publish(a.Publish(app="press-monitor", version="1.0.0", compose=served.compose("1.0.0")))
             assert {item.name for item in release.parameters} == {"LINE_NAME", "LOG_LEVEL"}
             assert client.release("press-monitor:1.0.0").digest == release.digest
+            assert sorted(name for image in release.images for name in image.services) == sorted(release.services)
+            for image in release.images:
+                assert (image.platforms, image.digest[:7]) == (("linux/amd64",), "sha256:")
+                assert image.bytes > 0
 
             target = a.Target(devices=("press-01",))
             preview = client.preview(a.PreviewRequest(release="press-monitor:1.0.0", target=target))

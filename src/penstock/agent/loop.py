@@ -58,6 +58,8 @@ if TYPE_CHECKING:
 
         def busy(self) -> bool: ...
 
+        def unsaid(self) -> bool: ...
+
 
 READ = 1  # POLLIN
 REST_MS = 2_000  # a wait from this length on is a rest

@@ -35,8 +35,19 @@ class ReleaseBrief(Struct, frozen=True, kw_only=True):
     note: str
 
 
+class PinnedImage(Struct, frozen=True, kw_only=True):
+    """An image of a release. `digest` is what an engine pulls: of the index, or of the one manifest where there is none; `bytes` is the largest
+    download there is for one device, all layers counted."""
+
+    name: str
+    digest: str
+    platforms: tuple[str, ...]
+    bytes: int
+    services: tuple[str, ...]
+
+
 class Release(Struct, frozen=True, kw_only=True):
-    """One immutable version of an app. `images` maps an image's name to the digest it is pinned to; `irreversible` names volumes a change cannot
+    """One immutable version of an app. `images` are pinned by digest; `irreversible` names volumes a change cannot
     take back; `compose` is the file it was made from."""
 
     id: str
@@ -47,7 +58,7 @@ class Release(Struct, frozen=True, kw_only=True):
     by: str
     note: str
     services: tuple[str, ...]
-    images: dict[str, str]
+    images: tuple[PinnedImage, ...]
     platforms: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     irreversible: tuple[str, ...]

@@ -74,7 +74,7 @@ def release_show(release: Annotated[str, Parameter(help="app:version, or an id."
             ("published", f"{out.at(found.published_ms)} by {found.by}"),
             ("services", ", ".join(found.services)),
             ("runs on", ", ".join(found.platforms)),
-            *((f"image {name}", digest) for name, digest in sorted(found.images.items())),
+            *((f"image {image.name}", f"{image.digest} for {', '.join(image.platforms)}") for image in found.images),
         )
     )
     _print_parameters(found.parameters)
@@ -111,7 +111,7 @@ def release_publish(file: Path, *, app: str, version: str, note: str = "", commo
         out.show_json(made)
     else:
         out.say(
-            f"{made.app} {made.version} is published, {len(made.images)} image(s) pinned; deploy it with: penstock deploy {made.app}:{made.version} --device NAME"
+            f"{made.app} {made.version} is published, {out.number(len(made.images), 'image')} pinned; deploy it with: penstock deploy {made.app}:{made.version} --device NAME"
         )
     return out.DONE
 

@@ -22,7 +22,7 @@ from penstock.server.core.images import Documents, Wanted
 from penstock.server.core.model import Actor, App, ReleaseId, ReleaseRow, Scope
 from penstock.server.core.release import Release, digest, document, images_wanted, load
 from penstock.server.core.release import publish as make
-from penstock.server.core.views import AppView, Parameter, ReleaseView
+from penstock.server.core.views import AppView, ImageView, Parameter, ReleaseView
 from penstock.server.store import releases as store
 from penstock.server.store.db import Tx
 
@@ -180,7 +180,7 @@ def get_release(plane: Plane, actor: Actor, scope: Scope, *, release: str) -> Re
     loaded = load(row.document)
     platforms = [{variant.platform for variant in image.variants} for image in loaded.images]
     common = set.intersection(*platforms) if platforms else set()
-    images = {str(one["name"]): str(one["image"]) for one in loaded.services}
+    images = tuple(ImageView(image, tuple(str(one["name"]) for one in loaded.services if one["image"] == image.name)) for image in loaded.images)
     irreversible = tuple(str(volume["name"]) for volume in loaded.volumes if volume.get("policy") == "irreversible")
     ruled = any(one.get("healthcheck") or one.get("probes") for one in loaded.services)
     services = tuple(str(one["name"]) for one in loaded.services)

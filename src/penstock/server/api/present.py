@@ -294,6 +294,18 @@ def brief(found: model.ReleaseRow) -> apps.ReleaseBrief:
     )
 
 
+def pinned(found: views.ImageView) -> apps.PinnedImage:
+    """An image of a release."""
+    variants = found.image.variants
+    return apps.PinnedImage(
+        name=found.image.name,
+        digest=found.image.index or variants[0].manifest.digest,
+        platforms=tuple(variant.platform for variant in variants),
+        bytes=max(sum(blob.size for blob in (variant.manifest, variant.config, *variant.layers)) for variant in variants),
+        services=found.services,
+    )
+
+
 def release(found: views.ReleaseView) -> apps.Release:
     """A release in full."""
     return apps.Release(
@@ -305,7 +317,7 @@ def release(found: views.ReleaseView) -> apps.Release:
         by=found.row.published_by,
         note=found.row.note,
         services=found.services,
-        images=found.images,
+        images=tuple(pinned(item) for item in found.images),
         platforms=found.platforms,
         parameters=tuple(parameter(item) for item in found.parameters),
         irreversible=found.irreversible,

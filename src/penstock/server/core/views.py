@@ -25,6 +25,7 @@ from penstock.server.core.model import (
     User,
 )
 from penstock.wire.messages import Endpoint
+from penstock.wire.types import Image
 
 T = TypeVar("T")
 
@@ -160,13 +161,21 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageView:
+    """An image of a release, with the services that use it."""
+
+    image: Image
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseView:
     """A release with what a person wants to see of it. `platforms` are those every one of its images has."""
 
     row: ReleaseRow
     parameters: tuple[Parameter, ...]
     services: tuple[str, ...]
-    images: dict[str, str]
+    images: tuple[ImageView, ...]
     platforms: tuple[str, ...]
     irreversible: tuple[str, ...] = ()
     health_rule: bool = True

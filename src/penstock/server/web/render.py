@@ -69,11 +69,11 @@ def utc(ms: int) -> str:
 
 
 def sentence(text: str) -> str:
-    """A `why` as a sentence: a capital first, a full stop at the end."""
+    """A `why` as a sentence: a capital first (but not where it begins with a name, as in "line: ..."), a full stop at the end."""
     text = text.strip()
     if not text:
         return ""
-    if not text[:2].isupper() and not text[0].isupper() and text.split(" ", 1)[0].rstrip(",;:").isalpha():
+    if not text[:2].isupper() and not text[0].isupper() and text.split(" ", 1)[0].rstrip(",;").isalpha():
         text = text[0].upper() + text[1:]
     return text if text[-1] in ".!?:" else text + "."
 
