@@ -18,7 +18,7 @@ from penstock.server.app import Running, StartFault, open_plane
 from penstock.server.core.model import EVERYWHERE, Target
 from penstock.server.effects.archive import ArchiveFault
 from penstock.server.effects.private_files import FileFault
-from penstock.server.settings import Settings
+from penstock.server.settings import Settings, read
 from penstock.server.store.db import Busy
 from penstock.wire import trust
 from penstock.wire.log import Boot, Event
@@ -93,8 +93,10 @@ def test_yesterdays_backup(house, tmp_path):
         late = join(running, "late")
         quiet.write("event", Event("after.backup", "something happened"))
         quiet.report()
-    fresh = Settings(data=tmp_path / "again", addresses=(ADDRESS,))
-    said = commandline.restored(fresh, archive, tmp_path / "root.pem")
+    said = commandline.restored(Settings(data=tmp_path / "again"), archive, tmp_path / "root.pem")
+    fresh = read(None, {}, {"data": str(tmp_path / "again")})
+    assert fresh.addresses == (ADDRESS,), "devices look for it where it was"
+    assert any(ADDRESS in line for line in said), said
     assert any("epoch 2" in line for line in said), said
     assert any("image blobs were not in the backup" in line for line in said), said
     with opened(fresh) as running:

@@ -190,7 +190,7 @@ def deploy(
     if common.json:
         out.show_json(made)
     else:
-        out.say(f"{made.app} {made.version} is ordered on {made.devices} device(s); follow it with: penstock deployment show {made.name} --watch")
+        out.say(f"{made.app} {made.version} is ordered on {out.number(made.devices, 'device')}; follow it with: penstock deployment show {made.name} --watch")
     return out.DONE
 
 
@@ -219,7 +219,7 @@ def _follow(client: Client, deployment: str, *, json: bool) -> int:
 
 
 def _print_deployment(client: Client, found: a.Deployment) -> None:
-    where = found.target.selector or f"{len(found.target.devices)} chosen device(s)"
+    where = found.target.selector or out.number(len(found.target.devices), "chosen device")
     rollout = found.rollout
     out.facts(
         (

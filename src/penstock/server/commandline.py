@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from penstock.server.actions import restore, rootbook
@@ -28,7 +29,7 @@ from penstock.server.effects.keys import RUNNING_ROLES
 from penstock.server.effects.tokens import key_file
 from penstock.server.effects.vault import open_vault
 from penstock.server.effects.verifiers import Verifiers
-from penstock.server.settings import Settings, keep
+from penstock.server.settings import KEPT_FILE, Settings, check, keep
 from penstock.server.store import api_tokens, devices, events, users
 from penstock.server.store import settings as setting_store
 from penstock.server.store.db import Busy, Db, Tx, copy_database
@@ -145,7 +146,13 @@ def backup(settings: Settings, target: Path, *, images: bool = False) -> int:
         copy = Path(folder) / DATABASE
         copy_database(found["database"], copy)
         blobs = sorted((file.name, file.stat().st_size) for file in (found["registry"] / "blobs").glob("*/*")) if found["registry"].is_dir() else []
-        about = {"made_ms": SystemClock().now_ms(), "blobs": [{"digest": f"sha256:{name}", "size": size} for name, size in blobs], "images": images}
+        about = {
+            "made_ms": SystemClock().now_ms(),
+            "blobs": [{"digest": f"sha256:{name}", "size": size} for name, size in blobs],
+            "images": images,
+            "addresses": list(settings.addresses),
+            "listen": settings.listen,
+        }
         return write_archive(target, copy, settings.data, about, found["registry"] if images else None)
 
 
@@ -156,12 +163,24 @@ def restored(settings: Settings, archive: Path, root_key: Path) -> tuple[str, ..
         raise StartFault(f"{data} is not empty; a backup is restored into an empty folder")
     try:
         about = read_archive(archive, data)
-        keep(settings)
-        return _restore(data, found, root_key, about, archive.name)
+        known = _as_backed_up(settings, about)
+        keep(known)
+        said = _restore(data, found, root_key, about, archive.name)
+        where = f"it is {', '.join(known.addresses)}" if known.addresses else "it does not know under which address devices reach it"
+        return (*said, f"{where}; another address: --address of run, or addresses in {data / KEPT_FILE}")
     except (Refused, Busy, ValueError, OSError):
         # A half-restored plane must not be started by accident: it would speak in the old epoch. The folder was empty before.
         shutil.rmtree(data, ignore_errors=True)
         raise
+
+
+def _as_backed_up(settings: Settings, about: dict[str, object]) -> Settings:
+    """With the addresses that the plane had when the backup was made, unless others are given: devices look for it there."""
+    addresses, listen = about.get("addresses"), about.get("listen")
+    if settings.addresses or not isinstance(addresses, list) or not isinstance(listen, str):
+        return settings
+    given = settings.listen != Settings().listen
+    return check(replace(settings, addresses=tuple(str(one) for one in addresses), listen=settings.listen if given else listen))
 
 
 def _restore(data: Path, found: dict[str, Path], root_key: Path, about: dict[str, object], name: str) -> tuple[str, ...]:
