@@ -123,6 +123,17 @@ def test_two_that_ask_for_one_name_are_told_apart_and_a_join_line_can_be_taken_b
         assert late.enrol() == "rejected"
 
 
+@pytest.mark.parametrize(("content", "code", "told"), [(b"\xff\xfe\x00", 2, "no text in UTF-8"), (b" \n", 2, "is empty"), (None, 1, "No such file")])
+def test_a_file_that_is_no_compose_file_is_a_sentence(mara, capsys, tmp_path, content, code, told):
+    file = tmp_path / "compose.yaml"
+    if content is not None:
+        file.write_bytes(content)
+    for command in (("check", str(file)), ("publish", str(file), "--app", "a", "--version", "1")):
+        refused = said(capsys, "release", *command, code=code)
+        assert told in refused
+        assert "Errno" not in refused
+
+
 @pytest.mark.parametrize(("option", "value"), [("--hours", "0"), ("--hours", "9000"), ("--uses", "0"), ("--uses", "many")])
 def test_a_bound_is_told_in_the_words_that_were_typed(mara, capsys, option, value):
     assert run(["join", "anywhere", option, value]) == 2

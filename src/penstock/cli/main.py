@@ -69,7 +69,9 @@ def run(arguments: list[str]) -> int:
         if type(fault).__module__.startswith("cyclopts"):
             return out.USAGE
         if isinstance(fault, OSError):
-            return out.complain(Problem(title="Cannot", status=1, code="local-file", detail=str(fault)))
+            return out.complain(
+                Problem(title="Cannot", status=1, code="local-file", detail=f"{fault.filename}: {fault.strerror}" if fault.filename else str(fault))
+            )
         raise
     return found if isinstance(found, int) and not isinstance(found, bool) else out.DONE
 

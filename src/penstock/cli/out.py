@@ -107,7 +107,8 @@ def complain(problem: Problem) -> int:
     errors.print(Text("Error: ", style="bold red") + Text(sentence(detail), style="not bold"))
     for fault in problem.faults:
         place = f"line {fault.line}, column {fault.column}: " if fault.line else ""
-        errors.print(Text(f"  {place}{fault.path}: ", style="bold") + Text(sentence(fault.why), style="not bold"))
+        path = f"{fault.path}: " if fault.path else ""
+        errors.print(Text(f"  {place}{path}", style="bold") + Text(sentence(fault.why), style="not bold"))
         if fault.remedy:
             errors.print(Text(f"    {sentence(fault.remedy)}", style="dim"))
     if problem.field and not problem.faults:

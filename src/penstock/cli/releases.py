@@ -12,7 +12,7 @@ from rich.text import Text
 from penstock.apiv1 import apps as a
 from penstock.apiv1.common import Problem
 from penstock.cli import out
-from penstock.cli.common import COMMON, Common, Usage, pairs
+from penstock.cli.common import COMMON, Common, Usage, pairs, text_of
 from penstock.cli.fleet import Watch, watched
 
 if TYPE_CHECKING:
@@ -117,7 +117,10 @@ def release_publish(file: Path, *, app: str, version: str, note: str = "", commo
 
 
 def _text(file: Path) -> str:
-    return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    text = sys.stdin.read() if str(file) == "-" else text_of(file)
+    if not text.strip():
+        raise Usage(f"{file} is empty; name the Compose file")
+    return text
 
 
 def _target(devices: Pairs, selector: str) -> a.Target:
