@@ -388,3 +388,11 @@ class Stage:
     def running(self) -> dict[str, str]:
         """Container name to image of what runs."""
         return {box.order.name: box.order.service.image for box in self.engine.boxes.values() if box.state == "running"}
+
+
+def deployed(version: str = "1", **fields) -> Stage:
+    """A device on which that version of the app `line` has soaked."""
+    stage = Stage()
+    stage.want(simple(version, **fields))
+    stage.run(60)
+    return stage

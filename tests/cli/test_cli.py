@@ -134,6 +134,13 @@ def test_a_file_that_is_no_compose_file_is_a_sentence(mara, capsys, tmp_path, co
         assert "Errno" not in refused
 
 
+def test_an_address_or_a_certificate_that_is_none_is_a_sentence(home, served, capsys, tmp_path):
+    assert "write https://" in said(capsys, "login", "penstock.plant", "--user", "mara", code=2)
+    for content in (b"\xff\xfe", b"no certificate\n", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
+        (tmp_path / "ca.pem").write_bytes(content)
+        assert "ca.pem" in said(capsys, "login", served.url, "--user", "mara", "--ca", str(tmp_path / "ca.pem"), code=2)
+
+
 @pytest.mark.parametrize(("option", "value"), [("--hours", "0"), ("--hours", "9000"), ("--uses", "0"), ("--uses", "many")])
 def test_a_bound_is_told_in_the_words_that_were_typed(mara, capsys, option, value):
     assert run(["join", "anywhere", option, value]) == 2

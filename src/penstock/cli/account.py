@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import ssl
 import sys
 import webbrowser
 from pathlib import Path
@@ -13,7 +14,7 @@ from cyclopts import App, Parameter
 
 from penstock.apiv1 import people as p
 from penstock.cli import contexts, out
-from penstock.cli.common import COMMON, Common, Usage
+from penstock.cli.common import COMMON, Common, Usage, text_of
 from penstock.client import Client, ClientError, as_json, pinned_ca
 
 context = App(name="context", help="Which control planes this machine knows.")
@@ -32,9 +33,20 @@ def _secret(prompt: str, *, stdin: bool, variable: str) -> str:
 
 
 def _trust(url: str, ca: Path | None, fingerprint: str) -> str:
+    if not url.startswith(("https://", "http://")):
+        raise Usage(f"{url!r} is no address of a control plane: write https://NAME or https://NAME:PORT")
     if ca is not None:
-        return ca.read_text()
+        return _certificates(ca)
     return pinned_ca(url, fingerprint) if fingerprint else ""
+
+
+def _certificates(file: Path) -> str:
+    text = text_of(file)
+    try:
+        ssl.create_default_context(cadata=text)
+    except (ssl.SSLError, ValueError):
+        raise Usage(f"{file} holds no certificate in PEM (BEGIN CERTIFICATE)") from None
+    return text
 
 
 def _keep(name: str, url: str, made_token: str, user: str, ca: str, expires_ms: int) -> None:
@@ -240,7 +252,7 @@ def settings_set(
     """Change settings; devices take them over at their next poll, in signed state."""
     with common.client() as client:
         before = client.settings()
-        trust = (ca.read_text(),) if ca else tuple(dict.fromkeys(pem for one in before.endpoints for pem in one.ca))
+        trust = (_certificates(ca),) if ca else tuple(dict.fromkeys(pem for one in before.endpoints for pem in one.ca))
         change = p.SettingsChange(
             poll_s=poll,
             fetch_bytes_per_s=fetch_bytes_per_s,
