@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.agent.work import Answer
+from penstock.wire.types import content_digest
 from tests.agent.stage import Stage, deployed, simple
 
 
