@@ -194,6 +194,8 @@ def deploy(
         out.show_json(made)
     else:
         out.say(f"{made.app} {made.version} is ordered on {out.number(made.devices, 'device')}; follow it with: penstock deployment show {made.name} --watch")
+        if made.conflict:
+            out.console.print(out.status("wait", f"{out.sentence(made.conflict)} To change that one instead: penstock deploy {release} --to NAME"))
     return out.DONE
 
 

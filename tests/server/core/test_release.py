@@ -134,6 +134,18 @@ def test_values_that_do_not_fit(content, values, secrets, why):
         releases.resolve(publish(content), values, secrets, HERE)
 
 
+def test_values_that_fit_on_no_device_are_refused_before_anything_is_ordered(content):
+    made = publish(content)
+    releases.check_values(made, {"PORT": "9000"}, {"PASSWORD": ""})
+    releases.check_values(made, {}, {})  # what is missing is asked for elsewhere
+    with pytest.raises(ComposeError) as refused:
+        releases.check_values(made, {"PORT": "http"}, {"PASSWORD": ""})
+    (fault,) = refused.value.faults
+    assert (fault.path, fault.line > 0) == ("values.PORT", True)
+    assert "'http' is no port" in fault.why
+    assert "services.web.ports[0]" in fault.why
+
+
 def test_a_parameter_settled_when_published_stays(content):
     made = publish(content, TAG="2", LEVEL="debug")
     assert made.images[1].name == "shop/web:2"

@@ -171,6 +171,7 @@ def _rows(plane: Plane, tx: Tx, release: Release, plan: Plan, now: Deployment | 
     aimed = meant(plan.target, labels)
     leaving = [device for device, one in assigned.items() if one.deployment == mine.id and device not in aimed]
     conflicts = set(found.conflicts.get(mine.id, ()))
+    holders = {device: one for one in standing for device in found.held[one.id] if device in conflicts}
     concerned = devices.many(tx, [*aimed, *leaving])
     rows = []
     for name in [*aimed, *leaving]:
@@ -179,7 +180,8 @@ def _rows(plane: Plane, tx: Tx, release: Release, plan: Plan, now: Deployment | 
         before = _before(plane, tx, assigned, device)
         version = before.version if before is not None else ""
         if name in conflicts:
-            rows.append(PreviewRow(name, device.name, site, "conflict", "another deployment of this app came first on this device", version))
+            why = f"deployment {holders[name].name} of this app came first on this device; change that one, or withdraw it"
+            rows.append(PreviewRow(name, device.name, site, "conflict", why, version))
         elif name in leaving:
             why = "the target does not mean it any more"
             removed = tuple(service.name for service in before.services) if before is not None else ()

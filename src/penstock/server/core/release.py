@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.server.core.compose.faults import ComposeError, Fault, Faults
-from penstock.server.core.compose.filling import fill_in
+from penstock.server.core.compose.filling import fill_in, try_values
 from penstock.server.core.compose.project import Template
 from penstock.server.core.images import Documents, Wanted, image_from, remedy, wanted
 from penstock.server.core.interpolate import BUILT_IN, Hole, Parameter
@@ -247,9 +247,18 @@ def asks_device(release: Release) -> bool:
 
 
 def check_values(release: Release, values: Mapping[str, str], secrets: Mapping[str, str]) -> None:
-    """Raise ComposeError for values a release did not ask for, or that stand in the wrong place; `secrets` maps names to anything."""
+    """Raise ComposeError for values a release did not ask for, that stand in the wrong place, or that fit on no device; `secrets` maps names to
+    anything. What differs from device to device is judged for each (see `resolve`)."""
     faults = Faults()
     _check_given(faults, release, values, secrets)
+    faults.check()
+    tried = Faults()
+    try_values(tried, release.places, {**release.fixed, **values}, release.services, release.volumes, release.networks)
+    for fault in tried.listed():
+        names = [parameter.name for parameter in release.parameters if parameter.name in values and fault.path in parameter.used_at]
+        path = f"values.{names[0]}" if len(names) == 1 else fault.path
+        why = f"{fault.why} (it stands in {fault.path})" if len(names) == 1 else fault.why
+        faults.add(path, fault.line, fault.column, why, fault.remedy)
     faults.check()
 
 

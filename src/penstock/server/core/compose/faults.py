@@ -55,10 +55,14 @@ class Faults:
             return
         self._found[fault] = None
 
+    def listed(self) -> tuple[Fault, ...]:
+        """All of them, in the file's order."""
+        ordered = sorted(self._found, key=lambda fault: (fault.line == 0, fault.line, fault.column))
+        if self.more:
+            ordered.append(Fault("", 0, 0, f"and {self.more} more faults", "mend these first and read the file again"))
+        return tuple(ordered)
+
     def check(self) -> None:
         """Raise ComposeError when there is any fault."""
         if self._found:
-            ordered = sorted(self._found, key=lambda fault: (fault.line == 0, fault.line, fault.column))
-            if self.more:
-                ordered.append(Fault("", 0, 0, f"and {self.more} more faults", "mend these first and read the file again"))
-            raise ComposeError(tuple(ordered))
+            raise ComposeError(self.listed())

@@ -22,10 +22,18 @@ Places = dict[str, tuple[int, int]]
 Filled = tuple[tuple[Service, ...], tuple[Volume, ...], tuple[Network, ...]]
 
 
-def try_defaults(
-    faults: Faults, places: Places, values: Mapping[str, str], services: Sequence[Plain], volumes: Sequence[Plain], networks: Sequence[Plain]
+def try_values(
+    faults: Faults,
+    places: Places,
+    values: Mapping[str, str],
+    services: Sequence[Plain],
+    volumes: Sequence[Plain],
+    networks: Sequence[Plain],
+    *,
+    saying: str = "",
 ) -> None:
-    """Check a file as far as its defaults carry it; what waits for a value is passed over."""
+    """Check a file as far as these values and its defaults carry it; what waits for a value is passed over. `saying` begins the sentence about
+    one that does not fit."""
 
     def value_of(hole: Hole) -> object:
         if hole.reader == SECRET_VERSION:
@@ -39,7 +47,7 @@ def try_defaults(
         try:
             return READERS[hole.reader](text)
         except Bad as fault:
-            faults.add(hole.path, hole.line, hole.column, f"with its defaults filled in, {fault.why}", fault.remedy)
+            faults.add(hole.path, hole.line, hole.column, f"{saying}{fault.why}", fault.remedy)
             return hole
 
     _whole(faults, places, value_of, services, volumes, networks)

@@ -11,7 +11,7 @@ from typing import Any
 
 from penstock.server.core.compose import refused, tree
 from penstock.server.core.compose.faults import Faults
-from penstock.server.core.compose.filling import try_defaults
+from penstock.server.core.compose.filling import try_values
 from penstock.server.core.compose.lists import Parts
 from penstock.server.core.compose.reader import OURS, Reader
 from penstock.server.core.compose.scalars import shown
@@ -199,7 +199,7 @@ class _Top:
             reader.faults.add(
                 f"{OURS}.secrets", line, column, f"the secret {name} is used nowhere", f"write `NAME: ${{{name}}}` in an environment, or remove it"
             )
-        try_defaults(reader.faults, reader.places, reader.fixed, self.services, self.volumes, self.networks)
+        try_values(reader.faults, reader.places, reader.fixed, self.services, self.volumes, self.networks, saying="with its defaults filled in, ")
         settled = {name: reader.fixed[name] for name in sorted(reader.fixed_names) if name in reader.fixed}
         return Template(
             name=self.name,
