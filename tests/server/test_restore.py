@@ -22,6 +22,7 @@ from penstock.server.settings import Settings, read
 from penstock.server.store.db import Busy
 from penstock.wire import trust
 from penstock.wire.log import Boot, Event
+from penstock.wire.types import content_digest
 from tests.server.paper import PaperDevice, straight
 from tests.server.planes import ADMIN, COMPOSE, work_off
 from tests.server.pushing import push, small_image
@@ -76,12 +77,19 @@ def test_yesterdays_backup(house, tmp_path):
     with opened(house) as running:
         plane = running.plane
         sites.create_site(plane, ADMIN, EVERYWHERE, name="plant-1")
-        quiet, busy = join(running, "quiet"), join(running, "busy")
+        quiet, busy, ill = join(running, "quiet"), join(running, "busy"), join(running, "ill")
         publish(running, "1")
         made = deployments.create_deployment(plane, ADMIN, EVERYWHERE, name="shop", release="shop:1", target=Target(selector="line=paint"))
         for device in (quiet, busy):
             device.poll()
             soak(plane, device)
+        ill.poll()
+        ill.say_receipt("failed-reverted")
+        ill.say_app("failed", content="sha256:" + "0" * 64, target=content_digest(ill.app()))
+        ill.report()
+        work_off(plane)
+        ill.poll()
+        assert ill.leaves == {}
         kept = quiet.log[-1].seq
         commandline.backup(house, archive)  # while it runs
         # what happens afterwards is not in the backup
@@ -137,6 +145,19 @@ def test_yesterdays_backup(house, tmp_path):
         assert devices.get_device(plane, ADMIN, EVERYWHERE, device="quiet").status.lost == 0
         quiet.poll()
         assert quiet.leaves == {}
+        # what failed before the backup was made is not tried again because of the restore
+        ill.call, ill.token = straight(running.agent), ""
+        ill.poll()
+        ill.say_app("failed", content="sha256:" + "0" * 64, target=content_digest(ill.app()))
+        ill.say_device()
+        ill.report()
+        for _ in range(3):
+            work_off(plane)
+            ill.poll()
+            assert ill.leaves == {}
+        (rollout,) = rollouts.list_rollouts(plane, ADMIN, EVERYWHERE, deployment="shop")
+        states = {row.member.device: row.member.state for row in rollouts.members(plane, ADMIN, EVERYWHERE, rollout=rollout.rollout.id).items}
+        assert states[ill.id] == "failed"
         # a person accepts, and busy is brought to what the plane wants, by leave
         devices.accept_review(plane, ADMIN, EVERYWHERE, device="busy", revision=view.device.revision, reason="looked")
         work_off(plane)

@@ -128,6 +128,9 @@ def verdict(standing: Standing) -> tuple[str, str]:
         if member.state in (SOAKED, CONFIRMED, CLAIMED):
             return member.state, seen.why
         return ORDERED, seen.why
+    if member.state == FAILED and standing.given is None:
+        # What it said of its failure may be forgotten (a restored plane, another branch of its log): that is no order to try again.
+        return FAILED, member.why
     if seen.target == member.content:
         if seen.phase in (CONFIRMED, CLAIMED):
             return seen.phase, seen.why
