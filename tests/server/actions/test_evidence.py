@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,8 @@ from penstock.wire.record import replace
 from tests.server.actions.test_main_path import let_in
 from tests.server.paper import FACTS, straight
 from tests.server.planes import ADMIN, make_plane
+
+NUMBERS = itertools.count(1)
 
 
 @pytest.fixture
@@ -189,26 +193,30 @@ def test_restarted_in_mid_report(tmp_path):
     api.close()
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    made = make_plane(tmp_path_factory.mktemp("plane"))
+    api = AgentApi(made)
+    yield made, api
+    api.close()
+    made.db.close()
+
+
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=8))
-def test_whatever_the_order_every_number_arrives_once(tmp_path_factory, cuts):
-    plane = make_plane(tmp_path_factory.mktemp("plane"))
-    api = AgentApi(plane)
-    try:
-        device = let_in(plane, api)
-        talk(device, 11)
-        for one, other in cuts:
-            first, last = sorted((one, other))
-            device.send(tuple(device.log[first:last]))
-        device.report()
-        device.report()
-        seqs = [seq for _, seq in held(plane, device)]
-        lost = devices.get_device(plane, ADMIN, EVERYWHERE, device=device.id).status.lost
-        assert seqs == sorted(set(seqs))
-        assert len(seqs) + lost == 12
-        assert seqs[-1] == 12
-    finally:
-        plane.db.close()
-        api.close()
+def test_whatever_the_order_every_number_arrives_once(shared, cuts):
+    plane, api = shared
+    device = let_in(plane, api, f"press-{next(NUMBERS)}")
+    talk(device, 11)
+    for one, other in cuts:
+        first, last = sorted((one, other))
+        device.send(tuple(device.log[first:last]))
+    device.report()
+    device.report()
+    seqs = [seq for _, seq in held(plane, device)]
+    lost = devices.get_device(plane, ADMIN, EVERYWHERE, device=device.id).status.lost
+    assert seqs == sorted(set(seqs))
+    assert len(seqs) + lost == 12
+    assert seqs[-1] == 12
 
 
 def test_what_was_known_of_the_engine_outlives_a_start_of_the_agent(plane, api):
