@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -225,6 +226,17 @@ def test_a_second_process_is_refused(house):
         assert second.returncode == 7, second.stderr
         assert f"process {os.getpid()} already serves" in second.stdout
         assert len(commandline.setup_token(house)) == 64  # beside the running plane
+
+
+def test_an_address_that_is_taken_is_said_and_the_plane_is_not_up(house):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "penstock.server", "run", "--data", str(house.data), "--listen", f"127.0.0.1:{port}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert f"nothing can listen on 127.0.0.1:{port}: Address already in use" in done.stderr
+    with opened(house):
+        pass  # and it holds nothing back
 
 
 def test_nothing_secret_is_readable_by_others(house):

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import gc
 import signal
+import socket
 import ssl
 import sys
 from collections.abc import Callable
@@ -139,6 +140,11 @@ def serve(found: server_settings.Settings) -> int:
 
     set_up(found.log)
     running = open_plane(found)
+    try:
+        _can_listen(found)
+    except OSError:
+        running.close()
+        raise
     for note in running.notes:
         log.warning(note)
     # What stands now stays until the end: no collection need look at it again. And requests make little that only a collection frees.
@@ -148,6 +154,17 @@ def serve(found: server_settings.Settings) -> int:
     server = Server(running.leave, web_config(found, build_asgi(running, build_front(running.plane)), running.tls))
     server.run()
     return 0 if server.started else 1
+
+
+def _can_listen(found: server_settings.Settings) -> None:
+    """Raises OSError, in words, where nothing can listen at that address: the web server would say it to the log of a plane that is up."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(found.host, found.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind, proto) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+    except OSError as fault:
+        raise OSError(f"nothing can listen on {found.listen}: {fault.strerror}; stop what is there, or choose another with --listen") from None
 
 
 def web_config(found: server_settings.Settings, app: Any, tls: ssl.SSLContext | None) -> uvicorn.Config:
