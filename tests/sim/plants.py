@@ -21,6 +21,8 @@ from penstock.rules.gates import Open
 from penstock.server.actions import projections, rollouts, states
 from penstock.server.core import chain, rollout
 from penstock.server.core.model import SOAKED
+from penstock.server.store import commands as command_store
+from penstock.server.store import rollouts as rollout_store
 from penstock.wire import trust
 from penstock.wire.record import replace
 from penstock.wire.trust import Held
@@ -228,11 +230,33 @@ def _restart_forgets(patch):
     patch.setattr(wish, "gate", lambda kind, app, content, c: Open("planted") if kind == "uninstall" else real_gate(kind, app, content, c))
 
 
+def _withdrawn_for_good(patch):
+    patch.setattr(rollout_store, "_there_again", lambda *_: set())
+
+
+def _commands_never_end(patch):
+    patch.setattr(command_store, "end", lambda *_, **__: False)
+    patch.setattr(command_store, "expire", lambda *_: ())
+
+
+def _left_as_it_is(patch):
+    real = turns.fail
+
+    def fail(memory, why, c, releases, **more):
+        change = memory.change
+        return real(replace(memory, change=replace(change, back="")) if change is not None and change.source else memory, why, c, releases, **more)
+
+    patch.setattr(turns, "fail", fail)
+
+
 PLANTS = (
     Plant("a change needs leave", _gate_always_open, "dark", frozenset(("touched-in-vain", "no-leave", "lapsed-leave"))),
     Plant("a leave lapses", _lapse_forgotten, "dark", frozenset(("touched-in-vain", "lapsed-leave"))),
     Plant("generations only rise", _older_generation_accepted, "old-answers", frozenset(("number-back",))),
     Plant("a changed document has a new number", _desired_never_refreshed, "orders", frozenset(("unsettled", "wrong-release"))),
+    Plant("what is withdrawn stays withdrawn", _withdrawn_for_good, "twins", frozenset(("unsettled",)), 4008, 1, devices=2),
+    Plant("a command ends or lapses", _commands_never_end, "orders", frozenset(("unsettled",))),
+    Plant("a failed change is left half done only where nothing had soaked", _left_as_it_is, "orders", frozenset(("two-releases",)), 26),
     Plant("an ill release does not soak", _illness_ignored, "alone", frozenset(("not-gone-back", "false-success"))),
     Plant("a deadline ends a change", _no_deadline, "alone", frozenset(("not-gone-back",))),
     Plant("a failed change goes back", _no_revert, "alone", frozenset(("not-gone-back", "two-releases", "believes-wrong"))),

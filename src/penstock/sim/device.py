@@ -50,10 +50,11 @@ class Picture:
 
 
 class Flight:
-    """A work on its way. `over` once it does not matter any more."""
+    """A work on its way. `over` once it does not matter any more; `looks`: it only looks."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, looks: bool = False) -> None:
         self.over = False
+        self.looks = looks
 
 
 class SimDevice:
@@ -264,6 +265,10 @@ class SimDevice:
 
     # --- the engine's lane ----------------------------------------------------------------------------------------------
 
+    def at_work(self) -> bool:
+        """Whether something more than a look is under way at the engine."""
+        return self._engine is not None and not self._engine.looks
+
     def _trouble(self, verb: str, when: str) -> RuntimeFault | None:
         if self.flaky and self.dice.of("flaky", self.name).random() < self.flaky:
             code = self.dice.of("flaky", self.name).choice(("engine-error", "engine-timeout", "engine-down"))
@@ -274,7 +279,7 @@ class SimDevice:
         return Hands(self.engine, self.blobs, self.snapshots, opener(self.seal_key.public))  # type: ignore[arg-type] # the engine is a Runtime by its verbs
 
     def _begin_engine(self, work: EngineWork) -> None:
-        flight = self._engine = Flight()
+        flight = self._engine = Flight(looks=isinstance(work, Observe))
         dice = self.dice.of("engine", self.name)
         if isinstance(work, ApplyStep):
             self.world.trace(self, "step", f"{work.step.kind} {work.step.app}/{work.step.service} {work.step.name}".strip())

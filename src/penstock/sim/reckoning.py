@@ -12,13 +12,14 @@ from penstock.agent.work import Local
 from penstock.rules.wayback import REMEDY
 from penstock.server.core.model import ACTIVE, EVERYWHERE, SOAKED, STOPPED
 from penstock.server.core.rollout import FAILURES
+from penstock.server.store import commands as command_store
 from penstock.server.store import devices as device_store
 from penstock.server.store import events, log, observations, receipts
 from penstock.server.store import rollouts as rollout_store
 from penstock.server.store import states as state_store
 from penstock.server.store.db import Tx
 from penstock.sim.catalogue import SECRET, Version
-from penstock.sim.running import MIXED, runs, shown
+from penstock.sim.running import MIXED, part_of, runs, shown
 from penstock.wire.codec import WireError, decode
 from penstock.wire.log import Gap
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from penstock.server.core.model import AppStatus, LogLine
     from penstock.sim.device import SimDevice
     from penstock.sim.world import World
+
+MOVES = ("install", "update", "revert", "uninstall")  # changes from one version to another
 
 
 class Reckoning:
@@ -82,6 +85,8 @@ class Reckoning:
             return "the agent does not run"
         if brain.busy():
             return "a change is under way"
+        if device.at_work():
+            return "a step is under way"  # what is there is told once nothing more is to be done at once
         status = brain.local(Local("status"), device.moment()).data
         if status["log"]["newest"] != status["log"]["acknowledged"]:
             return f"its log stands at {status['log']['newest']} and is acknowledged up to {status['log']['acknowledged']}"
@@ -90,6 +95,8 @@ class Reckoning:
             state = state_store.get(tx, device.id)
             if state is not None and (state.epoch, state.generation) != brain.generation():
                 return f"it holds generation {brain.generation()}, and {(state.epoch, state.generation)} is newest"
+            if command_store.open_ids(tx, [device.id])[device.id]:
+                return "a command waits for it"  # one that reaches it later would move it after all, and rightly
             return self._apps(tx, device, strict=strict)
 
         return self.world.plane.plane.db.view(work)
@@ -145,6 +152,8 @@ class Reckoning:
             actual = runs(self.world, device, app)
             content, _ = owed.get(app, ("", ""))
             wanted = watch.version_of(content) if content else None
+            if actual is MIXED and self._left_unfinished(tx, device, app, believed.get(app)):
+                continue
             if actual is MIXED:
                 watch.find("two-releases", device, f"at rest there is {shown(device, app)}")
                 continue
@@ -158,6 +167,21 @@ class Reckoning:
         self._tries(tx, device)
         if not watch.of(device).twin:
             self._log(tx, device)
+
+    def _left_unfinished(self, tx: Tx, device: SimDevice, app: str, seen: AppStatus | None) -> bool:
+        """Whether an ill version was left half begun, rightly and honestly: no version had soaked since the app came, so there was none to go back to;
+        nothing is there but parts of that one, its receipt says that it failed and was left, and the plane believes so too."""
+        rows = [row for row in receipts.of_device(tx, device.id, None, 1000) if row.receipt.app == app and row.receipt.kind in MOVES]
+        if seen is None or not rows or rows[0].receipt.verdict != "failed-left":
+            return False
+        for row in rows:
+            if row.receipt.kind == "uninstall" or row.branch != rows[0].branch:
+                break
+            if row.receipt.verdict == "soaked":
+                return False
+        content = rows[0].receipt.to_content
+        version = self.world.watch.version_of(content)
+        return version is not None and (seen.content, seen.phase) == (content, "failed") and part_of(device, version)
 
     def _believes(self, tx: Tx, device: SimDevice, app: str, actual: Version | None, believed: dict[str, AppStatus]) -> None:
         """The plane's picture is the truth."""

@@ -174,6 +174,80 @@ def test_two_deployments_of_one_app_never_share_a_device(plane, api):
     assert deployments.get_deployment(plane, ADMIN, EVERYWHERE, deployment="second").deployment.conflict == ""
 
 
+def withdrawn(plane, api, *others):
+    """A device from which the app was withdrawn and removed; `others` still have it."""
+    device = let_in(plane, api)
+    rest = [let_in(plane, api, name) for name in others]
+    made = deploy(plane, a_release(plane))
+    for one in (device, *rest):
+        one.poll()
+        soak(plane, one)
+    content = content_digest(device.app())
+    made = deployments.get_deployment(plane, ADMIN, EVERYWHERE, deployment=made.id).deployment
+    deployments.withdraw(plane, ADMIN, EVERYWHERE, deployment=made.id, revision=made.revision, reason="no more")
+    device.poll()
+    device.say_app("removed", content="", removed=True)
+    device.say_device()
+    device.report()
+    work_off(plane)
+    device.poll()
+    assert device.leaves == {}
+    return device, rest, made, content
+
+
+def test_what_was_withdrawn_and_is_there_again_is_withdrawn_again(plane, api):
+    """A machine set back to a day before the withdrawal has the app again, and nobody could withdraw a second time."""
+    device, _, made, content = withdrawn(plane, api)
+    assert newest(plane, made).rollout.state == "done"
+    device.say_app("waiting", content=content)
+    device.report()
+    work_off(plane)
+    assert newest(plane, made).counts == {"ordered": 1}
+    device.poll()
+    assert (device.desired.apps, device.leaves["shop"].content) == ((), "")
+    device.say_app("removed", content="", removed=True)
+    device.report()
+    work_off(plane)
+    assert (newest(plane, made).counts, newest(plane, made).rollout.state) == ({"removed": 1}, "done")
+    device.poll()
+    assert device.leaves == {}
+
+
+def test_a_withdrawal_that_somebody_stopped_is_not_taken_up_again(plane, api):
+    device, _, _, _ = withdrawn(plane, api)
+    again = deploy(plane, a_release(plane, "2"), "again")
+    device.poll()
+    soak(plane, device)
+    content = content_digest(device.app())
+    deployments.withdraw(plane, ADMIN, EVERYWHERE, deployment=again.id, revision=again.revision, reason="no more")
+    rollouts.stop_rollout(plane, ADMIN, EVERYWHERE, rollout=newest(plane, again).rollout.id, reason="not now")
+    device.poll()
+    device.say_app("waiting", content=content)
+    device.report()
+    work_off(plane)
+    device.poll()
+    assert (device.desired.apps, device.leaves) == ((), {})
+
+
+def test_a_withdrawal_says_nothing_more_to_a_device_that_is_owed_the_app_anew(plane, api):
+    """It still runs, because another device is away; what is ordered anew here must not be given leave to go."""
+    device, _, made, _ = withdrawn(plane, api, "press-5")
+    assert newest(plane, made).rollout.state == "running"
+    again = deploy(plane, a_release(plane, "2"), "again", target=Target(devices=(device.id,)))
+    device.poll()
+    leave = device.leaves["shop"]
+    assert leave.content == content_digest(device.app())
+    device.say_app("applying")
+    device.report()
+    work_off(plane)
+    device.poll(tagged=False)
+    assert device.leaves["shop"] == leave
+    soak(plane, device)
+    assert newest(plane, again).counts == {"soaked": 1}
+    assert newest(plane, made).counts == {"removed": 1, "ordered": 1}
+    assert device.leaves == {}
+
+
 def test_a_device_without_the_right_processor_is_left_out(plane, api):
     arm = let_in(plane, api, "arm", facts=replace(FACTS, platforms=("linux/arm/v7",)))
     made = deploy(plane, a_release(plane))

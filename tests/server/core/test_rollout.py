@@ -71,6 +71,7 @@ def stand(state=ORDERED, content=NEW, **more):
         (stand(content="", seen=seen("removed", "", removed=True)), REMOVED),
         (stand(content=""), ORDERED),
         (stand(content="", adopted=True), REMOVED),
+        (stand(REMOVED, content="", seen=seen("waiting", OLD)), ORDERED),  # set back: it has again what had been removed
         (stand(device_state=RETIRED), LEFT_OUT),
         (stand(outcome=Outcome(NEW, "failed-reverted", "no", "lev", 5), given=Given("lev", NEW, 1, 10**9)), FAILED),
         (stand(outcome=Outcome(NEW, "failed-reverted", "no", "other", 5), given=Given("lev", NEW, 1, 10**9)), ORDERED),

@@ -85,7 +85,7 @@ def step(plane: Plane, tx: Tx, rollout: Rollout, among: Sequence[str]) -> Decisi
         )
     now = plane.clock.now_ms()
     settings = plane_settings.read(plane, tx)
-    # A finished rollout is looked at again when one of its devices says something new: it may have lost what it had.
+    # A finished rollout is looked at again when one of its devices says something new: it may have lost what it had, or have again what was withdrawn.
     judged = replace(rollout, state=RUNNING) if rollout.state == DONE else rollout
     decision = decide(judged, store.tally(tx, rollout.id), standings, now, settings.leave_s)
     _carry_out(plane, tx, rollout, decision, members, {name: given[name].id for name in decision.renew})

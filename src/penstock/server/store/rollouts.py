@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import and_, delete, false, func, select, tuple_
 
-from penstock.server.core.model import RUNNING, SETTLED, Assignment, Member, Rollout, Scope
+from penstock.server.core.model import DONE, REMOVED, RUNNING, SETTLED, Assignment, Member, Rollout, Scope
 from penstock.server.store.db import Tx
 from penstock.server.store.rows import noun, nouns, row_of
-from penstock.server.store.tables import assignments, contents, device_status, devices, members
+from penstock.server.store.tables import assignments, contents, device_status, devices, members, observations
 from penstock.server.store.tables import rollouts as t
 
 _CHUNK = 400
@@ -104,14 +104,29 @@ def unsettled_elsewhere(tx: Tx, rollout: str, app: str, among: list[str]) -> tup
 
 
 def concerned(tx: Tx, among: list[str]) -> set[tuple[str, str]]:
-    """(device, rollout) for these devices: running rollouts they are part of, and those their assignments came from."""
+    """(device, rollout) for these devices: running rollouts they are part of, those their assignments came from, and withdrawals of what they have
+    all the same. A withdrawal that was done on a device has no more to say there, least of all once the device is owed the app anew."""
     found: set[tuple[str, str]] = set()
     for at in range(0, len(among), _CHUNK):
         part = among[at : at + _CHUNK]
-        moving = select(members.c.device, members.c.rollout).join(t, t.c.id == members.c.rollout).where(t.c.state == RUNNING, members.c.device.in_(part))
-        found.update((row.device, row.rollout) for row in tx.run(moving))
+        moving = select(members.c.device, members.c.rollout).join(t, t.c.id == members.c.rollout).where(t.c.state == RUNNING, members.c.state != REMOVED)
+        found.update((row.device, row.rollout) for row in tx.run(moving.where(members.c.device.in_(part))))
         found.update((row.device, row.rollout) for row in tx.run(select(assignments.c.device, assignments.c.rollout).where(assignments.c.device.in_(part))))
+        found.update(_there_again(tx, part))
     return found
+
+
+def _there_again(tx: Tx, part: list[str]) -> set[tuple[str, str]]:
+    """(device, rollout) of withdrawals that were done and whose app these devices say they have, though nobody owes it to them: a machine that was
+    set back has again what had been removed. The last that was ordered of the app there counts; where somebody stopped that, it stays as it is."""
+    had = select(observations.c.device, observations.c.app).where(observations.c.device.in_(part), observations.c.removed == false())
+    owed = and_(assignments.c.device == observations.c.device, assignments.c.app == observations.c.app)
+    there = {tuple(row) for row in tx.run(had.outerjoin_from(observations, assignments, owed).where(assignments.c.device.is_(None)))}
+    if not there:
+        return set()
+    query = select(members, t.c.state.label("whole")).join(t, t.c.id == members.c.rollout).where(members.c.device.in_(sorted({device for device, _ in there})))
+    last = {(row.device, row.app): row for row in tx.run(query.order_by(members.c.changed_ms, t.c.started_ms, t.c.id))}
+    return {(row.device, row.rollout) for key, row in last.items() if key in there and row.state == REMOVED and row.whole in (RUNNING, DONE)}
 
 
 def page(tx: Tx, scope: Scope, rollout: str, state: str, after: str, limit: int) -> tuple[tuple[Member, str, str, str], ...]:
