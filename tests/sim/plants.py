@@ -20,7 +20,7 @@ from penstock.rules.commands import Judgement
 from penstock.rules.gates import Open
 from penstock.server.actions import projections, rollouts, states
 from penstock.server.core import chain, rollout
-from penstock.server.core.model import SOAKED
+from penstock.server.core.model import FAILED, ORDERED, SOAKED
 from penstock.server.store import commands as command_store
 from penstock.server.store import rollouts as rollout_store
 from penstock.wire import trust
@@ -135,7 +135,16 @@ def _refusals_forgotten(patch):
     patch.setattr(turns, "MAX_REFUSED", 0)
 
 
-def _any_receipt_is_the_outcome(patch):
+def _failures_forgotten(patch):
+    # There are two guards: which receipt counts, and that a failed member stays so while nobody orders it anew.
+    real = rollout.verdict
+
+    def verdict(standing):
+        if standing.member.state == FAILED:
+            standing = dataclasses.replace(standing, member=dataclasses.replace(standing.member, state=ORDERED))
+        return real(standing)
+
+    patch.setattr(rollout, "verdict", verdict)
     patch.setattr(projections, "counts", lambda *_: True)
 
 
@@ -264,7 +273,7 @@ PLANTS = (
     Plant("drift is what differs", _drift_everywhere, "cut", frozenset(("healthy-disturbed", "touched-in-vain", "unsettled"))),
     Plant("labels make nothing ours", _labels_make_it_ours, "hands", frozenset(("stranger-touched",))),
     Plant("what failed is not tried again under the same leave", _refusals_forgotten, "alone", frozenset(("tried-again", "not-gone-back"))),
-    Plant("a repair does not make a failure forgotten", _any_receipt_is_the_outcome, "alone", frozenset(("tried-again",))),
+    Plant("a repair does not make a failure forgotten", _failures_forgotten, "alone", frozenset(("tried-again",))),
     Plant("a leave that is prolonged is no other try", _renewed_leaves_are_new_ones, "alone", frozenset(("tried-again",))),
     Plant("services start after what they need", _orders_reversed, "orders", frozenset(("order",))),
     Plant("a command is carried out at most once", _commands_repeated, "orders", frozenset(("restarted-again", "unsettled")), 3),
