@@ -33,3 +33,12 @@ def test_a_failure_is_told(tmp_path):
 def test_nothing_found_is_no_success(tmp_path):
     assert run(tmp_path, "no such test").returncode == 2
     assert run().returncode == 2
+
+
+def test_what_is_left_out_is_said(tmp_path):
+    runner = tmp_path / "run.py"
+    runner.write_bytes(RUNNER.read_bytes())
+    (tmp_path / "test_one.py").write_text("def test_good(): pass\ndef test_bad(): assert 1 == 2\n", encoding="utf-8")
+    done = run(tmp_path, "--without=test_bad", runner=runner)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "left out: test_bad")
+    assert done.stdout.splitlines()[1].startswith("1 passed, 0 failed")
