@@ -45,7 +45,10 @@ def open_session(plane: Plane, raw: bytes) -> bytes:
     while len(plane.nonces) > MAX_NONCES:
         plane.nonces.popitem(last=False)
     expires_s = plane.limits.device_session_s
-    token = plane.tokens.issue(device, entry.key_epoch, plane.clock.now_ms() + expires_s * 1000)
+    ends_ms = plane.clock.now_ms() + expires_s * 1000
+    token = plane.tokens.issue(device, entry.key_epoch, ends_ms)
+    if token.encode("ascii") == entry.session:  # a token tells its end in whole seconds, and two sessions are never one
+        token = plane.tokens.issue(device, entry.key_epoch, ends_ms + 1000)
     entry.session = token.encode("ascii")
     return encode(SessionReply(token, expires_s, WIRE))
 
