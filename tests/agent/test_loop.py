@@ -267,37 +267,20 @@ def test_the_sparing_mode_ends_when_the_poll_is_done_and_nothing_is_under_way(pl
     assert len(brain.ends) == 2
 
 
-def test_the_sparing_mode_says_what_the_poll_left_to_say_before_it_ends(plane):
+@pytest.mark.parametrize("reason", ["is_busy", "has_unsaid"])
+def test_the_sparing_mode_stays_while_a_change_is_under_way_or_something_is_unsaid(plane, reason):
     server, authority = plane
     server.hold.set()
     brain = Script(calls=[POLL])
-    brain.has_unsaid = True
+    setattr(brain, reason, True)
     rounds = []
 
     def wake_at(now):
         rounds.append(1)
         if len(rounds) > 20:
-            brain.has_unsaid = False
+            setattr(brain, reason, False)
         return now.mono_ms + 10
 
     brain.wake_at = wake_at  # type: ignore[method-assign]
     assert run(loop_of(brain, Endpoint(server.url, (authority.pem,)), options=Options(sparing=True))) == 0
-    assert len(rounds) > 20
-
-
-def test_the_sparing_mode_stays_while_a_change_is_under_way(plane):
-    server, authority = plane
-    server.hold.set()
-    brain = Script(calls=[POLL])
-    brain.is_busy = True
-    rounds = []
-
-    def wake_at(now):
-        rounds.append(1)
-        if len(rounds) > 20:
-            brain.is_busy = False
-        return now.mono_ms + 10
-
-    brain.wake_at = wake_at  # type: ignore[method-assign]
-    run(loop_of(brain, Endpoint(server.url, (authority.pem,)), options=Options(sparing=True)))
     assert len(rounds) > 20

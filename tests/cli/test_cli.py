@@ -118,6 +118,7 @@ def test_two_that_ask_for_one_name_are_told_apart_and_a_join_line_can_be_taken_b
         assert "2 of 3" in said(capsys, "site", "joins")
         said(capsys, "site", "revoke-join", kept["id"])
         assert kept["id"] not in said(capsys, "site", "joins")
+        assert json.loads(said(capsys, "site", "joins", "bremen", "--json")) == []
         said(capsys, "device", "reject", waiting[other.fingerprint])
     with ScriptedDevice(served, line, "late") as late:
         assert late.enrol() == "rejected"

@@ -38,7 +38,7 @@ class JoinTokenMade(Struct, frozen=True, kw_only=True):
 
 
 class JoinToken(Struct, frozen=True, kw_only=True):
-    """A join token without its secret."""
+    """A join token without its secret. `good`: it still lets somebody in."""
 
     id: str
     site: str
@@ -47,6 +47,7 @@ class JoinToken(Struct, frozen=True, kw_only=True):
     created_ms: int
     expires_ms: int
     auto_approve: bool
+    good: bool
     revoked: bool = False
     title: str = ""
 

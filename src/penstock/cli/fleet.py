@@ -106,20 +106,18 @@ def site_create(name: str, *, title: str = "", time_zone: str = "UTC", common: C
 def site_joins(site: str = "", *, common: Common = COMMON) -> int:
     """The join lines that still let somebody in, without their secrets."""
     with common.client() as client:
-        found = client.joins(site)
+        found = tuple(item for item in client.joins(site) if item.good)
     if common.json:
         out.show_json(found)
-        return out.DONE
-    now = time.time() * 1000
-    out.table(
-        ("id", "site", "used", "until", "made", "approval"),
-        (
-            (t.id, t.site, f"{t.used} of {t.uses}", out.at(t.expires_ms), out.ago(t.created_ms), "by itself" if t.auto_approve else "waiting room")
-            for t in found
-            if not t.revoked and t.used < t.uses and t.expires_ms > now
-        ),
-        "None. Make one: penstock join SITE",
-    )
+    else:
+        out.table(
+            ("id", "site", "used", "until", "made", "approval"),
+            (
+                (t.id, t.site, f"{t.used} of {t.uses}", out.at(t.expires_ms), out.ago(t.created_ms), "by itself" if t.auto_approve else "waiting room")
+                for t in found
+            ),
+            "None. Make one: penstock join SITE",
+        )
     return out.DONE
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from penstock.server.actions import devices, enrolments, joins, settings
+from penstock.server.api import present
 from penstock.server.api.agent import AgentApi
 from penstock.server.core.errors import Conflict, Invalid, Missing
-from penstock.server.core.model import EVERYWHERE
+from penstock.server.core.model import EVERYWHERE, JoinId, JoinToken
 from penstock.wire.join import parse_join
 from penstock.wire.messages import Endpoint
 from tests.server.paper import PaperDevice, straight
@@ -131,3 +132,13 @@ def test_endpoints_of_the_settings_stand_in_join_lines_and_documents(plane, api)
         with pytest.raises(Invalid) as refused:
             settings.change_settings(plane, ADMIN, EVERYWHERE, revision=found.revision + 1, **wrong)
         assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("used", "revoked_ms", "now_ms", "good"), [(0, 0, 99, True), (1, 0, 99, True), (2, 0, 99, False), (0, 5, 99, False), (0, 0, 100, False)]
+)
+def test_a_join_line_is_good_while_it_lets_somebody_in(used, revoked_ms, now_ms, good):
+    token = JoinToken(
+        JoinId("join_1"), "sit_1", "", "0" * 64, 2, used, 100, auto_approve=False, labels={}, created_ms=0, created_by="mara", revoked_ms=revoked_ms
+    )
+    assert present.join(token, "plant-1", now_ms).good is good

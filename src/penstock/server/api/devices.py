@@ -34,7 +34,8 @@ def list_joins(call: Call) -> Page[shapes.JoinToken]:
     """Join tokens, without their secrets."""
     name = site_names(call.plane, call.actor, call.scope)
     found = joins.list_joins(call.plane, call.actor, call.scope, site=call.query.site or None)
-    return Page(items=tuple(present.join(item, name(item.site)) for item in found))
+    now = call.plane.clock.now_ms()
+    return Page(items=tuple(present.join(item, name(item.site), now) for item in found))
 
 
 def create_join(call: Call) -> shapes.JoinTokenMade:

@@ -105,7 +105,7 @@ def history(found: model.Event) -> people.HistoryItem:
 # --- devices ----------------------------------------------------------------------------------------------------------
 
 
-def join(found: model.JoinToken, site_name: str) -> devices.JoinToken:
+def join(found: model.JoinToken, site_name: str, now_ms: int) -> devices.JoinToken:
     """A join token without its secret."""
     return devices.JoinToken(
         id=found.id,
@@ -115,6 +115,7 @@ def join(found: model.JoinToken, site_name: str) -> devices.JoinToken:
         created_ms=found.created_ms,
         expires_ms=found.expires_ms,
         auto_approve=found.auto_approve,
+        good=not found.revoked_ms and found.used < found.uses and found.expires_ms > now_ms,
         revoked=found.revoked_ms != 0,
         title=found.title,
     )

@@ -96,7 +96,7 @@ def _room(ask: Ask, *, made: d.JoinTokenMade | None = None, problem: Problem | N
     waiting = ask.ask(devices.list_enrolments, query=queries.Enrolments(status="waiting")).items
     decided = [*ask.ask(devices.list_enrolments, query=queries.Enrolments(status="approved")).items]
     decided += ask.ask(devices.list_enrolments, query=queries.Enrolments(status="rejected")).items
-    tokens = [item for item in ask.ask(devices.list_joins, query=queries.Joins()).items if not item.revoked and item.used < item.uses]
+    tokens = [item for item in ask.ask(devices.list_joins, query=queries.Joins()).items if item.good]
     return Show(
         "join.html",
         {
