@@ -1,0 +1,214 @@
+"""Who may do what, where: bindings of roles to people, teams and service accounts, each on a part of the fleet.
+
+Owns the roles, the parts of the fleet a binding can be on, and the one judgement `may`, with its reason. Deny by default; bindings only ever add. Never
+looks anything up: which team somebody is in and which groups a device is in are told to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+FLEET, GROUP, SITE, DEVICE, APP = "fleet", "group", "site", "device", "app"
+KINDS = (FLEET, GROUP, SITE, DEVICE, APP)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the fleet that a binding is on: all of it (no id), or one group, site, device or app."""
+
+    kind: str
+    id: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}" if self.id else "the whole fleet"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A role for somebody on a part of the fleet. `subject` is the id of a person, a team or a service account."""
+
+    id: str
+    subject: str
+    role: str
+    on: Part
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What an act or a question is about, as far as it is about one of each. Nothing named: the fleet as a whole.
+
+    A device's target names its site and its groups too, so that whoever has the site has the device."""
+
+    site: str = ""
+    device: str = ""
+    app: str = ""
+    groups: frozenset[str] = frozenset()
+
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of the fleet this lies in, the smallest first."""
+        found = [Part(DEVICE, self.device)] if self.device else []
+        found += [Part(APP, self.app)] if self.app else []
+        found += [Part(GROUP, group) for group in sorted(self.groups)]
+        found += [Part(SITE, self.site)] if self.site else []
+        return (*found, Part(FLEET))
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A named set of verbs. `built_in` ones cannot be changed."""
+
+    name: str
+    title: str
+    verbs: frozenset[str]
+    built_in: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """It may, by this binding."""
+
+    by: Binding
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """It may not. `why` is a sentence; `roles` would do, on one of `parts`."""
+
+    why: str
+    roles: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Everything a subject may do one verb on: what lists, counts, searches and streams are filtered by."""
+
+    fleet: bool = False
+    groups: frozenset[str] = frozenset()
+    sites: frozenset[str] = frozenset()
+    devices: frozenset[str] = frozenset()
+    apps: frozenset[str] = frozenset()
+
+    def covers(self, target: Target) -> bool:
+        """Whether a target lies inside."""
+        return (
+            self.fleet
+            or (bool(target.site) and target.site in self.sites)
+            or (bool(target.device) and target.device in self.devices)
+            or (bool(target.app) and target.app in self.apps)
+            or not self.groups.isdisjoint(target.groups)
+        )
+
+    def __bool__(self) -> bool:
+        return self.fleet or bool(self.groups or self.sites or self.devices or self.apps)
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What one subject may do, ready to be asked thousands of times a second. Made by `rights_of`."""
+
+    subject: str
+    by_verb: Mapping[str, Mapping[Part, Binding]] = field(default_factory=dict)
+    within: Rights | None = None  # of a token: what its owner may do; both must allow
+
+
+def rights_of(subject: str, bindings: Iterable[Binding], roles: Mapping[str, Role], within: Rights | None = None) -> Rights:
+    """The rights of a subject from its own bindings and those of its teams. A binding to a role that is not there gives nothing.
+
+    Where two bindings give the same, the one with the smaller id is named as the reason, so that the answer is always the same."""
+    found: dict[str, dict[Part, Binding]] = {}
+    for binding in sorted(bindings, key=lambda one: one.id):
+        role = roles.get(binding.role)
+        for verb in role.verbs if role is not None else ():
+            found.setdefault(verb, {}).setdefault(binding.on, binding)
+    return Rights(subject, found, within)
+
+
+def may(rights: Rights, verb: str, target: Target, roles: Mapping[str, Role]) -> Allow | Deny:
+    """Whether a subject may do `verb` on `target`, and by which binding or what is missing. An unknown verb is a programming error: ValueError."""
+    if verb not in VERBS:
+        raise ValueError(f"{verb!r} is no verb of this plane")
+    held = rights.by_verb.get(verb, {})
+    for part in target.parts():
+        binding = held.get(part)
+        if binding is not None:
+            if rights.within is None:
+                return Allow(binding)
+            above = may(rights.within, verb, target, roles)
+            return Allow(binding) if isinstance(above, Allow) else Deny(f"its owner may not: {above.why}", above.roles, above.parts)
+    able = tuple(sorted(role.name for role in roles.values() if verb in role.verbs))
+    parts = target.parts()
+    where = " or ".join(str(part) for part in parts)
+    if not held:
+        return Deny(f"no binding of {rights.subject} includes {verb}; it needs one of the roles {', '.join(able) or '(none has it)'} on {where}", able, parts)
+    elsewhere = ", ".join(str(part) for part in sorted(held, key=str)[:3])
+    return Deny(f"{rights.subject} has {verb} on {elsewhere}, which does not include {parts[0]}; it is needed on {where}", able, parts)
+
+
+def reach(rights: Rights, verb: str) -> Reach:
+    """Everything a subject may do `verb` on by its own bindings; of a token the caller asks for the owner's as well and takes what lies in both."""
+    held = rights.by_verb.get(verb, {})
+
+    def ids(kind: str) -> frozenset[str]:
+        return frozenset(part.id for part in held if part.kind == kind)
+
+    return Reach(Part(FLEET) in held, ids(GROUP), ids(SITE), ids(DEVICE), ids(APP))
+
+
+# --- verbs and roles ----------------------------------------------------------------------------------------------------
+
+# What a route or a command may ask for: a noun and what is done to it.
+_READ = frozenset(
+    f"{noun}.read"
+    for noun in ("sites", "groups", "joins", "enrolments", "devices", "apps", "releases", "deployments", "events", "settings", "users", "access", "notices")
+)
+VERBS = _READ | frozenset(
+    (
+        "sites.write",
+        "sites.people",
+        "groups.write",
+        "joins.write",
+        "enrolments.decide",
+        "devices.write",
+        "devices.command",
+        "devices.quarantine",
+        "devices.retire",
+        "releases.publish",
+        "images.push",
+        "images.pull",
+        "deployments.write",
+        "deployments.approve",
+        "settings.write",
+        "users.write",
+        "access.write",
+        "notices.write",
+        "tokens.own",
+        "system.backup",
+        "system.metrics",
+    )
+)
+_LOOK = frozenset(("sites.read", "groups.read", "devices.read", "apps.read", "releases.read", "deployments.read", "events.read", "notices.read", "tokens.own"))
+_OPERATE = _LOOK | {"devices.command", "joins.read", "enrolments.read"}
+_OWN = _OPERATE | {"joins.write", "enrolments.decide", "devices.write", "devices.quarantine", "devices.retire", "sites.people", "deployments.approve"}
+_PUBLISH = frozenset(("apps.read", "releases.read", "releases.publish", "images.push", "images.pull", "tokens.own"))
+
+BUILT_IN = {
+    role.name: role
+    for role in (
+        Role("administrator", "Fleet administrator: everything", VERBS, built_in=True),
+        Role(
+            "engineer",
+            "Fleet engineer: devices, releases and deployments; not people and settings",
+            _OWN | _PUBLISH | {"groups.write", "deployments.write", "notices.write", "settings.read", "system.metrics"},
+            built_in=True,
+        ),
+        Role("site-owner", "Site owner: who and what comes to the site, and its approvals", _OWN | {"sites.write", "notices.write"}, built_in=True),
+        Role("site-operator", "Site operator: looks, restarts, fetches logs", _OPERATE, built_in=True),
+        Role("publisher", "Vendor or publisher: releases of apps, and how they fare", _PUBLISH | {"deployments.read"}, built_in=True),
+        Role("approver", "Approver: agrees to changes", _LOOK | {"deployments.approve"}, built_in=True),
+        Role("auditor", "Auditor: sees everything, changes nothing", _READ | {"system.metrics", "tokens.own"}, built_in=True),
+        Role("viewer", "Viewer: sees devices, apps and deployments", _LOOK, built_in=True),
+        Role("ci", "CI: publishes releases and moves deployments to them", _PUBLISH | {"deployments.read", "deployments.write", "devices.read"}, built_in=True),
+    )
+}
