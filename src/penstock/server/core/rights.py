@@ -32,6 +32,20 @@ class Binding:
     subject: str
     role: str
     on: Part
+    given_by: str = ""
+    reason: str = ""
+    created_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """People who get bindings together."""
+
+    id: str
+    name: str
+    title: str
+    created_ms: int
+    revision: int = 1
 
 
 @dataclass(frozen=True, slots=True)

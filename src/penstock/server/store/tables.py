@@ -148,6 +148,27 @@ api_tokens = Table(
     _ms("used_ms"),
     _ms("revoked_ms"),
 )
+teams = Table("teams", metadata, _id(primary_key=True), _text("name", unique=True), _text("title"), _ms("created_ms"), _number("revision"))
+team_members = Table(
+    "team_members",
+    metadata,
+    Column("team", String(64), ForeignKey("teams.id"), primary_key=True),
+    Column("user", String(64), ForeignKey("users.id"), primary_key=True, index=True),
+)
+roles = Table("roles", metadata, Column("name", String(64), primary_key=True), _text("title"), _json("verbs"), _number("revision"))
+bindings = Table(
+    "bindings",
+    metadata,
+    _id(primary_key=True),
+    Column("subject", String(64), nullable=False, index=True),
+    _text("role"),
+    _text("part_kind"),
+    _text("part"),
+    _text("given_by"),
+    _text("reason"),
+    _ms("created_ms"),
+    UniqueConstraint("subject", "role", "part_kind", "part"),
+)
 settings = Table("settings", metadata, Column("key", String(64), primary_key=True), _text("value"), _number("revision"))
 
 # --- places and devices -----------------------------------------------------------------------------------------------
