@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.server.core.rights import BUILT_IN, KINDS, VERBS, Allow, Binding, Deny, Part, Role, Target, may, reach, rights_of
+from penstock.server.core.rights import BUILT_IN, KINDS, VERBS, Allow, Binding, Deny, Part, Role, Target, administrators, lacking, may, reach, rights_of
 
 IDS = st.sampled_from(["a", "b", "c"])
 PARTS = st.builds(lambda kind, name: Part(kind, "" if kind == "fleet" else name), st.sampled_from(KINDS), IDS)
@@ -93,3 +93,30 @@ def test_a_role_of_ones_own_and_one_that_is_gone() -> None:
 def test_an_unknown_verb_is_a_fault_of_the_program() -> None:
     with pytest.raises(ValueError, match=r"devices\.fly"):
         may(rights_of("me", [], BUILT_IN), "devices.fly", Target(), BUILT_IN)
+
+
+@given(BINDINGS, st.sampled_from(sorted(BUILT_IN)), PARTS, SOME, TARGETS)
+def test_nobody_hands_out_what_they_have_not(bindings: list[Binding], role: str, part: Part, verb: str, target: Target) -> None:
+    giver = rights_of("me", bindings, BUILT_IN)
+    on = {
+        "fleet": Target(),
+        "site": Target(site=part.id),
+        "device": Target(device=part.id),
+        "app": Target(app=part.id),
+        "group": Target(groups=frozenset({part.id})),
+    }
+    if not lacking(giver, BUILT_IN[role], on[part.kind], BUILT_IN):
+        given_to = rights_of("you", [Binding("1", "you", role, part)], BUILT_IN)
+        if isinstance(may(given_to, verb, target, BUILT_IN), Allow):
+            assert isinstance(may(giver, verb, target, BUILT_IN), Allow)
+
+
+def test_who_is_left_to_change_rights() -> None:
+    bindings = [
+        Binding("1", "anna", "administrator", Part("fleet")),
+        Binding("2", "ops", "administrator", Part("fleet")),
+        Binding("3", "carl", "administrator", Part("site", "a")),
+        Binding("4", "dora", "engineer", Part("fleet")),
+    ]
+    assert administrators(bindings, BUILT_IN, {"ops": ["bert", "gone"]}, ["anna", "bert", "carl", "dora"]) == {"anna", "bert"}
+    assert administrators(bindings[2:], BUILT_IN, {}, ["carl", "dora"]) == frozenset()

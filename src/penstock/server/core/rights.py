@@ -170,6 +170,23 @@ def reach(rights: Rights, verb: str) -> Reach:
     return Reach(Part(FLEET) in held, ids(GROUP), ids(SITE), ids(DEVICE), ids(APP))
 
 
+def lacking(giver: Rights, role: Role, on: Target, roles: Mapping[str, Role]) -> tuple[str, ...]:
+    """The verbs of a role that somebody who gives it on a part of the fleet may not do there: nobody hands out what they have not."""
+    return tuple(verb for verb in sorted(role.verbs & VERBS) if isinstance(may(giver, verb, on, roles), Deny))
+
+
+def administrators(bindings: Iterable[Binding], roles: Mapping[str, Role], members: Mapping[str, Iterable[str]], able: Iterable[str]) -> frozenset[str]:
+    """The people (of those `able` to sign in) who may change rights on the whole fleet, by themselves or by a team: the last of them may not go.
+
+    `members` is the people of each team."""
+    found: set[str] = set()
+    for binding in bindings:
+        role = roles.get(binding.role)
+        if role is not None and "access.write" in role.verbs and binding.on == Part(FLEET):
+            found.update(members.get(binding.subject, (binding.subject,)))
+    return frozenset(found & set(able))
+
+
 # --- verbs and roles ----------------------------------------------------------------------------------------------------
 
 # What a route or a command may ask for: a noun and what is done to it.
