@@ -15,7 +15,8 @@ from penstock.server.actions import deployments, enrolments, joins, reports, rol
 from penstock.server.actions.context import Limits, Plane
 from penstock.server.app import open_plane
 from penstock.server.core.errors import Refused
-from penstock.server.core.model import EVERYWHERE, Actor, Target
+from penstock.server.core.model import Actor, Target
+from penstock.server.core.rights import everything
 from penstock.server.settings import read
 from penstock.wire.codec import decode
 from penstock.wire.envelope import open_unverified
@@ -24,7 +25,7 @@ from penstock.wire.record import replace
 from penstock.wire.version import WIRE
 from tests.server.paper import Answer, PaperDevice
 
-ACTOR = Actor("user", "usr_bench", "bench", "administrator")
+ACTOR = Actor("user", "usr_bench", "bench", everything("usr_bench"))
 BATCH = 128
 LOTS = (1000, 5000, 10_000)  # how many devices carry the label that a changed deployment is for
 
@@ -58,14 +59,14 @@ def make(data: Path, count: int, version: str, say: Callable[[str], None]) -> Fl
             before += len(part)
             labels = {"fleet": "sim", **{f"lot-{size}": "yes" for size in LOTS if size >= lot}}
             if part:
-                join = joins.create_join(plane, ACTOR, EVERYWHERE, site="lab", uses=len(part), auto_approve=True, labels=labels, title="bench").join
+                join = joins.create_join(plane, ACTOR, site="lab", uses=len(part), auto_approve=True, labels=labels, title="bench").join
             for device in part:
                 reply = device.ask(join)
                 if reply.status != "approved":
                     raise RuntimeError(f"{device.name} was not let in: {reply.why}")
             say(f"{before} devices let in")
         target = Target(selector="fleet=sim")
-        made = deployments.create_deployment(plane, ACTOR, EVERYWHERE, name="line", release=f"line:{version}", target=target)
+        made = deployments.create_deployment(plane, ACTOR, name="line", release=f"line:{version}", target=target)
         _work_off(plane)
         say("deployed to all")
         for at in range(0, count, BATCH):

@@ -9,7 +9,7 @@ from penstock.server import front
 from penstock.server.api import openapi
 from penstock.server.api.frame import PUBLIC, SIGNED_IN
 from penstock.server.api.routes import ROUTES
-from penstock.server.core.access import VERBS
+from penstock.server.core.rights import VERBS
 from penstock.server.web.routes import PAGES
 
 KNOWN = VERBS | {PUBLIC, SIGNED_IN}

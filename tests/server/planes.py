@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from penstock.crypto import generate_key
-from penstock.server.actions import housekeeping, releases, rollouts, rootbook, setup, sites, states
+from penstock.server.actions import housekeeping, releases, rollouts, rootbook, sessions, setup, sites, states
 from penstock.server.actions.context import Limits, Plane
 from penstock.server.app import RegistryImages
 from penstock.server.core import rootdoc
-from penstock.server.core.model import EVERYWHERE, Actor, ReleaseRow
+from penstock.server.core.model import Actor, ReleaseRow
+from penstock.server.core.rights import everything
 from penstock.server.effects.blobs_memory import MemoryContent
 from penstock.server.effects.clock import HandClock
 from penstock.server.effects.fleetcache import FleetCache
@@ -26,7 +27,7 @@ from tests.server.pushing import push, small_image
 ROOT_KEY = HeldKey(generate_key())
 KEYS = memory_keys()
 VAULT = KeyVault(generate_key())
-ADMIN = Actor("user", "usr_admin", "ada", "administrator")
+ADMIN = Actor("user", "usr_admin", "ada", everything("usr_admin"))
 ADDRESS = "https://127.0.0.1:8443"
 NOW = 1_800_000_000_000
 
@@ -109,12 +110,12 @@ def first_administrator(plane: Plane) -> Actor:
     """Set the plane up; its administrator."""
     token = setup.new_setup_token(plane)
     made = setup.set_up(plane, token=token, name="ada", password="correct horse battery")
-    return Actor("user", made.user.id, made.user.name, made.user.role)
+    return sessions.who(plane, made.secret).actor
 
 
 def a_site(plane: Plane, name: str = "plant-1") -> str:
     """A site; its id."""
-    return sites.create_site(plane, ADMIN, EVERYWHERE, name=name).id
+    return sites.create_site(plane, ADMIN, name=name).id
 
 
 def a_release(plane: Plane, version: str = "1", source: str = COMPOSE, app: str = "shop", platforms: tuple[str, ...] = ("linux/amd64",)) -> ReleaseRow:
@@ -122,4 +123,4 @@ def a_release(plane: Plane, version: str = "1", source: str = COMPOSE, app: str 
     push(plane.blobs, "shop/web", small_image(f"web {version}", platforms), version)
     push(plane.blobs, "shop/db", small_image("db", platforms), "1")
     text = source.format(version=version) if source is COMPOSE else source
-    return releases.publish(plane, ADMIN, EVERYWHERE, source=text.encode(), app=app, version=version)
+    return releases.publish(plane, ADMIN, source=text.encode(), app=app, version=version)

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from penstock.server import commandline
-from penstock.server.actions import deployments, devices, events, joins, releases, rollouts, sites
+from penstock.server.actions import deployments, devices, events, joins, progress, releases, sites
 from penstock.server.app import Running, StartFault, open_plane
-from penstock.server.core.model import EVERYWHERE, Target
+from penstock.server.core.model import Target
 from penstock.server.effects.archive import ArchiveFault
 from penstock.server.effects.private_files import FileFault
 from penstock.server.settings import Settings, read
@@ -34,7 +34,7 @@ ADDRESS = "https://127.0.0.1:8443"
 def publish(running: Running, version: str) -> None:
     push(running.plane.blobs, "shop/web", small_image(f"web {version}"), version)
     push(running.plane.blobs, "shop/db", small_image("db"), "1")
-    releases.publish(running.plane, ADMIN, EVERYWHERE, source=COMPOSE.format(version=version).encode(), app="shop", version=version)
+    releases.publish(running.plane, ADMIN, source=COMPOSE.format(version=version).encode(), app="shop", version=version)
 
 
 @contextlib.contextmanager
@@ -64,7 +64,7 @@ def house(tmp_path):
 
 
 def join(running: Running, name: str) -> PaperDevice:
-    line = joins.create_join(running.plane, ADMIN, EVERYWHERE, site="plant-1", auto_approve=True, labels={"line": "paint"}).join
+    line = joins.create_join(running.plane, ADMIN, site="plant-1", auto_approve=True, labels={"line": "paint"}).join
     device = PaperDevice(straight(running.agent), name, clock=running.plane.clock.now_ms)
     assert device.ask(line).status == "approved"
     device.write("boot", Boot("0.1.0", "b", device.facts, name))
@@ -77,10 +77,10 @@ def test_yesterdays_backup(house, tmp_path):
     archive = tmp_path / "backup.tar"
     with opened(house) as running:
         plane = running.plane
-        sites.create_site(plane, ADMIN, EVERYWHERE, name="plant-1")
+        sites.create_site(plane, ADMIN, name="plant-1")
         quiet, busy, ill = join(running, "quiet"), join(running, "busy"), join(running, "ill")
         publish(running, "1")
-        made = deployments.create_deployment(plane, ADMIN, EVERYWHERE, name="shop", release="shop:1", target=Target(selector="line=paint"))
+        made = deployments.create_deployment(plane, ADMIN, name="shop", release="shop:1", target=Target(selector="line=paint"))
         for device in (quiet, busy):
             device.poll()
             soak(plane, device)
@@ -95,7 +95,7 @@ def test_yesterdays_backup(house, tmp_path):
         commandline.backup(house, archive)  # while it runs
         # what happens afterwards is not in the backup
         publish(running, "2")
-        deployments.change_deployment(plane, ADMIN, EVERYWHERE, deployment="shop", revision=made.revision, release="shop:2", target=Target((busy.id,)))
+        deployments.change_deployment(plane, ADMIN, deployment="shop", revision=made.revision, release="shop:2", target=Target((busy.id,)))
         busy.poll()
         soak(plane, busy)
         assert (busy.app().version, busy.held.generation) == ("2", 3)
@@ -127,23 +127,23 @@ def test_yesterdays_backup(house, tmp_path):
         busy.say_device()
         busy.log = busy.log[-3:]  # what the lost plane had acknowledged is gone from the device
         busy.acked = busy.log[0].seq - 1
-        held = devices.get_device(plane, ADMIN, EVERYWHERE, device="busy").log_seq
+        held = devices.get_device(plane, ADMIN, device="busy").log_seq
         assert busy.report().expect == held + 1 < busy.log[0].seq
         assert busy.report().expect == busy.log[-1].seq + 1
-        assert devices.get_device(plane, ADMIN, EVERYWHERE, device="busy").status.lost == busy.log[0].seq - 1 - held
+        assert devices.get_device(plane, ADMIN, device="busy").status.lost == busy.log[0].seq - 1 - held
         work_off(plane)
         busy.poll()
         assert busy.leaves == {}
-        view = devices.get_device(plane, ADMIN, EVERYWHERE, device="busy")
+        view = devices.get_device(plane, ADMIN, device="busy")
         assert "does not know" in view.device.review
         # quiet runs what is known: it goes on by itself, and its log is whole again
         quiet.say_app("soaked")
         quiet.say_device()
         quiet.report()
         work_off(plane)
-        assert devices.get_device(plane, ADMIN, EVERYWHERE, device="quiet").device.review == ""
-        assert devices.get_device(plane, ADMIN, EVERYWHERE, device="quiet").log_seq == quiet.log[-1].seq > kept
-        assert devices.get_device(plane, ADMIN, EVERYWHERE, device="quiet").status.lost == 0
+        assert devices.get_device(plane, ADMIN, device="quiet").device.review == ""
+        assert devices.get_device(plane, ADMIN, device="quiet").log_seq == quiet.log[-1].seq > kept
+        assert devices.get_device(plane, ADMIN, device="quiet").status.lost == 0
         quiet.poll()
         assert quiet.leaves == {}
         # what failed before the backup was made is not tried again because of the restore
@@ -156,21 +156,21 @@ def test_yesterdays_backup(house, tmp_path):
             work_off(plane)
             ill.poll()
             assert ill.leaves == {}
-        (rollout,) = rollouts.list_rollouts(plane, ADMIN, EVERYWHERE, deployment="shop")
-        states = {row.member.device: row.member.state for row in rollouts.members(plane, ADMIN, EVERYWHERE, rollout=rollout.rollout.id).items}
+        (rollout,) = progress.list_rollouts(plane, ADMIN, deployment="shop")
+        states = {row.member.device: row.member.state for row in progress.members(plane, ADMIN, rollout=rollout.rollout.id).items}
         assert states[ill.id] == "failed"
         # a person accepts, and busy is brought to what the plane wants, by leave
-        devices.accept_review(plane, ADMIN, EVERYWHERE, device="busy", revision=view.device.revision, reason="looked")
+        devices.accept_review(plane, ADMIN, device="busy", revision=view.device.revision, reason="looked")
         work_off(plane)
         busy.poll()
         assert "shop" in busy.leaves
         assert busy.leaves["shop"].epoch == 2
-        verbs = [event.verb for event in events.list_events(plane, ADMIN, EVERYWHERE, limit=200)]
+        verbs = [event.verb for event in events.list_events(plane, ADMIN, limit=200)]
         assert "plane.restored" in verbs
         assert "device.review" in verbs
         # an old authorisation is worth nothing
         assert isinstance(trust.accept_authorisation(busy.root, busy.id, b"{}", lambda *_: True), trust.Refusal)
-        assert rollouts.list_rollouts(plane, ADMIN, EVERYWHERE, deployment="shop")[0].rollout.state == "running"
+        assert progress.list_rollouts(plane, ADMIN, deployment="shop")[0].rollout.state == "running"
 
 
 def test_roots_made_after_the_backup_are_followed(house, tmp_path):

@@ -61,12 +61,12 @@ class Token(Struct, frozen=True, kw_only=True):
 
 
 class Me(Struct, frozen=True, kw_only=True):
-    """Who is asking."""
+    """Who is asking. `may`: the verbs they have on at least a part of the fleet."""
 
     kind: str
     id: str
     name: str
-    role: str
+    may: tuple[str, ...]
 
 
 class About(Struct, frozen=True, kw_only=True):

@@ -136,7 +136,7 @@ def whoami(*, common: Common = COMMON) -> int:
         if common.json:
             out.show_json(me)
         else:
-            out.facts((("name", me.name), ("role", me.role), ("control plane", client.url)))
+            out.facts((("name", me.name), ("may", ", ".join(me.may) or "nothing yet"), ("control plane", client.url)))
     return out.DONE
 
 

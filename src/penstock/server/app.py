@@ -20,10 +20,10 @@ from penstock.server.actions import settings as settings_action
 from penstock.server.actions.context import Limits, Plane
 from penstock.server.api.agent import AgentApi
 from penstock.server.api.registry import Registry
-from penstock.server.core.access import Deny, may
-from penstock.server.core.images import Documents, Wanted
-from penstock.server.core.model import EVERYWHERE, Actor, AppStatus, DeviceStatus, LogHead, Seen
+from penstock.server.core.images import Documents, Wanted, app_of
+from penstock.server.core.model import Actor, AppStatus, DeviceStatus, LogHead, Seen
 from penstock.server.core.oci import Content
+from penstock.server.core.rights import Deny, Target, may
 from penstock.server.effects.blobs import FileContent
 from penstock.server.effects.certstore import Certificates, OwnCertificate, PrivateAuthority, reload_context, server_context
 from penstock.server.effects.clock import SystemClock
@@ -223,8 +223,8 @@ def trust_of(settings: Settings) -> tuple[str, ...]:
 def registry_of(plane: Plane, content: Content) -> Registry:
     """The built-in registry, with this plane's people and tokens."""
 
-    def allowed(actor: Actor, _repository: str, verb: str) -> str | None:
-        verdict = may(actor, VERBS[verb], EVERYWHERE)
+    def allowed(actor: Actor, repository: str, verb: str) -> str | None:
+        verdict = may(actor.rights, VERBS[verb], Target(app=app_of(repository)))
         return verdict.why if isinstance(verdict, Deny) else None
 
     def held(digest: str) -> str | None:

@@ -18,7 +18,8 @@ from penstock.server.app import StartFault, certificates_of, paths, trust_of
 from penstock.server.core import rootdoc
 from penstock.server.core.errors import Refused
 from penstock.server.core.events import line
-from penstock.server.core.model import ADMINISTRATOR, Actor, ApiToken, User, UserId
+from penstock.server.core.model import ADMINISTRATOR, SERVICE, Actor, ApiToken, User, UserId
+from penstock.server.core.rights import FLEET, Binding, Part
 from penstock.server.effects import keys
 from penstock.server.effects.archive import DATABASE, read_archive, write_archive
 from penstock.server.effects.certstore import PrivateAuthority
@@ -30,7 +31,7 @@ from penstock.server.effects.tokens import key_file
 from penstock.server.effects.vault import open_vault
 from penstock.server.effects.verifiers import Verifiers
 from penstock.server.settings import KEPT_FILE, Settings, check, keep
-from penstock.server.store import api_tokens, devices, events, users
+from penstock.server.store import access, api_tokens, devices, events, users
 from penstock.server.store import settings as setting_store
 from penstock.server.store.db import Busy, Db, Tx, copy_database
 from penstock.server.store.migrate import upgrade
@@ -124,11 +125,13 @@ def service_token(settings: Settings, name: str, days: int) -> str:
 
     def work(tx: Tx) -> str:
         user = users.by_name(tx, name)
-        if user is not None and user.password:
+        if user is not None and user.kind != SERVICE:
             raise StartFault(f"{name} is a person; a person makes tokens by signing in")
         if user is None:
-            user = User(UserId(ids.new("usr")), name, "", ADMINISTRATOR, now)
+            user = User(UserId(ids.new("usr")), name, "", now, SERVICE)
             users.add(tx, user)
+            reason = "made at the data folder, by whoever holds it"
+            access.bind(tx, Binding(ids.new("bnd"), user.id, ADMINISTRATOR, Part(FLEET), "penstock-server", reason, now))
         secret = TOKEN_PREFIX + ids.secret()
         made = ApiToken(ids.new("tok"), user.id, "made at the data folder", sha256_of(secret.encode("utf-8")), now, now + days * 86_400_000)
         api_tokens.add(tx, made)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penstock.agent.work import Local
-from penstock.server.actions import catalog, commands, deployments, devices, releases, rollouts, settings
+from penstock.server.actions import catalog, commands, deployments, devices, progress, releases, settings
 from penstock.server.core.errors import Refused
-from penstock.server.core.model import EVERYWHERE, FAILED, PINNED, QUARANTINED, RUNNING, STANDING, Deployment, Target
+from penstock.server.core.model import FAILED, PINNED, QUARANTINED, RUNNING, STANDING, Deployment, Target
 from penstock.server.store import deployments as deployment_store
 from penstock.server.store import devices as device_store
 from penstock.server.store import rollouts as rollout_store
@@ -41,7 +41,7 @@ class People:
     def publish(self, version: Version) -> str:
         """Publish a version; the release's id."""
         self.world.trace(None, "publish", f"{version.app} {version.name} {'sound' if version.sound else 'unsound'}")
-        row = releases.publish(self._plane(), BOSS, EVERYWHERE, source=compose_of(version), app=version.app, version=version.name)
+        row = releases.publish(self._plane(), BOSS, source=compose_of(version), app=version.app, version=version.name)
         return row.id
 
     def next_version(self, app: str, badness: float = 0.0) -> Version:
@@ -61,7 +61,7 @@ class People:
         if standing is None:
             taken = self._plane().db.view(lambda tx: len(deployment_store.all_of(tx, version.app)))
             deployments.create_deployment(
-                self._plane(), BOSS, EVERYWHERE, name=f"{name}-{taken}" if taken else name, release=f"{version.app}:{version.name}", target=aim, secrets=secrets
+                self._plane(), BOSS, name=f"{name}-{taken}" if taken else name, release=f"{version.app}:{version.name}", target=aim, secrets=secrets
             )
         else:
             plan = self._plane().db.view(lambda tx: deployment_store.plan(tx, standing.id, standing.plan))
@@ -70,7 +70,6 @@ class People:
             deployments.change_deployment(
                 self._plane(),
                 BOSS,
-                EVERYWHERE,
                 deployment=standing.id,
                 revision=standing.revision,
                 release=f"{version.app}:{version.name}",
@@ -86,7 +85,7 @@ class People:
             return
         self.world.trace(None, "withdraw", app)
         self._expect(app, None)
-        deployments.withdraw(self._plane(), BOSS, EVERYWHERE, deployment=standing.id, revision=standing.revision, reason="no longer wanted")
+        deployments.withdraw(self._plane(), BOSS, deployment=standing.id, revision=standing.revision, reason="no longer wanted")
 
     def deployment(self, app: str) -> Deployment | None:
         """The standing deployment of an app."""
@@ -123,7 +122,7 @@ class People:
             return None
         plan = self._plane().db.view(lambda tx: deployment_store.plan(tx, standing.id, standing.plan))
         assert plan is not None
-        row = releases.get_release(self._plane(), BOSS, EVERYWHERE, release=plan.release).row
+        row = releases.get_release(self._plane(), BOSS, release=plan.release).row
         return self.world.catalogue.version(row.app, row.version)
 
     def retry(self, app: str) -> None:
@@ -131,7 +130,7 @@ class People:
         standing = self.deployment(app)
         if standing is not None:
             try:
-                deployments.retry(self._plane(), BOSS, EVERYWHERE, deployment=standing.id)
+                deployments.retry(self._plane(), BOSS, deployment=standing.id)
                 self.world.trace(None, "retry", app)
             except Refused as refused:
                 self.world.trace(None, "refused", refused.code)
@@ -145,13 +144,13 @@ class People:
         for rollout in former:
             if rollout.state == RUNNING:
                 self.world.trace(None, "halt", rollout.id[-4:])
-                rollouts.stop_rollout(self._plane(), BOSS, EVERYWHERE, rollout=rollout.id, reason="something smells")
+                progress.stop_rollout(self._plane(), BOSS, rollout=rollout.id, reason="something smells")
 
     def order(self, device: SimDevice, verb: str, app: str = "", service: str = "") -> None:
         """Give a command."""
         arguments = {key: value for key, value in (("app", app), ("service", service)) if value}
         try:
-            commands.order(self._plane(), BOSS, EVERYWHERE, device=device.id, verb=verb, arguments=arguments, expires_s=self.dice.choice((120, 3600)))
+            commands.order(self._plane(), BOSS, device=device.id, verb=verb, arguments=arguments, expires_s=self.dice.choice((120, 3600)))
         except Refused as refused:
             self.world.trace(None, "refused", refused.code)
             return
@@ -161,8 +160,8 @@ class People:
 
     def set_leave(self, seconds: int, poll_s: int) -> None:
         """Change the settings of the plane."""
-        held = settings.get_settings(self._plane(), BOSS, EVERYWHERE)
-        settings.change_settings(self._plane(), BOSS, EVERYWHERE, revision=held.revision, leave_s=seconds, poll_s=poll_s)
+        held = settings.get_settings(self._plane(), BOSS)
+        settings.change_settings(self._plane(), BOSS, revision=held.revision, leave_s=seconds, poll_s=poll_s)
 
     def look_after(self) -> None:
         """What a person has to decide, decided: devices set apart are taken back, reviews accepted."""
@@ -171,10 +170,10 @@ class People:
             try:
                 if row.state == QUARANTINED:
                     self.world.trace(None, "take back", row.name)
-                    devices.release_quarantine(self._plane(), BOSS, EVERYWHERE, device=row.id, revision=row.revision, reason="looked at it")
+                    devices.release_quarantine(self._plane(), BOSS, device=row.id, revision=row.revision, reason="looked at it")
                 elif row.review and not row.review.startswith("restored: waiting"):
                     self.world.trace(None, "accept review", row.name)
-                    devices.accept_review(self._plane(), BOSS, EVERYWHERE, device=row.id, revision=row.revision, reason="looked at it")
+                    devices.accept_review(self._plane(), BOSS, device=row.id, revision=row.revision, reason="looked at it")
             except Refused as refused:
                 self.world.trace(None, "refused", refused.code)
 
@@ -199,7 +198,7 @@ class People:
 
     def published(self, version: Version) -> bool:
         """Whether the plane (still) has it."""
-        return any(row.version == version.name for row in releases.list_releases(self._plane(), BOSS, EVERYWHERE, app=version.app))
+        return any(row.version == version.name for row in releases.list_releases(self._plane(), BOSS, app=version.app))
 
     def back_in_play(self, device: SimDevice, app: str) -> None:
         """Somebody goes back: any earlier version may come, or none."""

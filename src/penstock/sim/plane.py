@@ -17,7 +17,8 @@ from penstock.agent.work import Answer, Call
 from penstock.server.actions import devicesessions, enrolments, housekeeping, joins, reports, restore, rootbook, sites, states
 from penstock.server.actions.context import Limits, Plane, RootBook
 from penstock.server.core.errors import Refused
-from penstock.server.core.model import ACTIVE, ADMINISTRATOR, EVERYWHERE, Actor
+from penstock.server.core.model import ACTIVE, Actor
+from penstock.server.core.rights import everything
 from penstock.server.core.rootdoc import Holders, first_draft, raise_epoch, sign_first
 from penstock.server.effects.clock import HandClock
 from penstock.server.effects.fleetcache import Entry, FleetCache
@@ -35,7 +36,7 @@ from penstock.wire.envelope import open_unverified
 from penstock.wire.trust import Root
 from penstock.wire.types import sha256_of
 
-BOSS = Actor("user", "usr_sim", "fleet engineer", ADMINISTRATOR)
+BOSS = Actor("user", "usr_sim", "fleet engineer", everything("usr_sim"))
 START_MS = 1_800_000_000_000
 ROOT_ENDS_MS = START_MS + 10 * 366 * 86_400_000
 MAX_WAIT_S = 50
@@ -80,10 +81,8 @@ class SimPlane:
         self.pinned = sha256_of(open_unverified(first)[1])
         self.plane.db.update(lambda tx: rootbook.add_root(tx, self.plane.verifiers, first, clock.now_ms()))
         self._read_roots()
-        self.site = sites.create_site(self.plane, BOSS, EVERYWHERE, name="plant")
-        self.join = joins.create_join(
-            self.plane, BOSS, EVERYWHERE, site="plant", uses=1000, auto_approve=True, labels={"ring": "all"}, expires_s=90 * 86_400
-        ).join
+        self.site = sites.create_site(self.plane, BOSS, name="plant")
+        self.join = joins.create_join(self.plane, BOSS, site="plant", uses=1000, auto_approve=True, labels={"ring": "all"}, expires_s=90 * 86_400).join
         self._start()
 
     # --- composition --------------------------------------------------------------------------------------------------

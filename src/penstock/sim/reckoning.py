@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from penstock.agent.work import Local
 from penstock.rules.wayback import REMEDY
-from penstock.server.core.model import ACTIVE, EVERYWHERE, SOAKED, STOPPED
+from penstock.server.core.model import ACTIVE, SOAKED, STOPPED
+from penstock.server.core.rights import EVERYWHERE
 from penstock.server.core.rollout import FAILURES
 from penstock.server.store import commands as command_store
 from penstock.server.store import devices as device_store

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from penstock.server.actions import devices, events, housekeeping, timeline
 from penstock.server.api.agent import AgentApi
-from penstock.server.core.model import EVERYWHERE
 from penstock.server.store import log
 from penstock.wire.codec import decode
 from penstock.wire.log import Boot, DeviceObservation, Event, Gap, Observation
@@ -68,9 +67,9 @@ def test_a_hole_is_asked_for_and_then_named(plane, api):
     again = decode(ReportReply, device.send(tuple(device.log[3:])).body)
     assert again.expect == 8
     assert held(plane, device) == [(0, seq) for seq in range(4, 8)]
-    lost = [event for event in events.list_events(plane, ADMIN, EVERYWHERE, subject=device.id) if event.verb == "log.entries-lost"]
+    lost = [event for event in events.list_events(plane, ADMIN, subject=device.id) if event.verb == "log.entries-lost"]
     assert [(event.data["first"], event.data["last"]) for event in lost] == [("1", "3")]
-    assert devices.get_device(plane, ADMIN, EVERYWHERE, device=device.id).status.lost == 3
+    assert devices.get_device(plane, ADMIN, device=device.id).status.lost == 3
 
 
 def test_a_gap_named_by_the_device_is_taken_at_once(plane, api):
@@ -81,7 +80,7 @@ def test_a_gap_named_by_the_device_is_taken_at_once(plane, api):
     talk(device, 1)
     assert device.report().expect == 12
     assert [seq for _, seq in held(plane, device)] == [1, 2, 3, 10, 11]
-    lost = [event for event in events.list_events(plane, ADMIN, EVERYWHERE, subject=device.id) if event.verb == "log.entries-lost"]
+    lost = [event for event in events.list_events(plane, ADMIN, subject=device.id) if event.verb == "log.entries-lost"]
     assert [(event.data["first"], event.data["last"], event.reason) for event in lost] == [("4", "9", "storage was damaged")]
 
 
@@ -99,14 +98,14 @@ def test_a_clone_is_quarantined_and_a_person_decides(plane, api):
     answer = device.send(tuple(device.log[-1:]))
     assert answer.status == 403
     assert b"device-quarantined" in answer.body
-    view = devices.get_device(plane, ADMIN, EVERYWHERE, device=device.id)
+    view = devices.get_device(plane, ADMIN, device=device.id)
     assert view.device.state == "quarantined"
     assert "in use twice" in view.device.why
     assert view.status.severity == 100
     assert device.poll().status == 403
     assert device.open_session().status == 403
     # a person lets it go on from there: nothing of the old branch is overwritten
-    devices.release_quarantine(plane, ADMIN, EVERYWHERE, device=device.id, revision=view.device.revision, reason="restored VM")
+    devices.release_quarantine(plane, ADMIN, device=device.id, revision=view.device.revision, reason="restored VM")
     assert device.poll().status in (200, 304)
     answer = device.send(tuple(device.log[-1:]))
     assert answer.status == 200
@@ -131,9 +130,9 @@ def test_the_leave_to_fork_is_for_the_next_report_alone(plane, api):
         device.log, device.acked = list(old_log), old_acked
         device.write("event", Event("test.clone", f"another one {restarted}"))
         assert device.send(tuple(device.log[-1:])).status == 403
-        view = devices.get_device(plane, ADMIN, EVERYWHERE, device=device.id)
+        view = devices.get_device(plane, ADMIN, device=device.id)
         assert view.device.state == "quarantined"
-        devices.release_quarantine(plane, ADMIN, EVERYWHERE, device=device.id, revision=view.device.revision, reason="scrapped")
+        devices.release_quarantine(plane, ADMIN, device=device.id, revision=view.device.revision, reason="scrapped")
         if restarted:
             plane.released.clear()
             housekeeping.load_fleet(plane)
@@ -142,7 +141,7 @@ def test_the_leave_to_fork_is_for_the_next_report_alone(plane, api):
         assert device.report().expect == device.log[-1].seq + 1
         mine, acked = list(device.log), device.acked
         assert plane.released == set()
-        assert not devices.get_device(plane, ADMIN, EVERYWHERE, device=device.id).device.accept_fork
+        assert not devices.get_device(plane, ADMIN, device=device.id).device.accept_fork
     assert {branch for branch, _ in held(plane, device)} == {0}
 
 
@@ -167,8 +166,8 @@ def test_an_entry_nobody_understands_is_kept_and_named(plane, api):
     entry = device.log.pop()
     device.log.append(replace(entry, kind="receipt"))
     assert device.report().expect == 3
-    assert "log.entry-unread" in [event.verb for event in events.list_events(plane, ADMIN, EVERYWHERE, subject=device.id)]
-    shown = timeline.timeline(plane, ADMIN, EVERYWHERE, device=device.id, kinds=("receipt",)).items
+    assert "log.entry-unread" in [event.verb for event in events.list_events(plane, ADMIN, subject=device.id)]
+    shown = timeline.timeline(plane, ADMIN, device=device.id, kinds=("receipt",)).items
     assert "another version" in shown[0].why
 
 
@@ -213,7 +212,7 @@ def test_whatever_the_order_every_number_arrives_once(shared, cuts):
     device.report()
     device.report()
     seqs = [seq for _, seq in held(plane, device)]
-    lost = devices.get_device(plane, ADMIN, EVERYWHERE, device=device.id).status.lost
+    lost = devices.get_device(plane, ADMIN, device=device.id).status.lost
     assert seqs == sorted(set(seqs))
     assert len(seqs) + lost == 12
     assert seqs[-1] == 12
@@ -221,7 +220,7 @@ def test_whatever_the_order_every_number_arrives_once(shared, cuts):
 
 def test_what_was_known_of_the_engine_outlives_a_start_of_the_agent(plane, api):
     def known():
-        return devices.get_device(plane, ADMIN, EVERYWHERE, device=device.name).device.facts
+        return devices.get_device(plane, ADMIN, device=device.name).device.facts
 
     device = let_in(plane, api)
     whole = replace(FACTS, engine=Engine("docker", "20.10.24", "1.41"), platforms=("linux/arm/v7",))
@@ -245,5 +244,5 @@ def test_what_was_known_of_the_engine_outlives_a_start_of_the_agent(plane, api):
 
 def test_a_device_nobody_has_heard_of_yet_is_not_moving(plane, api):
     let_in(plane, api)
-    counts = devices.count_devices(plane, ADMIN, EVERYWHERE)
+    counts = devices.count_devices(plane, ADMIN)
     assert counts.phases == {"none": 1}

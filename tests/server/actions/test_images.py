@@ -7,7 +7,6 @@ import os
 from penstock.server.actions import images, releases
 from penstock.server.app import RegistryImages
 from penstock.server.core.images import Wanted
-from penstock.server.core.model import EVERYWHERE
 from penstock.server.effects.blobs import FileContent
 from tests.server.planes import ADMIN, make_plane
 from tests.server.pushing import push, small_image
@@ -20,7 +19,7 @@ def test_the_sweep_keeps_what_a_release_pins(tmp_path):
     pinned, loose = small_image("pinned"), small_image("loose")
     push(content, "shop/web", pinned, "1")
     push(content, "shop/web", loose, "2")
-    releases.publish(plane, ADMIN, EVERYWHERE, source=b"services: {web: {image: 'shop/web:1'}}", app="shop", version="1")
+    releases.publish(plane, ADMIN, source=b"services: {web: {image: 'shop/web:1'}}", app="shop", version="1")
     for tag in ("1", "2"):
         content.delete_tag("shop/web", tag)
     for path in (tmp_path / "registry").rglob("*"):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from penstock import crypto
-from penstock.server.actions import commands, deployments, devices, enrolments, joins, rollouts, timeline
+from penstock.server.actions import commands, deployments, devices, enrolments, joins, progress, timeline
 from penstock.server.api.agent import AgentApi
 from penstock.server.core.errors import Conflict, Invalid, Stale
-from penstock.server.core.model import EVERYWHERE, Target
+from penstock.server.core.model import Target
+from penstock.server.core.rights import EVERYWHERE
 from penstock.server.core.views import DeviceQuery
 from penstock.server.store import sites
 from penstock.wire.log import Boot, CommandOutcome
@@ -39,7 +40,7 @@ OLDER, OLDEST = "sha256:" + "2" * 64, "sha256:" + "1" * 64  # what ran before
 def let_in(plane, api, name="press-4", labels=None, **more) -> PaperDevice:
     if not plane.db.view(lambda tx: sites.find(tx, EVERYWHERE, "plant-1")):
         a_site(plane)
-    join = joins.create_join(plane, ADMIN, EVERYWHERE, site="plant-1", auto_approve=True, labels=labels or {"line": "paint"}).join
+    join = joins.create_join(plane, ADMIN, site="plant-1", auto_approve=True, labels=labels or {"line": "paint"}).join
     device = PaperDevice(straight(api), name, clock=plane.clock.now_ms, **more)
     assert device.ask(join).status == "approved"
     device.write("boot", Boot("0.1.0", "b1", device.facts, "d1"))
@@ -49,11 +50,11 @@ def let_in(plane, api, name="press-4", labels=None, **more) -> PaperDevice:
 
 def deploy(plane, release, name="shop", **more):
     more.setdefault("target", Target(selector="line=paint"))
-    return deployments.create_deployment(plane, ADMIN, EVERYWHERE, name=name, release=release.id, **more)
+    return deployments.create_deployment(plane, ADMIN, name=name, release=release.id, **more)
 
 
 def newest(plane, deployment):
-    return rollouts.list_rollouts(plane, ADMIN, EVERYWHERE, deployment=deployment.id)[0]
+    return progress.list_rollouts(plane, ADMIN, deployment=deployment.id)[0]
 
 
 def soak(plane, device):
@@ -91,7 +92,7 @@ def test_install_upgrade_fail_withdraw(plane, api):
     assert device.leaves == {}
     assert device.held.generation == 2
     # an upgrade
-    change = deployments.change_deployment(plane, ADMIN, EVERYWHERE, deployment="shop", revision=made.revision, release="shop:2")
+    change = deployments.change_deployment(plane, ADMIN, deployment="shop", revision=made.revision, release="shop:2")
     device.poll()
     assert (device.app().version, device.held.generation) == ("2", 3)
     device.say_receipt("failed-reverted")
@@ -99,12 +100,12 @@ def test_install_upgrade_fail_withdraw(plane, api):
     device.report()
     work_off(plane)
     assert newest(plane, made).counts == {"failed": 1}
-    assert "failed-reverted" in rollouts.members(plane, ADMIN, EVERYWHERE, rollout=newest(plane, made).rollout.id).items[0].member.why
+    assert "failed-reverted" in progress.members(plane, ADMIN, rollout=newest(plane, made).rollout.id).items[0].member.why
     device.poll()
     assert device.leaves == {}
     # again, by a person's word only
     turn(plane, 1000)
-    assert deployments.retry(plane, ADMIN, EVERYWHERE, deployment="shop") == 1
+    assert deployments.retry(plane, ADMIN, deployment="shop") == 1
     device.poll()
     assert "shop" in device.leaves
     work_off(plane)
@@ -114,8 +115,8 @@ def test_install_upgrade_fail_withdraw(plane, api):
     assert second.version == "2"
     # withdrawn
     with pytest.raises(Stale):
-        deployments.withdraw(plane, ADMIN, EVERYWHERE, deployment="shop", revision=made.revision, reason="")
-    deployments.withdraw(plane, ADMIN, EVERYWHERE, deployment="shop", revision=change.revision, reason="no more")
+        deployments.withdraw(plane, ADMIN, deployment="shop", revision=made.revision, reason="")
+    deployments.withdraw(plane, ADMIN, deployment="shop", revision=change.revision, reason="no more")
     device.poll()
     assert device.desired.apps == ()
     assert device.leaves["shop"].content == ""
@@ -126,7 +127,7 @@ def test_install_upgrade_fail_withdraw(plane, api):
     assert newest(plane, made).counts == {"removed": 1}
     device.poll()
     assert device.leaves == {}
-    titles = [entry.title for entry in timeline.timeline(plane, ADMIN, EVERYWHERE, device=device.id, limit=100).items]
+    titles = [entry.title for entry in timeline.timeline(plane, ADMIN, device=device.id, limit=100).items]
     assert titles[0] == "shop: removed"
     assert "device.approved" in titles
 
@@ -139,20 +140,20 @@ def test_only_devices_whose_document_changes_get_a_new_number(plane, api):
     assert (one.held.generation, two.held.generation) == (2, 1)
     soak(plane, one)
     # the same values again: nothing moves
-    again = deployments.change_deployment(plane, ADMIN, EVERYWHERE, deployment="shop", revision=made.revision, values={"LEVEL": "info"})
+    again = deployments.change_deployment(plane, ADMIN, deployment="shop", revision=made.revision, values={"LEVEL": "info"})
     work_off(plane)
     assert (one.poll().status, one.held.generation) == (304, 2)
     # how long to soak is in the document, and restarts nothing
-    third = deployments.change_deployment(plane, ADMIN, EVERYWHERE, deployment="shop", revision=again.revision, soak_s=90)
+    third = deployments.change_deployment(plane, ADMIN, deployment="shop", revision=again.revision, soak_s=90)
     one.poll()
     assert (one.held.generation, one.app().soak_s, one.leaves) == (3, 90, {})
     # labels bring a device in, and take it out
-    found = devices.get_device(plane, ADMIN, EVERYWHERE, device="two").device
-    devices.set_labels(plane, ADMIN, EVERYWHERE, device="two", revision=found.revision, labels={"line": "paint"})
+    found = devices.get_device(plane, ADMIN, device="two").device
+    devices.set_labels(plane, ADMIN, device="two", revision=found.revision, labels={"line": "paint"})
     two.poll()
     assert two.app().version == "1"
     assert "shop" in two.leaves
-    devices.set_labels(plane, ADMIN, EVERYWHERE, device="two", revision=found.revision + 1, labels={})
+    devices.set_labels(plane, ADMIN, device="two", revision=found.revision + 1, labels={})
     two.poll()
     assert two.desired.apps == ()
     assert two.leaves["shop"].content == ""
@@ -167,11 +168,11 @@ def test_two_deployments_of_one_app_never_share_a_device(plane, api):
     second = deploy(plane, release, "second", values={"LEVEL": "debug"})
     device.poll()
     assert device.app().deployment == first.id
-    assert "came first on press-4" in deployments.get_deployment(plane, ADMIN, EVERYWHERE, deployment="second").deployment.conflict
-    deployments.withdraw(plane, ADMIN, EVERYWHERE, deployment="first", revision=first.revision, reason="")
+    assert "came first on press-4" in deployments.get_deployment(plane, ADMIN, deployment="second").deployment.conflict
+    deployments.withdraw(plane, ADMIN, deployment="first", revision=first.revision, reason="")
     device.poll()
     assert device.app().deployment == second.id
-    assert deployments.get_deployment(plane, ADMIN, EVERYWHERE, deployment="second").deployment.conflict == ""
+    assert deployments.get_deployment(plane, ADMIN, deployment="second").deployment.conflict == ""
 
 
 def withdrawn(plane, api, *others):
@@ -183,8 +184,8 @@ def withdrawn(plane, api, *others):
         one.poll()
         soak(plane, one)
     content = content_digest(device.app())
-    made = deployments.get_deployment(plane, ADMIN, EVERYWHERE, deployment=made.id).deployment
-    deployments.withdraw(plane, ADMIN, EVERYWHERE, deployment=made.id, revision=made.revision, reason="no more")
+    made = deployments.get_deployment(plane, ADMIN, deployment=made.id).deployment
+    deployments.withdraw(plane, ADMIN, deployment=made.id, revision=made.revision, reason="no more")
     device.poll()
     device.say_app("removed", content="", removed=True)
     device.say_device()
@@ -219,8 +220,8 @@ def test_a_withdrawal_that_somebody_stopped_is_not_taken_up_again(plane, api):
     device.poll()
     soak(plane, device)
     content = content_digest(device.app())
-    deployments.withdraw(plane, ADMIN, EVERYWHERE, deployment=again.id, revision=again.revision, reason="no more")
-    rollouts.stop_rollout(plane, ADMIN, EVERYWHERE, rollout=newest(plane, again).rollout.id, reason="not now")
+    deployments.withdraw(plane, ADMIN, deployment=again.id, revision=again.revision, reason="no more")
+    progress.stop_rollout(plane, ADMIN, rollout=newest(plane, again).rollout.id, reason="not now")
     device.poll()
     device.say_app("waiting", content=content)
     device.report()
@@ -256,7 +257,7 @@ def test_a_device_without_the_right_processor_is_left_out(plane, api):
     view = newest(plane, made)
     assert view.counts == {"left-out": 1}
     assert view.rollout.state == "done"
-    assert "linux/arm/v7" in rollouts.members(plane, ADMIN, EVERYWHERE, rollout=view.rollout.id).items[0].member.why
+    assert "linux/arm/v7" in progress.members(plane, ADMIN, rollout=view.rollout.id).items[0].member.why
 
 
 def test_leaves_are_renewed_while_it_runs_and_lapse_when_it_stops(plane, api):
@@ -273,7 +274,7 @@ def test_leaves_are_renewed_while_it_runs_and_lapse_when_it_stops(plane, api):
     second = device.leaves["shop"]
     assert second.id == first.id  # the same leave for longer: a new one would be another try
     assert second.not_after_ms == plane.clock.now_ms() + 86_400_000
-    rollouts.stop_rollout(plane, ADMIN, EVERYWHERE, rollout=newest(plane, made).rollout.id, reason="wait")
+    progress.stop_rollout(plane, ADMIN, rollout=newest(plane, made).rollout.id, reason="wait")
     device.poll()
     assert device.leaves == {}
     assert device.app().version == "1"
@@ -309,7 +310,7 @@ def test_a_local_revert_stays_until_the_centre_orders_something_else(plane, api)
     device.poll()
     soak(plane, device)
     a_release(plane, "2")
-    made = deployments.change_deployment(plane, ADMIN, EVERYWHERE, deployment="shop", revision=made.revision, release="shop:2")
+    made = deployments.change_deployment(plane, ADMIN, deployment="shop", revision=made.revision, release="shop:2")
     device.poll()
     soak(plane, device)
     device.say_app("soaked", content="sha256:" + "2" * 64, pinned=True, why="reverted by the shift leader")
@@ -318,7 +319,7 @@ def test_a_local_revert_stays_until_the_centre_orders_something_else(plane, api)
     assert newest(plane, made).counts == {"pinned": 1}
     device.poll()
     assert device.leaves == {}
-    assert devices.list_devices(plane, ADMIN, EVERYWHERE, query=DeviceQuery()).items[0].status.pinned == 1
+    assert devices.list_devices(plane, ADMIN, query=DeviceQuery()).items[0].status.pinned == 1
 
 
 @pytest.mark.parametrize(
@@ -346,7 +347,7 @@ def test_what_failed_is_tried_again_only_when_somebody_orders_it(plane, api, kin
         device.poll()
         assert (newest(plane, made).counts, device.leaves) == ({"failed": 1}, {})
         turn(plane, 1000)
-    assert deployments.retry(plane, ADMIN, EVERYWHERE, deployment="shop") == 1
+    assert deployments.retry(plane, ADMIN, deployment="shop") == 1
     device.poll()
     assert "shop" in device.leaves
     soak(plane, device)
@@ -378,12 +379,12 @@ def test_secrets_are_sealed_once_and_only_for_their_device(plane, api):
     assert crypto.open_sealed(device.seal_key, sealed_from_wire(secret.sealed), bound) == b"hunter2"
     generation = device.held.generation
     turn(plane, 60_000_000)
-    changed = deployments.change_deployment(plane, ADMIN, EVERYWHERE, deployment="vault", revision=made.revision, reason="nothing new")
+    changed = deployments.change_deployment(plane, ADMIN, deployment="vault", revision=made.revision, reason="nothing new")
     work_off(plane)
     device.poll()
     assert device.held.generation == generation
     assert device.app("vault").secrets[0].sealed == secret.sealed
-    deployments.change_deployment(plane, ADMIN, EVERYWHERE, deployment="vault", revision=changed.revision, secrets={"PASSWORD": "hunter3"})
+    deployments.change_deployment(plane, ADMIN, deployment="vault", revision=changed.revision, secrets={"PASSWORD": "hunter3"})
     device.poll()
     fresh = device.app("vault").secrets[0]
     assert fresh.version != secret.version
@@ -392,25 +393,25 @@ def test_secrets_are_sealed_once_and_only_for_their_device(plane, api):
 
 def test_commands_travel_once_and_end(plane, api):
     device = let_in(plane, api)
-    made = commands.order(plane, ADMIN, EVERYWHERE, device="press-4", verb="logs", arguments={"app": "shop", "service": "web"})
+    made = commands.order(plane, ADMIN, device="press-4", verb="logs", arguments={"app": "shop", "service": "web"})
     device.poll()
     assert [command.id for command in device.commands] == [made.id]
     device.write("command-outcome", CommandOutcome(made.id, "logs", "done", "read", "line 1\n"))
     device.report()
     device.poll()
     assert device.commands == ()
-    assert commands.get_command(plane, ADMIN, EVERYWHERE, command=made.id).output == "line 1\n"
-    late = commands.order(plane, ADMIN, EVERYWHERE, device="press-4", verb="refresh", expires_s=60)
+    assert commands.get_command(plane, ADMIN, command=made.id).output == "line 1\n"
+    late = commands.order(plane, ADMIN, device="press-4", verb="refresh", expires_s=60)
     turn(plane, 61_000)
     assert commands.expire(plane) == 1
     device.poll()
     assert device.commands == ()
     device.write("command-outcome", CommandOutcome(late.id, "refresh", "refused", "it lapsed"))
     device.report()
-    assert commands.get_command(plane, ADMIN, EVERYWHERE, command=late.id).outcome == "refused"
+    assert commands.get_command(plane, ADMIN, command=late.id).outcome == "refused"
     for verb, arguments, field in (("dance", {}, "verb"), ("restart", {"app": "shop"}, "arguments.service"), ("prune", {"x": "1"}, "arguments.x")):
         with pytest.raises(Invalid) as refused:
-            commands.order(plane, ADMIN, EVERYWHERE, device="press-4", verb=verb, arguments=arguments)
+            commands.order(plane, ADMIN, device="press-4", verb=verb, arguments=arguments)
         assert refused.value.field == field
 
 
@@ -419,16 +420,16 @@ def test_new_hardware_takes_the_place_of_the_old(plane, api):
     deploy(plane, a_release(plane))
     old.poll()
     soak(plane, old)
-    join = joins.create_join(plane, ADMIN, EVERYWHERE, site="plant-1", auto_approve=True).join
+    join = joins.create_join(plane, ADMIN, site="plant-1", auto_approve=True).join
     new = PaperDevice(straight(api), "press-4", clock=plane.clock.now_ms)
     assert new.ask(join).status == "waiting"
-    asked = enrolments.list_enrolments(plane, ADMIN, EVERYWHERE)[0]
+    asked = enrolments.list_enrolments(plane, ADMIN)[0]
     assert "exists already" in asked.why
     with pytest.raises(Conflict) as refused:
-        enrolments.approve(plane, ADMIN, EVERYWHERE, enrolment=asked.id)
+        enrolments.approve(plane, ADMIN, enrolment=asked.id)
     assert refused.value.code == "needs-replace"
     assert old.poll().status == 304
-    enrolments.approve(plane, ADMIN, EVERYWHERE, enrolment=asked.id, replace=True)
+    enrolments.approve(plane, ADMIN, enrolment=asked.id, replace=True)
     assert new.ask(join).status == "approved"
     assert new.id == old.id
     assert old.poll().status == 401

@@ -8,7 +8,7 @@ import pytest
 
 from penstock.server.actions import sessions, setup, tokens
 from penstock.server.core.errors import Conflict, Forbidden, Invalid, Limited, Missing, Unauthenticated
-from penstock.server.core.model import EVERYWHERE, Actor
+from penstock.server.core.model import Actor
 from tests.server.planes import ADMIN, first_administrator, make_plane, turn
 
 PASSWORD = "correct horse battery"
@@ -75,7 +75,7 @@ def test_sessions_idle_out_and_end(plane):
 def test_secrets_are_not_kept(plane):
     first_administrator(plane)
     made = sign_in(plane)
-    token = tokens.create_token(plane, Actor("user", made.user.id, "ada", "administrator"), EVERYWHERE, name="ci")
+    token = tokens.create_token(plane, sessions.who(plane, made.secret).actor, name="ci")
     raw = plane.db.engine.raw_connection()
     dump = "".join(str(row) for table in ("sessions", "api_tokens", "users", "settings", "events") for row in raw.cursor().execute(f"SELECT * FROM {table}"))
     raw.close()
@@ -116,25 +116,25 @@ def test_a_new_password_ends_other_sessions(plane):
 
 def test_tokens(plane):
     actor = first_administrator(plane)
-    made = tokens.create_token(plane, actor, EVERYWHERE, name="ci", expires_s=3600)
+    made = tokens.create_token(plane, actor, name="ci", expires_s=3600)
     assert made.secret.startswith("pst_")
-    found, scope = tokens.token_actor(plane, made.secret)
-    assert (found.kind, found.id, found.role, scope) == ("token", actor.id, "administrator", EVERYWHERE)
-    assert [token.name for token in tokens.list_tokens(plane, actor, EVERYWHERE)] == ["ci"]
+    found = tokens.token_actor(plane, made.secret)
+    assert (found.kind, found.id, found.rights) == ("token", actor.id, actor.rights)
+    assert [token.name for token in tokens.list_tokens(plane, actor)] == ["ci"]
     assert tokens.registry_actor(plane, "anything", made.secret) == found
     person = tokens.registry_actor(plane, "ada", PASSWORD)
     assert person is not None
     assert person.id == actor.id
     assert tokens.registry_actor(plane, "ada", "wrong") is None
     with pytest.raises(Missing):
-        tokens.revoke_token(plane, ADMIN, EVERYWHERE, token=made.token.id)  # another person's
-    tokens.revoke_token(plane, actor, EVERYWHERE, token=made.token.id)
+        tokens.revoke_token(plane, ADMIN, token=made.token.id)  # another person's
+    tokens.revoke_token(plane, actor, token=made.token.id)
     for secret in (made.secret, "pst_" + "0" * 64, ""):
         with pytest.raises(Unauthenticated):
             tokens.token_actor(plane, secret)
-    late = tokens.create_token(plane, actor, EVERYWHERE, name="late", expires_s=60)
+    late = tokens.create_token(plane, actor, name="late", expires_s=60)
     turn(plane, 60_000)
     with pytest.raises(Unauthenticated):
         tokens.token_actor(plane, late.secret)
     with pytest.raises(Forbidden):
-        tokens.create_token(plane, Actor("user", "u", "eve", ""), EVERYWHERE, name="x")
+        tokens.create_token(plane, Actor("user", "u", "eve"), name="x")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from penstock.server.actions import settings, states
-from penstock.server.core.model import EVERYWHERE
 from penstock.wire.messages import Endpoint
 from tests.server.planes import ADDRESS, ADMIN, make_plane
 
@@ -13,8 +12,8 @@ PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 
 
 def change(plane, **given):
-    found = settings.get_settings(plane, ADMIN, EVERYWHERE)
-    return settings.change_settings(plane, ADMIN, EVERYWHERE, revision=found.revision, **given)
+    found = settings.get_settings(plane, ADMIN)
+    return settings.change_settings(plane, ADMIN, revision=found.revision, **given)
 
 
 def test_addresses_that_were_never_set_follow_how_the_plane_is_started(tmp_path: Path):
@@ -23,7 +22,7 @@ def test_addresses_that_were_never_set_follow_how_the_plane_is_started(tmp_path:
     assert change(plane, poll_s=20).endpoints == (Endpoint(ADDRESS, (PEM,)),)
     plane.db.close()
     moved = make_plane(tmp_path, addresses=("https://10.0.0.2:8443",))
-    found = settings.get_settings(moved, ADMIN, EVERYWHERE)
+    found = settings.get_settings(moved, ADMIN)
     assert (found.poll_s, found.endpoints) == (20, (Endpoint("https://10.0.0.2:8443"),))
     set_by_hand = (Endpoint("https://plane.example.com"),)
     change(moved, endpoints=set_by_hand)

@@ -8,7 +8,7 @@ from penstock.server.actions import devices, enrolments, joins, settings
 from penstock.server.api import present
 from penstock.server.api.agent import AgentApi
 from penstock.server.core.errors import Conflict, Invalid, Missing
-from penstock.server.core.model import EVERYWHERE, JoinId, JoinToken
+from penstock.server.core.model import JoinId, JoinToken
 from penstock.wire.join import parse_join
 from penstock.wire.messages import Endpoint
 from tests.server.paper import PaperDevice, straight
@@ -31,7 +31,7 @@ def api(plane):
 
 
 def join(plane, **more):
-    return joins.create_join(plane, ADMIN, EVERYWHERE, site="plant-1", **more)
+    return joins.create_join(plane, ADMIN, site="plant-1", **more)
 
 
 def test_waiting_then_let_in(plane, api):
@@ -43,15 +43,15 @@ def test_waiting_then_let_in(plane, api):
     first = device.ask(made.join)
     assert (first.status, first.retry_s) == ("waiting", 5)
     assert device.ask(made.join) == first  # asking again is the same asking
-    waiting = enrolments.list_enrolments(plane, ADMIN, EVERYWHERE)
+    waiting = enrolments.list_enrolments(plane, ADMIN)
     assert [one.fingerprint for one in waiting] == [first.fingerprint]
-    let_in = enrolments.approve(plane, ADMIN, EVERYWHERE, enrolment=waiting[0].id, name="press-5")
+    let_in = enrolments.approve(plane, ADMIN, enrolment=waiting[0].id, name="press-5")
     assert (let_in.name, let_in.labels) == ("press-5", {"line": "paint"})
     assert device.ask(made.join).status == "approved"
     assert device.id == let_in.id
     assert device.poll().status == 200
     with pytest.raises(Conflict, match="already approved"):
-        enrolments.reject(plane, ADMIN, EVERYWHERE, enrolment=waiting[0].id, reason="")
+        enrolments.reject(plane, ADMIN, enrolment=waiting[0].id, reason="")
 
 
 def test_a_token_is_counted_expires_and_can_be_revoked(plane, api):
@@ -63,23 +63,23 @@ def test_a_token_is_counted_expires_and_can_be_revoked(plane, api):
     turn(plane, 60_000)
     assert "expired" in PaperDevice(straight(api), "c").ask(late.join).why
     gone = join(plane)
-    joins.revoke_join(plane, ADMIN, EVERYWHERE, join=gone.token.id)
+    joins.revoke_join(plane, ADMIN, join=gone.token.id)
     assert "revoked" in PaperDevice(straight(api), "d").ask(gone.join).why
-    assert [one.id for one in enrolments.list_enrolments(plane, ADMIN, EVERYWHERE)] != []
+    assert [one.id for one in enrolments.list_enrolments(plane, ADMIN)] != []
     for more, field in (({"uses": 0}, "uses"), ({"expires_s": 1}, "expires_s"), ({"labels": {"a b": "c"}}, "labels.a b")):
         with pytest.raises(Invalid) as refused:
             join(plane, **more)
         assert refused.value.field == field
     with pytest.raises(Missing):
-        joins.create_join(plane, ADMIN, EVERYWHERE, site="nowhere")
+        joins.create_join(plane, ADMIN, site="nowhere")
 
 
 def test_rejected_and_asking_anew(plane, api):
     first = join(plane)
     device = PaperDevice(straight(api))
     device.ask(first.join)
-    asked = enrolments.list_enrolments(plane, ADMIN, EVERYWHERE)[0]
-    enrolments.reject(plane, ADMIN, EVERYWHERE, enrolment=asked.id, reason="not ours")
+    asked = enrolments.list_enrolments(plane, ADMIN)[0]
+    enrolments.reject(plane, ADMIN, enrolment=asked.id, reason="not ours")
     answer = device.ask(first.join)
     assert (answer.status, "not ours" in answer.why) == ("rejected", True)
     assert device.ask(join(plane).join).status == "waiting"
@@ -91,25 +91,25 @@ def test_replacing_is_never_automatic(plane, api):
     assert old.ask(line).status == "approved"
     new = PaperDevice(straight(api), "press")
     assert new.ask(line, replaces=True).status == "waiting"
-    asked = enrolments.list_enrolments(plane, ADMIN, EVERYWHERE)[0]
+    asked = enrolments.list_enrolments(plane, ADMIN)[0]
     assert asked.replaces == old.id
     # let in beside the old one, under another name
-    assert enrolments.approve(plane, ADMIN, EVERYWHERE, enrolment=asked.id, name="press-b").id != old.id
+    assert enrolments.approve(plane, ADMIN, enrolment=asked.id, name="press-b").id != old.id
     assert old.poll().status == 200
     with pytest.raises(Invalid):
-        enrolments.approve(plane, ADMIN, EVERYWHERE, enrolment=_another(plane, api, line), name="ghost", replace=True)
+        enrolments.approve(plane, ADMIN, enrolment=_another(plane, api, line), name="ghost", replace=True)
 
 
 def _another(plane, api, line):
     PaperDevice(straight(api), "press").ask(line)
-    return enrolments.list_enrolments(plane, ADMIN, EVERYWHERE)[0].id
+    return enrolments.list_enrolments(plane, ADMIN)[0].id
 
 
 def test_a_retired_name_is_free_again_and_its_key_never(plane, api):
     line = join(plane, uses=5, auto_approve=True).join
     device = PaperDevice(straight(api), "press")
     device.ask(line)
-    devices.retire(plane, ADMIN, EVERYWHERE, device="press", revision=1, reason="scrapped")
+    devices.retire(plane, ADMIN, device="press", revision=1, reason="scrapped")
     answer = device.ask(line)
     assert (answer.status, "scrapped" in answer.why) == ("rejected", True)
     assert device.open_session().status == 403
@@ -122,15 +122,15 @@ def test_endpoints_of_the_settings_stand_in_join_lines_and_documents(plane, api)
     device.poll()
     before = device.held.generation
     assert device.desired.endpoints == (Endpoint(ADDRESS),)
-    found = settings.get_settings(plane, ADMIN, EVERYWHERE)
+    found = settings.get_settings(plane, ADMIN)
     wanted = (Endpoint("https://new.example:8443"), Endpoint(ADDRESS))
-    settings.change_settings(plane, ADMIN, EVERYWHERE, revision=found.revision, endpoints=wanted, poll_s=30)
+    settings.change_settings(plane, ADMIN, revision=found.revision, endpoints=wanted, poll_s=30)
     device.poll()
     assert (device.desired.endpoints, device.desired.settings.poll_s, device.held.generation) == (wanted, 30, before + 1)
     assert parse_join(join(plane).join).urls == ("https://new.example:8443", ADDRESS)
     for wrong, field in (({"poll_s": 1}, "poll_s"), ({"endpoints": (Endpoint("http://x"),)}, "endpoints[0].url")):
         with pytest.raises(Invalid) as refused:
-            settings.change_settings(plane, ADMIN, EVERYWHERE, revision=found.revision + 1, **wrong)
+            settings.change_settings(plane, ADMIN, revision=found.revision + 1, **wrong)
         assert refused.value.field == field
 
 

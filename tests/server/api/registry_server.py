@@ -16,8 +16,8 @@ from penstock.server.core.model import Actor
 from penstock.server.core.oci import Content
 
 PASSWORD = "pst_secret"
-PUSHER = Actor("user", "usr_a", "ada", "administrator")
-READER = Actor("token", "tok_b", "bob", "reader")
+PUSHER = Actor("user", "usr_a", "ada")
+READER = Actor("token", "tok_b", "bob")
 
 
 @dataclass

@@ -19,7 +19,7 @@ from penstock.server import commandline
 from penstock.server.actions import commands, deployments, devices, joins, releases, sites
 from penstock.server.api.agent import AgentApi
 from penstock.server.core.errors import Refused
-from penstock.server.core.model import EVERYWHERE, Target
+from penstock.server.core.model import Target
 from penstock.wire import trust
 from penstock.wire.codec import decode
 from penstock.wire.log import Boot
@@ -32,8 +32,8 @@ from tests.server.pushing import push, small_image
 
 def join(running, settings, name="press-4", **more) -> PaperDevice:
     with contextlib.suppress(Exception):
-        sites.create_site(running.plane, ADMIN, EVERYWHERE, name="plant-1")
-    line = joins.create_join(running.plane, ADMIN, EVERYWHERE, site="plant-1", auto_approve=True, **more).join
+        sites.create_site(running.plane, ADMIN, name="plant-1")
+    line = joins.create_join(running.plane, ADMIN, site="plant-1", auto_approve=True, **more).join
     device = PaperDevice(over_tls(settings), name, clock=running.plane.clock.now_ms)
     assert device.ask(line).status == "approved"
     device.write("boot", Boot("0.1.0", "b", device.facts, name))
@@ -66,7 +66,7 @@ def test_a_poll_with_nothing_new(house):
 def test_a_click_wakes_a_long_poll(house):
     running, settings = house
     device = join(running, settings, "watched")
-    devices.watch(running.plane, ADMIN, EVERYWHERE, device="watched")
+    devices.watch(running.plane, ADMIN, device="watched")
     assert device.poll().headers["penstock-wait"] == "50"
     got = []
     thread = threading.Thread(target=lambda: got.append(device.poll("&wait=50")))
@@ -75,7 +75,7 @@ def test_a_click_wakes_a_long_poll(house):
     while not running.plane.fleet.entries[device.id].waiters:
         assert time.monotonic() < give_up
         time.sleep(0.01)
-    made = commands.order(running.plane, ADMIN, EVERYWHERE, device="watched", verb="refresh")
+    made = commands.order(running.plane, ADMIN, device="watched", verb="refresh")
     thread.join(40)  # less than the poll would have lasted
     assert got[0].status == 200
     assert [command.id for command in device.commands] == [made.id]
@@ -102,8 +102,8 @@ def test_only_ones_own_blobs_in_ranges(house):
     push(plane.blobs, "shop/db", small_image("db"), "1")
     stranger = small_image("secret of another app")
     push(plane.blobs, "other/app", stranger, "1")
-    releases.publish(plane, ADMIN, EVERYWHERE, source=COMPOSE.format(version="1").encode(), app="shop", version="1")
-    deployments.create_deployment(plane, ADMIN, EVERYWHERE, name="shop", release="shop:1", target=Target(selector="line=paint"))
+    releases.publish(plane, ADMIN, source=COMPOSE.format(version="1").encode(), app="shop", version="1")
+    deployments.create_deployment(plane, ADMIN, name="shop", release="shop:1", target=Target(selector="line=paint"))
     owner.poll()
     layer = next(found.variants[0].layers[0] for found in owner.app().images if found.name == "shop/web:1")
     headers = {"authorization": f"Bearer {owner.token}"}
@@ -119,8 +119,8 @@ def test_only_ones_own_blobs_in_ranges(house):
     assert owner.call("GET", f"/d/v1/blobs/{layer.digest}", {}, b"").status == 401
     # What was its own stays so: a prune on the device may have taken what it goes back to.
     push(plane.blobs, "shop/web", small_image("another web"), "2")
-    releases.publish(plane, ADMIN, EVERYWHERE, source=COMPOSE.format(version="2").encode(), app="shop", version="2")
-    deployments.change_deployment(plane, ADMIN, EVERYWHERE, deployment="shop", revision=1, release="shop:2")
+    releases.publish(plane, ADMIN, source=COMPOSE.format(version="2").encode(), app="shop", version="2")
+    deployments.change_deployment(plane, ADMIN, deployment="shop", revision=1, release="shop:2")
     owner.poll()
     assert layer.digest not in {one.digest for found in owner.app().images for variant in found.variants for one in variant.layers}
     assert owner.call("GET", f"/d/v1/blobs/{layer.digest}", headers, b"").status == 200
@@ -155,7 +155,7 @@ def test_problems(house, method, target, headers, body, status, code):
 def test_a_query_that_cannot_be_read(house, query):
     running, settings = house
     device = join(running, settings, f"q{abs(hash(query)) % 10**8}")
-    devices.watch(running.plane, ADMIN, EVERYWHERE, device=device.id)
+    devices.watch(running.plane, ADMIN, device=device.id)
     target = f"/d/v1/state?{query[1:]}" if "root" in query else f"/d/v1/state?root=1{query}"
     headers = {"authorization": f"Bearer {device.token}"}
     if "wait" in query:
@@ -167,8 +167,8 @@ def test_a_query_that_cannot_be_read(house, query):
 def test_a_retired_device_is_told_so_and_nothing_else(house):
     running, settings = house
     device = join(running, settings, "old")
-    found = devices.get_device(running.plane, ADMIN, EVERYWHERE, device="old").device
-    devices.retire(running.plane, ADMIN, EVERYWHERE, device="old", revision=found.revision, reason="scrapped")
+    found = devices.get_device(running.plane, ADMIN, device="old").device
+    devices.retire(running.plane, ADMIN, device="old", revision=found.revision, reason="scrapped")
     answer = device.poll()
     assert answer.status == 401  # its key epoch rose: the session is dead
     device.token = ""
@@ -260,7 +260,7 @@ def test_sigterm_ends_it_gracefully_with_a_long_poll_open(tmp_path):
     settings = settings_for(tmp_path)
     with served(tmp_path, settings) as (running, _):
         device = join(running, settings)
-        commands.order(running.plane, ADMIN, EVERYWHERE, device="press-4", verb="refresh")
+        commands.order(running.plane, ADMIN, device="press-4", verb="refresh")
         device.poll()
     arguments = ["run", "--data", str(settings.data), "--address", settings.addresses[0], "--listen", settings.listen]
     process = subprocess.Popen([sys.executable, "-m", "penstock.server", *arguments], stderr=subprocess.PIPE, text=True, env={**os.environ})

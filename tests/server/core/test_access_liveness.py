@@ -6,35 +6,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.server.core.access import VERBS, Allow, Deny, may, require
+from penstock.server.core.access import permit, require
 from penstock.server.core.errors import Forbidden, Unauthenticated
 from penstock.server.core.liveness import judge, span
-from penstock.server.core.model import EVERYWHERE, SYSTEM, Actor, Scope
+from penstock.server.core.model import SYSTEM, Actor
+from penstock.server.core.rights import BUILT_IN, EVERYWHERE, VERBS, Binding, Part, Reach, Target, rights_of
 
-ADMIN = Actor("user", "u", "ada", "administrator")
+ADMIN = Actor("user", "u", "ada", rights_of("u", [Binding("b", "u", "administrator", Part("fleet"))], BUILT_IN))
+HERE = Actor("user", "u", "eve", rights_of("u", [Binding("b", "u", "site-owner", Part("site", "a"))], BUILT_IN))
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
-def test_verbs(verb):
-    assert isinstance(may(ADMIN, verb, EVERYWHERE), Allow)
-    assert isinstance(may(SYSTEM, verb, EVERYWHERE), Allow)
-    for actor in (
-        Actor("user", "u", "eve", ""),
-        Actor("token", "t", "ci", "viewer"),
-        Actor("device", "d", "press", "administrator"),
-        Actor("setup", "s", "s", "administrator"),
-    ):
-        assert isinstance(may(actor, verb, EVERYWHERE), Deny)
+def test_refusing(verb):
+    for actor in (ADMIN, SYSTEM):
+        assert require(actor, verb) == EVERYWHERE
+        permit(actor, verb, Target())
+    for actor in (Actor("user", "u", "eve"), Actor("device", "d", "press"), Actor("setup", "s", "s")):
         with pytest.raises(Forbidden):
-            require(actor, verb, EVERYWHERE)
-    assert isinstance(may(ADMIN, verb, Scope(frozenset())), Deny)
+            require(actor, verb)
     with pytest.raises(Unauthenticated):
-        require(Actor("nobody", "", ""), verb, EVERYWHERE)
+        require(Actor("nobody", "", ""), verb)
 
 
-def test_an_unknown_verb_is_a_mistake_in_the_program():
-    with pytest.raises(ValueError, match="is no verb"):
-        may(ADMIN, "devices.explode", EVERYWHERE)
+def test_some_of_the_fleet_is_a_reach_and_not_leave_elsewhere():
+    assert require(HERE, "devices.write") == Reach(sites=frozenset({"a"}))
+    permit(HERE, "devices.write", Target(site="a", device="d"))
+    with pytest.raises(Forbidden, match="its site"):
+        permit(HERE, "devices.write", Target(site="b", device="d", groups=frozenset({"secret"})))
 
 
 def test_liveness_by_example():

@@ -22,7 +22,7 @@ def db(tmp_path):
 
 
 def person(name):
-    return User(UserId(f"usr_{name}"), name, "", "viewer", 1)
+    return User(UserId(f"usr_{name}"), name, "x", 1)
 
 
 def test_teams_and_who_is_in_them(db):

@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import inspect, text
 
 from penstock.server.core.errors import Stale
-from penstock.server.core.model import EVERYWHERE, Site, SiteId
+from penstock.server.core.model import Site, SiteId
+from penstock.server.core.rights import EVERYWHERE
 from penstock.server.store import events, observations, outbox, settings, sites
 from penstock.server.store.db import Busy, Db, copy_database
 from penstock.server.store.migrate import FOLDER, HEAD, Newer, upgrade, version_of

@@ -13,8 +13,9 @@ from penstock.server.actions.context import Plane
 from penstock.server.core.compose import ComposeError
 from penstock.server.core.document import app_text
 from penstock.server.core.errors import Conflict, Invalid, missing
-from penstock.server.core.model import EVERYWHERE, Assignment, Device, Lean, Plan
+from penstock.server.core.model import Assignment, Device, Lean, Plan
 from penstock.server.core.release import Release, Site, asks_device, load, resolve
+from penstock.server.core.rights import EVERYWHERE
 from penstock.server.effects.vault import VaultFault
 from penstock.server.store import deployments, releases, secrets, sites
 from penstock.server.store.db import Tx

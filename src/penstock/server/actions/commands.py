@@ -10,7 +10,7 @@ from penstock.server.actions.context import Plane, bounded, make_cursor, note, r
 from penstock.server.actions.devices import find
 from penstock.server.core.access import require
 from penstock.server.core.errors import Conflict, Invalid, Limited, missing
-from penstock.server.core.model import ACTIVE, Actor, CommandId, CommandRow, Scope
+from penstock.server.core.model import ACTIVE, Actor, CommandId, CommandRow
 from penstock.server.core.views import Page
 from penstock.server.store import commands as store
 from penstock.server.store.db import Tx
@@ -50,17 +50,16 @@ def _check(verb: str, arguments: dict[str, str]) -> None:
 
 
 def order(
-    plane: Plane, actor: Actor, scope: Scope, *, device: str, verb: str, arguments: dict[str, str] | None = None, expires_s: int = 3600, reason: str = ""
+    plane: Plane, actor: Actor, *, device: str, verb: str, arguments: dict[str, str] | None = None, expires_s: int = 3600, reason: str = ""
 ) -> CommandRow:
     """Order a device to do something, within `expires_s` seconds (a minute to a week)."""
-    require(actor, "devices.command", scope)
     given = dict(arguments or {})
     _check(verb, given)
     if not 60 <= expires_s <= 7 * 86_400:
         raise Invalid("expiry-out-of-range", "expires_s is 60 seconds to 7 days", field="expires_s")
 
     def work(tx: Tx) -> CommandRow:
-        found = find(tx, scope, device)
+        found = find(tx, actor, device, "devices.command")
         if found.state != ACTIVE:
             raise Conflict("device-not-active", f"the device is {found.state}", remedy="release it first")
         if len(store.open_ids(tx, [found.id])[found.id]) >= MAX_OPEN:
@@ -87,12 +86,12 @@ def order(
     return plane.db.update(work)
 
 
-def get_command(plane: Plane, actor: Actor, scope: Scope, *, command: str) -> CommandRow:
+def get_command(plane: Plane, actor: Actor, *, command: str) -> CommandRow:
     """One command, with its outcome once the device has said it."""
-    require(actor, "devices.read", scope)
+    reach = require(actor, "devices.read")
 
     def work(tx: Tx) -> CommandRow:
-        found = store.by_id(tx, scope, command)
+        found = store.by_id(tx, reach, command)
         if found is None:
             raise missing("command", command)
         return found
@@ -100,14 +99,13 @@ def get_command(plane: Plane, actor: Actor, scope: Scope, *, command: str) -> Co
     return plane.db.view(work)
 
 
-def list_commands(plane: Plane, actor: Actor, scope: Scope, *, device: str, cursor: str = "", limit: int = 50) -> Page[CommandRow]:
+def list_commands(plane: Plane, actor: Actor, *, device: str, cursor: str = "", limit: int = 50) -> Page[CommandRow]:
     """A device's commands, newest first."""
-    require(actor, "devices.read", scope)
     after = read_cursor(cursor, int, str)
     most = bounded(plane, limit)
 
     def work(tx: Tx) -> Page[CommandRow]:
-        found = store.of_device(tx, find(tx, scope, device).id, (after[0], after[1]) if after else None, most + 1)
+        found = store.of_device(tx, find(tx, actor, device).id, (after[0], after[1]) if after else None, most + 1)
         rows = found[:most]
         return Page(rows, make_cursor(rows[-1].issued_ms, rows[-1].id) if len(found) > most else "")
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from penstock.server.core.errors import Invalid
 from penstock.server.core.events import line
-from penstock.server.core.model import Actor
+from penstock.server.core.model import Actor, ApiToken, Session, User
 from penstock.server.effects.clock import Clock
 from penstock.server.effects.fleetcache import FleetCache
 from penstock.server.effects.ids import Ids
@@ -100,8 +100,8 @@ class Plane:
     released: set[str] = field(default_factory=set)  # devices let out of quarantine that have not reported since: their next report may fork
     memo: OrderedDict[Any, Any] = field(default_factory=OrderedDict)  # resolved releases, bounded by actions.catalog
     memo_lock: threading.Lock = field(default_factory=threading.Lock)
-    session_memo: OrderedDict[str, tuple[int, Any, Any]] = field(default_factory=OrderedDict)  # who a session is, for seconds
-    token_memo: OrderedDict[str, tuple[int, Any, Any]] = field(default_factory=OrderedDict)  # the same for API tokens
+    session_memo: OrderedDict[str, tuple[int, Session, User, Actor]] = field(default_factory=OrderedDict)  # who a session is, for seconds
+    token_memo: OrderedDict[str, tuple[int, ApiToken, User, Actor]] = field(default_factory=OrderedDict)  # the same for API tokens
     registry_memo: OrderedDict[tuple[str, str], tuple[int, Actor]] = field(default_factory=OrderedDict)  # who signed in to the registry
     throttle: dict[str, list[int]] = field(default_factory=dict)  # recent moments per key, see `throttled`
 
@@ -141,13 +141,14 @@ def note(
     subject: str,
     *,
     site: str = "",
+    app: str = "",
     outcome: str = "done",
     reason: str = "",
     data: dict[str, str] | None = None,
     topics: Iterable[tuple[str, str]] = (),
 ) -> int:
-    """Append to the plane's record, and after the commit tell who looks at "events" and at `topics` (topic, key)."""
-    number = events.add(tx, line(actor, plane.clock.now_ms(), verb, subject, site=site, outcome=outcome, reason=reason, data=data))
+    """Append to the plane's record, and after the commit tell who looks at "events" and at `topics` (topic, key). `site` and `app` say who may read it."""
+    number = events.add(tx, line(actor, plane.clock.now_ms(), verb, subject, site=site, app=app, outcome=outcome, reason=reason, data=data))
     notes = [Note("events", subject, number), *(Note(topic, key, number) for topic, key in topics)]
     tx.after(lambda: plane.live.publish(notes))
     return number

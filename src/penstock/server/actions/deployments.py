@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from penstock.server.actions import catalog, rollouts
+from penstock.server.actions import catalog, progress, rollouts, visible
 from penstock.server.actions.context import Plane, note
 from penstock.server.core.access import require
 from penstock.server.core.assign import claims
@@ -30,10 +30,10 @@ from penstock.server.core.model import (
     Device,
     Plan,
     ReleaseRow,
-    Scope,
     Target,
 )
 from penstock.server.core.release import Release, check_values, load
+from penstock.server.core.rights import EVERYWHERE
 from penstock.server.core.targeting import check_target, meant
 from penstock.server.core.views import DeploymentPreview, DeploymentView, Parameter, PreviewRow
 from penstock.server.store import deployments as store
@@ -47,32 +47,20 @@ MAX_VALUE = 32_768
 PREVIEWED = 500  # rows shown one by one; counts cover all
 
 
-def find_release(tx: Tx, release: str) -> ReleaseRow:
-    """By id, or as "app:version". Raises Missing."""
-    found = releases.by_id(tx, release)
-    if found is None and ":" in release:
-        app, _, version = release.partition(":")
-        found = releases.by_version(tx, app, version)
-    if found is None:
-        raise missing("release", release)
-    return found
-
-
 def _get(tx: Tx, deployment: str) -> Deployment:
     found = store.find(tx, deployment)
-    if found is None:
-        raise missing("deployment", deployment)
+    assert found is not None
     return found
 
 
-def _target(tx: Tx, scope: Scope, target: Target) -> Target:
-    """The target with device names turned into ids. Raises Invalid, Missing."""
+def _target(tx: Tx, actor: Actor, target: Target) -> Target:
+    """The target with device names turned into ids. Raises Invalid, and Missing for a device the actor may not see."""
     check_target(target)
     if target.selector:
         return target
     if len(target.devices) > 20_000:
         raise Invalid("target-too-large", "a list names at most 20000 devices", field="target.devices", remedy="use a selector")
-    names = {key: device for device, name, _, _ in devices.labels(tx, scope) for key in (device, name)}
+    names = {key: device for device, name, _, _ in devices.labels(tx, require(actor, "devices.read")) for key in (device, name)}
     unknown = [device for device in target.devices if device not in names]
     if unknown:
         raise missing("device", unknown[0])
@@ -112,7 +100,6 @@ def _missing(release: Release, values: Mapping[str, str], held: Mapping[str, str
 def preview(
     plane: Plane,
     actor: Actor,
-    scope: Scope,
     *,
     release: str,
     target: Target,
@@ -125,13 +112,12 @@ def preview(
 ) -> DeploymentPreview:
     """What a new deployment (or a change of `deployment`) would do, device by device. `secrets_given`: names of secrets that will be given
     a (new) value. Changes nothing."""
-    require(actor, "deployments.read", scope)
     _check_span(soak_s, deadline_s, drift)
 
     def work(tx: Tx) -> DeploymentPreview:
-        row = find_release(tx, release)
+        row = visible.release(tx, actor, release)
         loaded, _ = catalog.release_of(plane, tx, row.id)
-        now = _get(tx, deployment) if deployment else None
+        now = visible.deployment(tx, actor, deployment) if deployment else None
         if now is not None and now.app != row.app:
             raise Conflict("other-app", f"the deployment is of app {now.app}, the release of {row.app}", field="release")
         old = store.plan(tx, now.id, now.plan) if now is not None else None
@@ -139,11 +125,11 @@ def preview(
         held |= dict.fromkeys(secrets_given, "new")
         given = dict(values or {})
         _check_values(loaded, given, dict.fromkeys(secrets_given, ""))
-        aim = _target(tx, scope, target)
+        aim = _target(tx, actor, target)
         ident = now.id if now is not None else DeploymentId("dep_preview")
         plan = Plan(ident, 0, row.id, aim, given, held, drift, soak_s, deadline_s)
         lacking = _missing(loaded, given, held)
-        rows = _rows(plane, tx, loaded, plan, now, lacking)
+        rows = _rows(plane, tx, actor, loaded, plan, now, lacking)
         counts: dict[str, int] = {}
         for one in rows:
             counts[one.what] = counts.get(one.what, 0) + 1
@@ -158,9 +144,9 @@ def preview(
     return plane.db.view(work)
 
 
-def _rows(plane: Plane, tx: Tx, release: Release, plan: Plan, now: Deployment | None, lacking: tuple[Parameter, ...]) -> list[PreviewRow]:
+def _rows(plane: Plane, tx: Tx, actor: Actor, release: Release, plan: Plan, now: Deployment | None, lacking: tuple[Parameter, ...]) -> list[PreviewRow]:
     app = release.app
-    labels = [(device, given) for device, _, _, given in devices.labels(tx, Scope())]
+    labels = [(device, given) for device, _, _, given in devices.labels(tx, EVERYWHERE)]
     standing = [one for one in store.all_of(tx, app, STANDING) if now is None or one.id != now.id]
     mine = now or Deployment(DeploymentId(plan.deployment), "preview", app, STANDING, 0, plane.clock.now_ms())
     plans: dict[str, Plan] = {one.id: held for one in standing if (held := store.plan(tx, one.id, one.plan)) is not None}
@@ -172,15 +158,22 @@ def _rows(plane: Plane, tx: Tx, release: Release, plan: Plan, now: Deployment | 
     leaving = [device for device, one in assigned.items() if one.deployment == mine.id and device not in aimed]
     conflicts = set(found.conflicts.get(mine.id, ()))
     holders = {device: one for one in standing for device in found.held[one.id] if device in conflicts}
+    reach = visible.reach_into(actor, app)
+    here = {device for device, *_ in devices.labels(tx, reach)}
+    known = {one.id for one in visible.deployments_seen(tx, actor, tuple(set(holders.values())))}
     concerned = devices.many(tx, [*aimed, *leaving])
     rows = []
     for name in [*aimed, *leaving]:
+        if name not in here:
+            continue
         device = concerned[name]
         site = catalog.site_name(plane, tx, device.site)
         before = _before(plane, tx, assigned, device)
         version = before.version if before is not None else ""
         if name in conflicts:
-            why = f"deployment {holders[name].name} of this app came first on this device; change that one, or withdraw it"
+            holder = holders[name]
+            first = f"deployment {holder.name}" if holder.id in known else "another deployment"
+            why = f"{first} of this app came first on this device; change that one, or withdraw it"
             rows.append(PreviewRow(name, device.name, site, "conflict", why, version))
         elif name in leaving:
             why = "the target does not mean it any more"
@@ -247,7 +240,6 @@ def _complete(release: Release, values: Mapping[str, str], held: Mapping[str, st
 def create_deployment(
     plane: Plane,
     actor: Actor,
-    scope: Scope,
     *,
     name: str,
     release: str,
@@ -260,19 +252,19 @@ def create_deployment(
     reason: str = "",
 ) -> Deployment:
     """A new deployment, and its first rollout. `secrets` are plain values; they go into the vault. Raises Conflict for a taken name."""
-    require(actor, "deployments.write", scope)
     fault = name_fault(name)
     if fault:
         raise Invalid("name-malformed", fault, field="name")
     _check_span(soak_s, deadline_s, drift)
 
     def work(tx: Tx) -> Deployment:
-        row = find_release(tx, release)
+        row = visible.release(tx, actor, release)
         loaded = load(row.document)
         if store.find(tx, name) is not None:
             raise Conflict("name-taken", f"there is a deployment named {name} already", field="name", remedy="choose another name, or change that one")
         _check_values(loaded, values or {}, secrets or {})
-        aim = _target(tx, scope, target)
+        aim = _target(tx, actor, target)
+        visible.permit_deploying(tx, actor, row.app, aim.devices, aim.selector)
         now = plane.clock.now_ms()
         made = Deployment(DeploymentId(plane.ids.new("dep")), name, row.app, STANDING, 1, now)
         store.add(tx, made)
@@ -289,7 +281,6 @@ def create_deployment(
 def change_deployment(
     plane: Plane,
     actor: Actor,
-    scope: Scope,
     *,
     deployment: str,
     revision: int,
@@ -304,16 +295,17 @@ def change_deployment(
 ) -> Deployment:
     """A new plan for a deployment: what is not given stays. `values` replaces all values; of `secrets` only those given change. Devices whose
     content stays the same are not touched. Raises Stale."""
-    require(actor, "deployments.write", scope)
     _check_span(soak_s or 0, deadline_s or 0, drift or "")
 
     def work(tx: Tx) -> Deployment:
-        now = _get(tx, deployment)
+        now = visible.deployment(tx, actor, deployment)
         if now.state != STANDING:
             raise Conflict("deployment-withdrawn", "the deployment was withdrawn", remedy="create a new one")
         old = store.plan(tx, now.id, now.plan)
         assert old is not None
-        row = find_release(tx, release if release is not None else old.release)
+        aim = _target(tx, actor, target) if target is not None else old.target
+        visible.permit_deploying(tx, actor, now.app, {*aim.devices, *rollout_store.assigned_of(tx, now.id)}, aim.selector or old.target.selector)
+        row = visible.release(tx, actor, release if release is not None else old.release)
         if row.app != now.app:
             raise Conflict("other-app", f"the deployment is of app {now.app}, the release of {row.app}", field="release", remedy="create another deployment")
         loaded = load(row.document)
@@ -326,7 +318,7 @@ def change_deployment(
             now.id,
             now.plan + 1,
             row.id,
-            _target(tx, scope, target) if target is not None else old.target,
+            aim,
             wanted,
             held,
             old.drift if drift is None else drift,
@@ -352,32 +344,41 @@ def _known(release: Release, name: str) -> bool:
 
 def _noted(plane: Plane, tx: Tx, actor: Actor, verb: str, deployment: Deployment, row: ReleaseRow, reason: str) -> None:
     data = {"name": deployment.name, "app": row.app, "version": row.version}
-    note(plane, tx, actor, verb, deployment.id, reason=reason, data=data, topics=[("deployments", deployment.id)])
+    note(plane, tx, actor, verb, deployment.id, app=row.app, reason=reason, data=data, topics=[("deployments", deployment.id)])
 
 
-def withdraw(plane: Plane, actor: Actor, scope: Scope, *, deployment: str, revision: int, reason: str) -> Deployment:
+def withdraw(plane: Plane, actor: Actor, *, deployment: str, revision: int, reason: str) -> Deployment:
     """Take the app off all its devices, in order, volumes kept. Another deployment that waits for a device gets it."""
-    require(actor, "deployments.write", scope)
 
     def work(tx: Tx) -> Deployment:
-        now = _get(tx, deployment)
+        now = visible.deployment(tx, actor, deployment)
         if now.state != STANDING:
             raise Conflict("deployment-withdrawn", "the deployment was withdrawn already")
+        visible.permit_deploying(tx, actor, now.app, rollout_store.assigned_of(tx, now.id), _selector(tx, now))
         store.change(tx, now, revision, state=WITHDRAWN, conflict="")
         fresh = _get(tx, now.id)
-        note(plane, tx, actor, "deployment.withdrawn", now.id, reason=reason, data={"name": now.name, "app": now.app}, topics=[("deployments", now.id)])
+        note(
+            plane,
+            tx,
+            actor,
+            "deployment.withdrawn",
+            now.id,
+            app=now.app,
+            reason=reason,
+            data={"name": now.name, "app": now.app},
+            topics=[("deployments", now.id)],
+        )
         rollouts.settle(plane, tx, actor, now.app, fresh, reason)
         return _get(tx, now.id)
 
     return plane.db.update(work)
 
 
-def retry(plane: Plane, actor: Actor, scope: Scope, *, deployment: str, devices: tuple[str, ...] = (), reason: str = "") -> int:
+def retry(plane: Plane, actor: Actor, *, deployment: str, devices: tuple[str, ...] = (), reason: str = "") -> int:
     """Let devices that failed (or went back) try again: they get a new leave. `devices` empty: all of them. How many."""
-    require(actor, "deployments.write", scope)
 
     def work(tx: Tx) -> int:
-        now = _get(tx, deployment)
+        now = visible.deployment(tx, actor, deployment)
         former = rollout_store.of_deployment(tx, now.id)
         if not former:
             raise missing("rollout", deployment)
@@ -385,6 +386,7 @@ def retry(plane: Plane, actor: Actor, scope: Scope, *, deployment: str, devices:
         again = [
             member for member in rollout_store.members_of(tx, rollout.id) if member.state in (FAILED, PINNED) and (not devices or member.device in devices)
         ]
+        visible.permit_deploying(tx, actor, now.app, [member.device for member in again])
         if not again:
             raise Conflict("nothing-to-retry", "no device of the newest rollout has failed or gone back", field="devices")
         at = plane.clock.now_ms()
@@ -396,6 +398,7 @@ def retry(plane: Plane, actor: Actor, scope: Scope, *, deployment: str, devices:
             actor,
             "rollout.retried",
             rollout.id,
+            app=now.app,
             reason=reason,
             data={"deployment": now.id, "devices": str(len(again))},
             topics=[("deployments", now.id)],
@@ -409,23 +412,27 @@ def retry(plane: Plane, actor: Actor, scope: Scope, *, deployment: str, devices:
 # --- read -----------------------------------------------------------------------------------------------------------------
 
 
-def _view(tx: Tx, found: Deployment) -> DeploymentView:
+def _selector(tx: Tx, found: Deployment) -> str:
+    plan = store.plan(tx, found.id, found.plan)
+    return plan.target.selector if plan is not None else ""
+
+
+def _view(tx: Tx, actor: Actor, found: Deployment) -> DeploymentView:
     plan = store.plan(tx, found.id, found.plan)
     assert plan is not None
     row = releases.by_id(tx, plan.release)
     assert row is not None
+    reach = visible.reach_into(actor, found.app)
     former = rollout_store.of_deployment(tx, found.id)
-    newest = rollouts.view(tx, former[0]) if former else None
-    return DeploymentView(found, plan, row, newest, rollout_store.assigned_count(tx, found.id))
+    newest = progress.view(tx, former[0], reach) if former else None
+    return DeploymentView(*visible.part_of(tx, found, plan, reach), row, newest, rollout_store.assigned_count(tx, reach, found.id))
 
 
-def list_deployments(plane: Plane, actor: Actor, scope: Scope, *, app: str = "", state: str = "") -> tuple[DeploymentView, ...]:
+def list_deployments(plane: Plane, actor: Actor, *, app: str = "", state: str = "") -> tuple[DeploymentView, ...]:
     """All, oldest first; of one app or in one state (standing, withdrawn) if given."""
-    require(actor, "deployments.read", scope)
-    return plane.db.view(lambda tx: tuple(_view(tx, found) for found in store.all_of(tx, app, state)))
+    return plane.db.view(lambda tx: tuple(_view(tx, actor, found) for found in visible.deployments_seen(tx, actor, store.all_of(tx, app, state))))
 
 
-def get_deployment(plane: Plane, actor: Actor, scope: Scope, *, deployment: str) -> DeploymentView:
+def get_deployment(plane: Plane, actor: Actor, *, deployment: str) -> DeploymentView:
     """One, by id or name."""
-    require(actor, "deployments.read", scope)
-    return plane.db.view(lambda tx: _view(tx, _get(tx, deployment)))
+    return plane.db.view(lambda tx: _view(tx, actor, visible.deployment(tx, actor, deployment)))

@@ -6,13 +6,15 @@ Owns reading and the acts on a device itself (labels, name, retiring, letting it
 
 from __future__ import annotations
 
-from penstock.server.actions import projections, rollouts, states
+from penstock.server.actions import projections, rollouts, states, visible
 from penstock.server.actions.context import Plane, bounded, make_cursor, note, read_cursor, refresh
 from penstock.server.actions.planesettings import read as read_settings
-from penstock.server.core.access import require
+from penstock.server.core.access import permit, require
 from penstock.server.core.errors import Conflict, Invalid, missing
 from penstock.server.core.liveness import judge
-from penstock.server.core.model import ACTIVE, QUARANTINED, RETIRED, Actor, Assignment, Deployment, Device, DeviceStatus, Member, ReceiptRow, Scope, Site
+from penstock.server.core.model import ACTIVE, QUARANTINED, RETIRED, Actor, Assignment, Deployment, Device, DeviceStatus, Member, ReceiptRow, Site
+from penstock.server.core.rights import EVERYWHERE, Reach
+from penstock.server.core.rights import reach as reach_of
 from penstock.server.core.targeting import check_labels, matches, parse
 from penstock.server.core.views import DeviceApp, DeviceQuery, DeviceRow, DeviceView, FleetCounts, Page
 from penstock.server.store import commands, deployments, enrolments, log, observations, receipts, releases, sites, status
@@ -26,22 +28,24 @@ from penstock.wire.types import name_fault
 SORTS = ("worst", "name", "seen")
 
 
-def find(tx: Tx, scope: Scope, device: str) -> Device:
-    """By id, or by the name of one that is not retired. Raises Missing."""
-    found = store.find(tx, scope, device)
+def find(tx: Tx, actor: Actor, device: str, verb: str = "devices.read") -> Device:
+    """By id, or by the name of one that is not retired, for `verb`. Raises Missing for what the actor may not see, Forbidden for what it may only see."""
+    found = store.find(tx, require(actor, "devices.read"), device)
     if found is None:
         raise missing("device", device)
+    if verb != "devices.read":
+        permit(actor, verb, visible.target_of(tx, found))
     return found
 
 
 # --- the list -------------------------------------------------------------------------------------------------------------
 
 
-def _among(tx: Tx, scope: Scope, query: DeviceQuery) -> tuple[str, ...] | None:
+def _among(tx: Tx, reach: Reach, query: DeviceQuery) -> tuple[str, ...] | None:
     if not query.label:
         return None
     terms = parse(query.label)
-    return tuple(device for device, _, _, labels in store.labels(tx, scope) if matches(terms, labels))
+    return tuple(device for device, _, _, labels in store.labels(tx, reach) if matches(terms, labels))
 
 
 def _check(query: DeviceQuery) -> None:
@@ -51,21 +55,22 @@ def _check(query: DeviceQuery) -> None:
         raise Invalid("state-unknown", f"state is {query.state[:40]!r}; it must be active, quarantined or retired", field="state")
 
 
-def _sites(tx: Tx, scope: Scope) -> dict[str, Site]:
-    return {site.id: site for site in sites.all_in(tx, scope)}
+def _sites(tx: Tx) -> dict[str, Site]:
+    # Of all sites: whoever sees a device sees where it stands.
+    return {site.id: site for site in sites.all_in(tx, EVERYWHERE)}
 
 
-def list_devices(plane: Plane, actor: Actor, scope: Scope, *, query: DeviceQuery | None = None, cursor: str = "", limit: int = 50) -> Page[DeviceRow]:
+def list_devices(plane: Plane, actor: Actor, *, query: DeviceQuery | None = None, cursor: str = "", limit: int = 50) -> Page[DeviceRow]:
     """Those the query finds, worst first (or by name, or longest unheard first)."""
-    require(actor, "devices.read", scope)
+    reach = require(actor, "devices.read")
     wanted = query or DeviceQuery()
     _check(wanted)
     after = read_cursor(cursor, str if wanted.sort == "name" else int, str)
     most = bounded(plane, limit)
 
     def work(tx: Tx) -> Page[DeviceRow]:
-        places = _sites(tx, scope)
-        found = store.page(tx, scope, wanted, (after[0], after[1]) if after else None, most + 1, _among(tx, scope, wanted))
+        places = _sites(tx)
+        found = store.page(tx, reach, wanted, (after[0], after[1]) if after else None, most + 1, _among(tx, reach, wanted))
         rows = tuple(DeviceRow(device, places[site], _fresh(plane, state)) for device, state, site in found[:most])
         if len(found) <= most:
             return Page(rows)
@@ -85,14 +90,14 @@ def _fresh(plane: Plane, found: DeviceStatus) -> DeviceStatus:
     return replace(found, seen_ms=entry.seen_ms)
 
 
-def count_devices(plane: Plane, actor: Actor, scope: Scope, *, query: DeviceQuery | None = None) -> FleetCounts:
+def count_devices(plane: Plane, actor: Actor, *, query: DeviceQuery | None = None) -> FleetCounts:
     """How many the query finds, by phase, liveness and state."""
-    require(actor, "devices.read", scope)
+    reach = require(actor, "devices.read")
     wanted = query or DeviceQuery()
     _check(wanted)
 
     def work(tx: Tx) -> FleetCounts:
-        found = store.tally(tx, scope, wanted, _among(tx, scope, wanted))
+        found = store.tally(tx, reach, wanted, _among(tx, reach, wanted))
         drift = sum(number for key, number in found["drift"].items() if key in ("1", "True"))
         return FleetCounts(
             sum(found["state"].values()),
@@ -101,7 +106,7 @@ def count_devices(plane: Plane, actor: Actor, scope: Scope, *, query: DeviceQuer
             found["state"],
             drift,
             found["way_back"].get("missing", 0),
-            enrolments.count(tx, "waiting"),
+            enrolments.count(tx, reach_of(actor.rights, "enrolments.read"), "waiting"),
         )
 
     return plane.db.view(work)
@@ -110,18 +115,17 @@ def count_devices(plane: Plane, actor: Actor, scope: Scope, *, query: DeviceQuer
 # --- one ------------------------------------------------------------------------------------------------------------------
 
 
-def get_device(plane: Plane, actor: Actor, scope: Scope, *, device: str) -> DeviceView:
+def get_device(plane: Plane, actor: Actor, *, device: str) -> DeviceView:
     """Everything about one device, by id or name."""
-    require(actor, "devices.read", scope)
 
     def work(tx: Tx) -> DeviceView:
-        found = find(tx, scope, device)
+        found = find(tx, actor, device)
         state = _fresh(plane, status.get(tx, found.id))
         document = state_store.get(tx, found.id)
         live = judge(state.seen_ms, read_settings(plane, tx).poll_s, plane.clock.now_ms())
         return DeviceView(
             found,
-            _sites(tx, scope)[found.site],
+            _sites(tx)[found.site],
             state,
             live.why,
             _apps(tx, found),
@@ -155,23 +159,21 @@ def _apps(tx: Tx, device: Device) -> tuple[DeviceApp, ...]:
     return tuple(found)
 
 
-def list_receipts(plane: Plane, actor: Actor, scope: Scope, *, device: str, cursor: str = "", limit: int = 50) -> Page[ReceiptRow]:
+def list_receipts(plane: Plane, actor: Actor, *, device: str, cursor: str = "", limit: int = 50) -> Page[ReceiptRow]:
     """A device's receipts, newest first."""
-    require(actor, "devices.read", scope)
     after = read_cursor(cursor, int, int)
     most = bounded(plane, limit)
 
     def work(tx: Tx) -> Page[ReceiptRow]:
-        found = receipts.of_device(tx, find(tx, scope, device).id, (after[0], after[1]) if after else None, most + 1)
+        found = receipts.of_device(tx, find(tx, actor, device).id, (after[0], after[1]) if after else None, most + 1)
         return Page(found[:most], make_cursor(found[most - 1].branch, found[most - 1].seq) if len(found) > most else "")
 
     return plane.db.view(work)
 
 
-def watch(plane: Plane, actor: Actor, scope: Scope, *, device: str) -> None:
+def watch(plane: Plane, actor: Actor, *, device: str) -> None:
     """Somebody looks at this device: for a while it gets long polls. Costs the store one read, and nothing is written."""
-    require(actor, "devices.read", scope)
-    found = plane.db.view(lambda tx: find(tx, scope, device))
+    found = plane.db.view(lambda tx: find(tx, actor, device))
     plane.fleet.watch(found.id, plane.clock.mono_ms() + plane.limits.watch_ms)
 
 
@@ -182,18 +184,17 @@ def _topics(device: str) -> list[tuple[str, str]]:
     return [(f"device/{device}", device), ("fleet", device)]
 
 
-def set_labels(plane: Plane, actor: Actor, scope: Scope, *, device: str, revision: int, labels: dict[str, str], reason: str = "") -> Device:
+def set_labels(plane: Plane, actor: Actor, *, device: str, revision: int, labels: dict[str, str], reason: str = "") -> Device:
     """Other labels, all of them. Deployments with selectors follow at once. Raises Stale."""
-    require(actor, "devices.write", scope)
     check_labels(labels)
 
     def work(tx: Tx) -> Device:
-        found = find(tx, scope, device)
+        found = find(tx, actor, device, "devices.write")
         store.change(tx, found, revision, labels=labels)
         data = {"before": _text(found.labels), "after": _text(labels)}
         note(plane, tx, actor, "device.labels-changed", found.id, site=found.site, reason=reason, data=data, topics=_topics(found.id))
         rollouts.retarget(plane, tx, actor, [found.id])
-        return find(tx, scope, found.id)
+        return find(tx, actor, found.id)
 
     return plane.db.update(work)
 
@@ -202,32 +203,30 @@ def _text(labels: dict[str, str]) -> str:
     return ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
-def set_name(plane: Plane, actor: Actor, scope: Scope, *, device: str, revision: int, name: str, reason: str = "") -> Device:
+def set_name(plane: Plane, actor: Actor, *, device: str, revision: int, name: str, reason: str = "") -> Device:
     """Another name. What already runs there under the old name in a value keeps it until it is deployed anew. Raises Conflict, Stale."""
-    require(actor, "devices.write", scope)
     fault = name_fault(name)
     if fault:
         raise Invalid("name-malformed", fault, field="name")
 
     def work(tx: Tx) -> Device:
-        found = find(tx, scope, device)
+        found = find(tx, actor, device, "devices.write")
         other = store.by_name(tx, name)
         if other is not None and other.id != found.id:
             raise Conflict("name-taken", f"there is a device named {name} already", field="name")
         store.change(tx, found, revision, name=name)
         note(plane, tx, actor, "device.renamed", found.id, site=found.site, reason=reason, data={"before": found.name, "after": name}, topics=_topics(found.id))
         refresh(plane, tx, [found.id])
-        return find(tx, scope, found.id)
+        return find(tx, actor, found.id)
 
     return plane.db.update(work)
 
 
-def retire(plane: Plane, actor: Actor, scope: Scope, *, device: str, revision: int, reason: str) -> Device:
+def retire(plane: Plane, actor: Actor, *, device: str, revision: int, reason: str) -> Device:
     """It leaves the fleet: its key is dead at once, its evidence stays. What runs on it goes on running. Raises Stale."""
-    require(actor, "devices.write", scope)
 
     def work(tx: Tx) -> Device:
-        found = find(tx, scope, device)
+        found = find(tx, actor, device, "devices.write")
         if found.state == RETIRED:
             raise Conflict("device-retired", "the device was retired already")
         store.change(tx, found, revision, state=RETIRED, why=f"retired by {actor.name}: {reason}"[:500], key_epoch=found.key_epoch + 1)
@@ -237,23 +236,22 @@ def retire(plane: Plane, actor: Actor, scope: Scope, *, device: str, revision: i
         refresh(plane, tx, [found.id])
         plane.later_dirty(tx, found.id)
         rollouts.retarget(plane, tx, actor, [found.id])
-        return find(tx, scope, found.id)
+        return find(tx, actor, found.id)
 
     return plane.db.update(work)
 
 
-def release_quarantine(plane: Plane, actor: Actor, scope: Scope, *, device: str, revision: int, reason: str) -> Device:
+def release_quarantine(plane: Plane, actor: Actor, *, device: str, revision: int, reason: str) -> Device:
     """Let it go on: its log is taken up from where it now stands, as a new branch, and the break stays on record. If two machines share the key,
     it will be quarantined again: then one of them must enrol anew. Raises Stale."""
-    require(actor, "devices.quarantine", scope)
 
     def work(tx: Tx) -> Device:
-        found = find(tx, scope, device)
+        found = find(tx, actor, device, "devices.quarantine")
         if found.state != QUARANTINED:
             raise Conflict("not-quarantined", f"the device is {found.state}")
         store.change(tx, found, revision, state=ACTIVE, why="", accept_fork=True)
         note(plane, tx, actor, "device.released", found.id, site=found.site, reason=reason, data={"quarantined": found.why}, topics=_topics(found.id))
-        fresh = find(tx, scope, found.id)
+        fresh = find(tx, actor, found.id)
         projections.restate(plane, tx, fresh)
         refresh(plane, tx, [found.id])
         plane.later_dirty(tx, found.id)
@@ -263,17 +261,16 @@ def release_quarantine(plane: Plane, actor: Actor, scope: Scope, *, device: str,
     return plane.db.update(work)
 
 
-def accept_review(plane: Plane, actor: Actor, scope: Scope, *, device: str, revision: int, reason: str) -> Device:
+def accept_review(plane: Plane, actor: Actor, *, device: str, revision: int, reason: str) -> Device:
     """After a restore: somebody has looked at what this device runs, and it may be changed again. Raises Stale."""
-    require(actor, "devices.quarantine", scope)
 
     def work(tx: Tx) -> Device:
-        found = find(tx, scope, device)
+        found = find(tx, actor, device, "devices.quarantine")
         if not found.review:
             raise Conflict("no-review", "the device does not wait for a review")
         store.change(tx, found, revision, review="")
         note(plane, tx, actor, "device.review-accepted", found.id, site=found.site, reason=reason, data={"review": found.review}, topics=_topics(found.id))
-        fresh = find(tx, scope, found.id)
+        fresh = find(tx, actor, found.id)
         projections.restate(plane, tx, fresh)
         rollouts.begin_again(plane, tx, found.id)
         states.owe(plane, tx, [found.id])

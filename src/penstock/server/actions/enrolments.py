@@ -10,12 +10,11 @@ from dataclasses import replace
 
 from penstock.server.actions import projections, rollouts, states
 from penstock.server.actions.context import Plane, bounded, director_keyid, note, refresh, seal, throttled
-from penstock.server.core.access import require
+from penstock.server.core.access import permit, require
 from penstock.server.core.errors import Conflict, Invalid, Limited, missing
 from penstock.server.core.model import (
     ACTIVE,
     APPROVED,
-    EVERYWHERE,
     REJECTED,
     RETIRED,
     SYSTEM,
@@ -28,8 +27,8 @@ from penstock.server.core.model import (
     EnrolmentId,
     JoinToken,
     LogHead,
-    Scope,
 )
+from penstock.server.core.rights import EVERYWHERE, Target
 from penstock.server.core.targeting import check_labels
 from penstock.server.store import devices, enrolments, join_tokens, log, observations, receipts, secrets, sites, status
 from penstock.server.store import roots as root_store
@@ -145,31 +144,30 @@ def _standing(tx: Tx, known: Enrolment) -> EnrolReply:
 # --- people decide ------------------------------------------------------------------------------------------------------
 
 
-def list_enrolments(plane: Plane, actor: Actor, scope: Scope, *, status: str = WAITING, limit: int = 200) -> tuple[Enrolment, ...]:
+def list_enrolments(plane: Plane, actor: Actor, *, status: str = WAITING, limit: int = 200) -> tuple[Enrolment, ...]:
     """Who asks, newest first; status "" for all."""
-    require(actor, "enrolments.read", scope)
+    reach = require(actor, "enrolments.read")
     if status not in ("", WAITING, APPROVED, REJECTED):
         raise Invalid("status-unknown", f"{status!r} is not waiting, approved or rejected", field="status")
-    return plane.db.view(lambda tx: enrolments.all_in(tx, scope, status, bounded(plane, limit)))
+    return plane.db.view(lambda tx: enrolments.all_in(tx, reach, status, bounded(plane, limit)))
 
 
-def get_enrolment(plane: Plane, actor: Actor, scope: Scope, *, enrolment: str) -> Enrolment:
+def get_enrolment(plane: Plane, actor: Actor, *, enrolment: str) -> Enrolment:
     """One asking."""
-    require(actor, "enrolments.read", scope)
-    return plane.db.view(lambda tx: _get(tx, scope, enrolment))
+    return plane.db.view(lambda tx: _get(tx, actor, enrolment))
 
 
-def _get(tx: Tx, scope: Scope, enrolment: str) -> Enrolment:
-    found = enrolments.by_id(tx, scope, enrolment)
+def _get(tx: Tx, actor: Actor, enrolment: str, verb: str = "enrolments.read") -> Enrolment:
+    found = enrolments.by_id(tx, require(actor, "enrolments.read"), enrolment)
     if found is None:
         raise missing("enrolment", enrolment)
+    permit(actor, verb, Target(site=found.site))
     return found
 
 
 def approve(
     plane: Plane,
     actor: Actor,
-    scope: Scope,
     *,
     enrolment: str,
     name: str | None = None,
@@ -179,10 +177,9 @@ def approve(
 ) -> Device:
     """Let it in, under `name` (as it asked, if None) and with `labels` (those of the join token, if None). With `replace` it takes the place
     of the device of that name, whose old key is dead at once. Raises Conflict where a name is taken or the asking is decided."""
-    require(actor, "enrolments.decide", scope)
 
     def work(tx: Tx) -> Device:
-        asked = _get(tx, scope, enrolment)
+        asked = _get(tx, actor, enrolment, "enrolments.decide")
         if asked.status != WAITING:
             raise Conflict("enrolment-decided", f"it was already {asked.status}", remedy="let the device ask again")
         wanted = asked.name if name is None else name
@@ -210,18 +207,17 @@ def approve(
     return plane.db.update(work)
 
 
-def reject(plane: Plane, actor: Actor, scope: Scope, *, enrolment: str, reason: str) -> Enrolment:
+def reject(plane: Plane, actor: Actor, *, enrolment: str, reason: str) -> Enrolment:
     """Turn it away; the sentence is shown at the device."""
-    require(actor, "enrolments.decide", scope)
 
     def work(tx: Tx) -> Enrolment:
-        asked = _get(tx, scope, enrolment)
+        asked = _get(tx, actor, enrolment, "enrolments.decide")
         if asked.status != WAITING:
             raise Conflict("enrolment-decided", f"it was already {asked.status}")
         why = f"rejected by {actor.name}: {reason or 'no reason was given'}"
         enrolments.change(tx, asked.id, status=REJECTED, why=why[:1000], decided_ms=plane.clock.now_ms(), decided_by=actor.name)
         note(plane, tx, actor, "enrolment.rejected", asked.id, site=asked.site, reason=reason, data={"name": asked.name}, topics=[("enrolments", asked.id)])
-        return _get(tx, scope, enrolment)
+        return _get(tx, actor, enrolment)
 
     return plane.db.update(work)
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from penstock.server.actions.context import Plane, note
 from penstock.server.actions.planesettings import read as read_settings
 from penstock.server.actions.sites import find
-from penstock.server.core.access import require
+from penstock.server.core.access import permit, require
 from penstock.server.core.errors import Conflict, Invalid, missing
-from penstock.server.core.model import Actor, JoinId, JoinToken, Scope
+from penstock.server.core.model import Actor, JoinId, JoinToken
+from penstock.server.core.rights import Target
 from penstock.server.core.targeting import check_labels
 from penstock.server.store import join_tokens as store
 from penstock.server.store.db import Tx
@@ -38,7 +39,6 @@ class NewJoin:
 def create_join(
     plane: Plane,
     actor: Actor,
-    scope: Scope,
     *,
     site: str,
     uses: int = 1,
@@ -49,7 +49,6 @@ def create_join(
 ) -> NewJoin:
     """A token for one site, good for `uses` devices during `expires_s` seconds. With `auto_approve` they need not wait (except to replace a
     device). `labels` are given to each."""
-    require(actor, "joins.write", scope)
     if not 1 <= uses <= MAX_USES:
         raise Invalid("uses-out-of-range", f"uses is {uses}; it must be 1 to {MAX_USES}", field="uses")
     if not 60 <= expires_s <= MAX_EXPIRES_S:
@@ -60,7 +59,8 @@ def create_join(
     check_labels(given)
 
     def work(tx: Tx) -> NewJoin:
-        place = find(tx, scope, site)
+        place = find(tx, actor, site)
+        permit(actor, "joins.write", Target(site=place.id))
         secret = plane.ids.secret()
         now = plane.clock.now_ms()
         made = JoinToken(
@@ -93,27 +93,28 @@ def create_join(
     return plane.db.update(work)
 
 
-def list_joins(plane: Plane, actor: Actor, scope: Scope, *, site: str | None = None) -> tuple[JoinToken, ...]:
+def list_joins(plane: Plane, actor: Actor, *, site: str | None = None) -> tuple[JoinToken, ...]:
     """All, newest first."""
-    require(actor, "joins.read", scope)
+    reach = require(actor, "joins.read")
 
     def work(tx: Tx) -> tuple[JoinToken, ...]:
-        return store.all_in(tx, scope, find(tx, scope, site).id if site else None)
+        return store.all_in(tx, reach, find(tx, actor, site).id if site else None)
 
     return plane.db.view(work)
 
 
-def revoke_join(plane: Plane, actor: Actor, scope: Scope, *, join: str, reason: str = "") -> JoinToken:
+def revoke_join(plane: Plane, actor: Actor, *, join: str, reason: str = "") -> JoinToken:
     """Make it worthless. Who was let in with it stays."""
-    require(actor, "joins.write", scope)
+    reach = require(actor, "joins.read")
 
     def work(tx: Tx) -> JoinToken:
-        found = store.by_id(tx, join)
-        if found is None or not scope.covers(found.site):
+        found = store.by_id(tx, reach, join)
+        if found is None:
             raise missing("join-token", join)
+        permit(actor, "joins.write", Target(site=found.site))
         store.revoke(tx, found.id, plane.clock.now_ms())
         note(plane, tx, actor, "join.revoked", found.id, site=found.site, reason=reason, data={"title": found.title})
-        again = store.by_id(tx, join)
+        again = store.by_id(tx, reach, join)
         assert again is not None
         return again
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from penstock.server.actions.context import Plane, note, tell
 from penstock.server.core import status as judge
 from penstock.server.core.chain import Lost
-from penstock.server.core.model import EVERYWHERE, SYSTEM, AppStatus, Device, ReceiptRow, Seen
+from penstock.server.core.model import SYSTEM, AppStatus, Device, ReceiptRow, Seen
+from penstock.server.core.rights import EVERYWHERE
 from penstock.server.core.rollout import Outcome, counts
 from penstock.server.store import commands, devices, observations, receipts, rollouts, status
 from penstock.server.store.db import Tx

@@ -6,23 +6,26 @@ is not understood, and every image that is missing, is refused by place, all at 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from penstock.server.actions import visible
 from penstock.server.actions.context import Plane
 from penstock.server.actions.context import note as record
-from penstock.server.actions.deployments import find_release
 from penstock.server.core import compose
-from penstock.server.core.access import require
+from penstock.server.core.access import permit, require
 from penstock.server.core.compose import ComposeError
 from penstock.server.core.difference import Difference, between_releases
 from penstock.server.core.errors import Conflict, Invalid, missing
-from penstock.server.core.images import Documents, Wanted
-from penstock.server.core.model import Actor, App, ReleaseId, ReleaseRow, Scope
+from penstock.server.core.images import Documents, Wanted, app_of
+from penstock.server.core.model import STANDING, Actor, App, ReleaseId, ReleaseRow
 from penstock.server.core.release import Release, digest, document, images_wanted, load
 from penstock.server.core.release import publish as make
+from penstock.server.core.rights import Allow, Target, may, reach
 from penstock.server.core.views import AppView, ImageView, Parameter, ReleaseView
+from penstock.server.store import deployments
 from penstock.server.store import releases as store
 from penstock.server.store.db import Tx
 
@@ -55,13 +58,18 @@ def refused(fault: ComposeError, what: str = "the Compose file") -> Invalid:
     return Invalid("compose-refused", f"{what} is refused: {first}{more}", field=first.path or "source", remedy=first.remedy, faults=fault.faults)
 
 
-def _build(plane: Plane, source: bytes, app: str, version: str, fixed: Mapping[str, str] | None) -> Release:
+def _build(plane: Plane, actor: Actor, source: bytes, app: str, version: str, fixed: Mapping[str, str] | None) -> Release:
     if len(source) > MAX_SOURCE:
         raise Invalid("source-too-long", f"the file has {len(source)} bytes, more than the {MAX_SOURCE} allowed", field="source")
     template = compose.read(source, fixed)
     hosts = registry_hosts(plane)
-    found = {one.name: plane.images.find(one) for one in images_wanted(template, hosts)}
+    # An image that the actor may not pull is not there: a release is no way to another's content.
+    found = {one.name: plane.images.find(one) if _may_pull(actor, one.repository) else None for one in images_wanted(template, hosts)}
     return make(app, version, template, found, hosts[0] if hosts else "HOST", hosts)
+
+
+def _may_pull(actor: Actor, repository: str) -> bool:
+    return isinstance(may(actor.rights, "images.pull", Target(app=app_of(repository))), Allow)
 
 
 def registry_hosts(plane: Plane) -> tuple[str, ...]:
@@ -77,18 +85,16 @@ def _parameters(release: Release) -> tuple[Parameter, ...]:
     )
 
 
-def check(
-    plane: Plane, actor: Actor, scope: Scope, *, source: bytes, app: str = "", version: str = "0", fixed: Mapping[str, str] | None = None
-) -> ReleasePreview:
+def check(plane: Plane, actor: Actor, *, source: bytes, app: str = "", version: str = "0", fixed: Mapping[str, str] | None = None) -> ReleasePreview:
     """Read a file as `publish` would, and say everything that is wrong with it. Stores nothing."""
-    require(actor, "releases.publish", scope)
+    require(actor, "releases.publish")
     try:
         template = compose.read(source, fixed)
         name = app or template.name or "app"
-        release = _build(plane, source, name, version, fixed)
+        release = _build(plane, actor, source, name, version, fixed)
     except ComposeError as fault:
         return ReleasePreview((), (), fault.faults)
-    newest = plane.db.view(lambda tx: store.of_app(tx, name)[:1])
+    newest = plane.db.view(lambda tx: store.of_app(tx, name)[:1] if _sees(tx, actor, name) else ())
     difference = between_releases(load(newest[0].document), release) if newest else None
     return ReleasePreview(_parameters(release), tuple(str(one["name"]) for one in release.services), (), difference, template.name)
 
@@ -96,7 +102,6 @@ def check(
 def publish(
     plane: Plane,
     actor: Actor,
-    scope: Scope,
     *,
     source: bytes,
     app: str,
@@ -107,9 +112,9 @@ def publish(
 ) -> ReleaseRow:
     """Make a release, pinned for ever. Publishing the same again gives the same release back; the same version with other content is a
     Conflict. Raises Invalid with all faults."""
-    require(actor, "releases.publish", scope)
+    permit(actor, "releases.publish", Target(app=app))
     try:
-        release = _build(plane, source, app, version, fixed)
+        release = _build(plane, actor, source, app, version, fixed)
     except ComposeError as fault:
         raise refused(fault) from None
     named = digest(release)
@@ -133,50 +138,76 @@ def publish(
         row = ReleaseRow(ReleaseId(plane.ids.new("rel")), app, version, named, document(release), text, now, actor.name, note[:2000])
         store.add(tx, row)
         record(
-            plane, tx, actor, "release.published", row.id, reason=note, data={"app": app, "version": version, "digest": named}, topics=[("deployments", app)]
+            plane,
+            tx,
+            actor,
+            "release.published",
+            row.id,
+            app=app,
+            reason=note,
+            data={"app": app, "version": version, "digest": named},
+            topics=[("deployments", app)],
         )
         return row
 
     return plane.db.update(work)
 
 
-def list_apps(plane: Plane, actor: Actor, scope: Scope) -> tuple[AppView, ...]:
+def _sees(tx: Tx, actor: Actor, app: str) -> bool:
+    seen = visible.apps_seen(tx, actor)
+    return seen is None or app in seen
+
+
+def _counts(tx: Tx, actor: Actor) -> Counter[str]:
+    """How many standing deployments each app has, of those the actor may see."""
+    if not reach(actor.rights, "deployments.read"):
+        return Counter()
+    return Counter(one.app for one in visible.deployments_seen(tx, actor, deployments.all_of(tx, state=STANDING)))
+
+
+def list_apps(plane: Plane, actor: Actor) -> tuple[AppView, ...]:
     """The catalogue, by name."""
-    require(actor, "apps.read", scope)
 
     def work(tx: Tx) -> tuple[AppView, ...]:
-        counts = store.deployment_counts(tx)
+        seen = visible.apps_seen(tx, actor)
+        counts = _counts(tx, actor)
         by_app: dict[str, list[ReleaseRow]] = {}
         for row in store.of_app(tx):
             by_app.setdefault(row.app, []).append(row)
-        return tuple(AppView(app.name, app.title, tuple(by_app.get(app.name, ())), counts.get(app.name, 0)) for app in store.all_apps(tx))
+        return tuple(
+            AppView(app.name, app.title, tuple(by_app.get(app.name, ())), counts.get(app.name, 0))
+            for app in store.all_apps(tx)
+            if seen is None or app.name in seen
+        )
 
     return plane.db.view(work)
 
 
-def get_app(plane: Plane, actor: Actor, scope: Scope, *, app: str) -> AppView:
+def get_app(plane: Plane, actor: Actor, *, app: str) -> AppView:
     """One app with its releases, newest first."""
-    require(actor, "apps.read", scope)
 
     def work(tx: Tx) -> AppView:
         found = store.app(tx, app)
-        if found is None:
+        if found is None or not _sees(tx, actor, app):
             raise missing("app", app)
-        return AppView(found.name, found.title, store.of_app(tx, app), store.deployment_counts(tx).get(app, 0))
+        return AppView(found.name, found.title, store.of_app(tx, app), _counts(tx, actor).get(app, 0))
 
     return plane.db.view(work)
 
 
-def list_releases(plane: Plane, actor: Actor, scope: Scope, *, app: str = "") -> tuple[ReleaseRow, ...]:
+def list_releases(plane: Plane, actor: Actor, *, app: str = "") -> tuple[ReleaseRow, ...]:
     """Releases, newest first."""
-    require(actor, "apps.read", scope)
-    return plane.db.view(lambda tx: store.of_app(tx, app))
+
+    def work(tx: Tx) -> tuple[ReleaseRow, ...]:
+        seen = visible.apps_seen(tx, actor)
+        return tuple(row for row in store.of_app(tx, app) if seen is None or row.app in seen)
+
+    return plane.db.view(work)
 
 
-def get_release(plane: Plane, actor: Actor, scope: Scope, *, release: str) -> ReleaseView:
+def get_release(plane: Plane, actor: Actor, *, release: str) -> ReleaseView:
     """One release, by id or "app:version", with what a person wants to see of it."""
-    require(actor, "apps.read", scope)
-    row = plane.db.view(lambda tx: find_release(tx, release))
+    row = plane.db.view(lambda tx: visible.release(tx, actor, release))
     loaded = load(row.document)
     platforms = [{variant.platform for variant in image.variants} for image in loaded.images]
     common = set.intersection(*platforms) if platforms else set()
@@ -187,8 +218,7 @@ def get_release(plane: Plane, actor: Actor, scope: Scope, *, release: str) -> Re
     return ReleaseView(row, _parameters(loaded), services, images, tuple(sorted(common)), irreversible, ruled)
 
 
-def compare(plane: Plane, actor: Actor, scope: Scope, *, old: str, new: str) -> Difference:
+def compare(plane: Plane, actor: Actor, *, old: str, new: str) -> Difference:
     """What changes from one release to another, service by service."""
-    require(actor, "apps.read", scope)
-    one, two = plane.db.view(lambda tx: (find_release(tx, old), find_release(tx, new)))
+    one, two = plane.db.view(lambda tx: (visible.release(tx, actor, old), visible.release(tx, actor, new)))
     return between_releases(load(one.document), load(two.document))

@@ -13,7 +13,8 @@ from penstock.server.actions import projections, states
 from penstock.server.actions.context import Plane, note, refresh, seal
 from penstock.server.core import chain
 from penstock.server.core.errors import Forbidden, Invalid, Refused, missing
-from penstock.server.core.model import ACTIVE, EVERYWHERE, QUARANTINED, SYSTEM, Device, LogHead
+from penstock.server.core.model import ACTIVE, QUARANTINED, SYSTEM, Device, LogHead
+from penstock.server.core.rights import EVERYWHERE
 from penstock.server.store import devices, log, observations, receipts
 from penstock.server.store.db import Tx
 from penstock.wire.codec import encode

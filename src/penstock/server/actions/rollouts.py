@@ -11,10 +11,9 @@ from dataclasses import replace
 
 from penstock.server.actions import catalog, states
 from penstock.server.actions import planesettings as plane_settings
-from penstock.server.actions.context import Plane, bounded, make_cursor, note, read_cursor, seal, tell
-from penstock.server.core.access import require
+from penstock.server.actions.context import Plane, note, seal, tell
 from penstock.server.core.assign import Moves, claims, describe_conflict, moves
-from penstock.server.core.errors import Conflict, Refused, missing
+from penstock.server.core.errors import Refused
 from penstock.server.core.model import (
     DONE,
     FAILED,
@@ -37,10 +36,9 @@ from penstock.server.core.model import (
     Plan,
     Rollout,
     RolloutId,
-    Scope,
 )
+from penstock.server.core.rights import EVERYWHERE
 from penstock.server.core.rollout import Decision, Standing, decide
-from penstock.server.core.views import MemberRow, Page, RolloutView
 from penstock.server.store import deployments, devices, observations, receipts, status
 from penstock.server.store import rollouts as store
 from penstock.server.store import states as state_store
@@ -127,6 +125,7 @@ def _carry_out(plane: Plane, tx: Tx, rollout: Rollout, decision: Decision, membe
                 SYSTEM,
                 f"rollout.{fresh.state}",
                 rollout.id,
+                app=rollout.app,
                 outcome=fresh.state,
                 reason=fresh.why,
                 data={"deployment": rollout.deployment},
@@ -142,6 +141,7 @@ def _carry_out(plane: Plane, tx: Tx, rollout: Rollout, decision: Decision, membe
                 SYSTEM,
                 f"rollout.member-{member.state}",
                 member.device,
+                app=member.app,
                 outcome=member.state,
                 reason=member.why,
                 data={"rollout": rollout.id, "app": member.app},
@@ -221,7 +221,7 @@ def tick_running(plane: Plane, *, everything: bool = False) -> int:
 def settle(plane: Plane, tx: Tx, actor: Actor, app: str, fresh: Deployment | None = None, reason: str = "") -> Rollout | None:
     """Match all deployments of an app with the devices there are. `fresh` has a new plan (or was withdrawn) and gets a rollout of its own;
     others only gain and lose devices. The rollout of `fresh`."""
-    labels = [(device, given) for device, _, _, given in devices.labels(tx, Scope())]
+    labels = [(device, given) for device, _, _, given in devices.labels(tx, EVERYWHERE)]
     living = {device for device, _ in labels}
     standing = deployments.all_of(tx, app, STANDING)
     plans = {found.deployment: found for found in deployments.newest_plans(tx).values() if any(one.id == found.deployment for one in standing)}
@@ -231,7 +231,7 @@ def settle(plane: Plane, tx: Tx, actor: Actor, app: str, fresh: Deployment | Non
     assigned = {device: one for device, one in assigned.items() if device in living}
     found = claims(standing, plans, labels, assigned)
     taken = {device for held in found.held.values() for device in held}
-    names = {device: name for device, name, _, _ in devices.labels(tx, Scope())}
+    names = {device: name for device, name, _, _ in devices.labels(tx, EVERYWHERE)}
     everybody = {one.id: one for one in standing}
     if fresh is not None:
         everybody.setdefault(fresh.id, fresh)
@@ -303,6 +303,7 @@ def _begin(
         actor,
         "rollout.started",
         rollout.id,
+        app=deployment.app,
         reason=reason,
         data={
             "deployment": deployment.id,
@@ -394,70 +395,3 @@ def begin_again(plane: Plane, tx: Tx, device: str) -> None:
         if rollout.state != RUNNING:
             store.change(tx, rollout.id, state=RUNNING, ended_ms=0)
         step(plane, tx, replace(rollout, state=RUNNING, ended_ms=0, wave=max(wave, rollout.wave)), [device])
-
-
-# --- for people -----------------------------------------------------------------------------------------------------------
-
-
-def view(tx: Tx, rollout: Rollout) -> RolloutView:
-    """A rollout with its counts."""
-    return RolloutView(rollout, store.counts(tx, rollout.id))
-
-
-def list_rollouts(plane: Plane, actor: Actor, scope: Scope, *, deployment: str) -> tuple[RolloutView, ...]:
-    """A deployment's rollouts, newest first."""
-    require(actor, "deployments.read", scope)
-
-    def work(tx: Tx) -> tuple[RolloutView, ...]:
-        found = deployments.find(tx, deployment)
-        if found is None:
-            raise missing("deployment", deployment)
-        return tuple(view(tx, rollout) for rollout in store.of_deployment(tx, found.id)[:100])
-
-    return plane.db.view(work)
-
-
-def _get(tx: Tx, rollout: str) -> Rollout:
-    found = store.by_id(tx, rollout)
-    if found is None:
-        raise missing("rollout", rollout)
-    return found
-
-
-def get_rollout(plane: Plane, actor: Actor, scope: Scope, *, rollout: str) -> RolloutView:
-    """One rollout."""
-    require(actor, "deployments.read", scope)
-    return plane.db.view(lambda tx: view(tx, _get(tx, rollout)))
-
-
-def members(plane: Plane, actor: Actor, scope: Scope, *, rollout: str, state: str = "", cursor: str = "", limit: int = 50) -> Page[MemberRow]:
-    """The devices of a rollout, by id."""
-    require(actor, "deployments.read", scope)
-    after = read_cursor(cursor, str)
-    most = bounded(plane, limit)
-
-    def work(tx: Tx) -> Page[MemberRow]:
-        _get(tx, rollout)
-        found = store.page(tx, scope, rollout, state, after[0] if after else "", most + 1)
-        rows = tuple(MemberRow(member, name, catalog.site_name(plane, tx, site), liveness) for member, name, site, liveness in found[:most])
-        return Page(rows, make_cursor(rows[-1].member.device) if len(found) > most else "")
-
-    return plane.db.view(work)
-
-
-def stop_rollout(plane: Plane, actor: Actor, scope: Scope, *, rollout: str, reason: str) -> RolloutView:
-    """Stop it where it stands: no more leave is given, and the leave already given lapses. What was applied stays."""
-    require(actor, "deployments.write", scope)
-
-    def work(tx: Tx) -> RolloutView:
-        found = _get(tx, rollout)
-        if found.state != RUNNING:
-            raise Conflict("rollout-ended", f"the rollout is {found.state} already")
-        open_ones = [member for member in store.members_of(tx, found.id) if member.state not in SETTLED]
-        state_store.drop_leaves(tx, [(member.device, member.app) for member in open_ones])
-        store.change(tx, found.id, state=STOPPED, why=f"stopped by {actor.name}: {reason}"[:1000], ended_ms=plane.clock.now_ms())
-        note(plane, tx, actor, "rollout.stopped", found.id, reason=reason, data={"deployment": found.deployment}, topics=[("deployments", found.deployment)])
-        states.owe(plane, tx, [member.device for member in open_ones])
-        return view(tx, _get(tx, rollout))
-
-    return plane.db.update(work)

@@ -7,8 +7,9 @@ signed-in person may do is `core.access`'s.
 from __future__ import annotations
 
 from penstock.server.actions.context import Plane, note, throttled
+from penstock.server.actions.subjects import actor_of
 from penstock.server.core.errors import Invalid, Limited, Unauthenticated, missing
-from penstock.server.core.model import EVERYWHERE, Actor, Session, User
+from penstock.server.core.model import Actor, Session, User
 from penstock.server.core.views import NewSession, SignedIn
 from penstock.server.effects.passwords import hash_password, outdated, password_fits
 from penstock.server.store import sessions as store
@@ -79,7 +80,7 @@ def sign_in(plane: Plane, *, name: str, password: str, address: str = "", agent:
         if outdated(kept, rounds):
             users.set_password(tx, user, hash_password(password, rounds))
         made = open_for(plane, tx, user, address, agent)
-        note(plane, tx, Actor("user", user.id, user.name, user.role), "user.signed-in", user.id, data={"address": address})
+        note(plane, tx, actor_of(tx, user), "user.signed-in", user.id, data={"address": address})
         return made
 
     return plane.db.update(work)
@@ -89,10 +90,10 @@ def who(plane: Plane, secret: str) -> SignedIn:
     """Whose session this is. Raises Unauthenticated session-expired."""
     digest, now = _digest(secret), plane.clock.now_ms()
 
-    def read(tx: Tx) -> tuple[Session, User] | None:
+    def read(tx: Tx) -> tuple[Session, User, Actor] | None:
         session = store.by_hash(tx, digest)
         user = users.by_id(tx, session.user) if session is not None else None
-        return (session, user) if session is not None and user is not None else None
+        return (session, user, actor_of(tx, user)) if session is not None and user is not None else None
 
     held = plane.session_memo.get(digest)
     if held is None or now - held[0] > KEPT_MS or now < held[0]:
@@ -104,14 +105,14 @@ def who(plane: Plane, secret: str) -> SignedIn:
             while len(plane.session_memo) > 1000:
                 plane.session_memo.popitem(last=False)
     else:
-        found = held[1], held[2]
+        found = held[1:]
     if found is not None:
-        session, user = found
+        session, user, actor = found
         if session.expires_ms > now and now - session.seen_ms < plane.limits.session_idle_ms and not user.disabled:
             if now - session.seen_ms > TOUCH_MS:
                 plane.db.update(lambda tx: store.touch(tx, session.id, now))
                 plane.session_memo.pop(digest, None)
-            return SignedIn(Actor("user", user.id, user.name, user.role), EVERYWHERE, session, user)
+            return SignedIn(actor, session, user)
     raise Unauthenticated("session-expired", "you are not signed in, or your session has ended", remedy="sign in again")
 
 

@@ -8,9 +8,10 @@ from typing import Any
 from penstock.server.actions.context import Plane, note
 from penstock.server.actions.planesettings import KEY, kept_endpoints, read
 from penstock.server.actions.states import owe
-from penstock.server.core.access import require
+from penstock.server.core.access import permit
 from penstock.server.core.errors import Invalid
-from penstock.server.core.model import SYSTEM, Actor, Scope
+from penstock.server.core.model import SYSTEM, Actor
+from penstock.server.core.rights import Target
 from penstock.server.core.views import PlaneSettings
 from penstock.server.store import devices
 from penstock.server.store import settings as store
@@ -24,9 +25,9 @@ from penstock.wire.urls import read_url
 ANNOUNCED = "announced-endpoints"
 
 
-def get_settings(plane: Plane, actor: Actor, scope: Scope) -> PlaneSettings:
+def get_settings(plane: Plane, actor: Actor) -> PlaneSettings:
     """The settings as they are."""
-    require(actor, "settings.read", scope)
+    permit(actor, "settings.read", Target())
     return plane.db.view(lambda tx: read(plane, tx))
 
 
@@ -55,7 +56,6 @@ def _check(found: PlaneSettings) -> None:
 def change_settings(
     plane: Plane,
     actor: Actor,
-    scope: Scope,
     *,
     revision: int,
     poll_s: int | None = None,
@@ -67,7 +67,7 @@ def change_settings(
 ) -> PlaneSettings:
     """Change what is given. Endpoints are tried by devices beside the old ones and committed after a check-in; an empty tuple means the addresses
     the plane was started with. Raises Stale."""
-    require(actor, "settings.write", scope)
+    permit(actor, "settings.write", Target())
 
     def work(tx: Tx) -> PlaneSettings:
         before = read(plane, tx)

@@ -9,9 +9,10 @@ from penstock.server.actions.context import Plane, note, throttled
 from penstock.server.actions.sessions import check_password, open_for
 from penstock.server.core.errors import Conflict, Invalid, Limited
 from penstock.server.core.model import ADMINISTRATOR, Actor, User, UserId
+from penstock.server.core.rights import FLEET, Binding, Part
 from penstock.server.core.views import NewSession
 from penstock.server.effects.passwords import hash_password
-from penstock.server.store import settings, users
+from penstock.server.store import access, settings, users
 from penstock.server.store.db import Tx
 from penstock.wire.types import sha256_of
 
@@ -54,8 +55,9 @@ def set_up(plane: Plane, *, token: str, name: str, password: str, address: str =
             raise Invalid(
                 "setup-token-wrong", "this is not the set-up token", field="token", remedy="it was printed once; make a new one with `penstock-server token`"
             )
-        user = User(UserId(plane.ids.new("usr")), name, made, ADMINISTRATOR, plane.clock.now_ms())
+        user = User(UserId(plane.ids.new("usr")), name, made, plane.clock.now_ms())
         users.add(tx, user)
+        access.bind(tx, Binding(plane.ids.new("bnd"), user.id, ADMINISTRATOR, Part(FLEET), "set-up token", "the first administrator", user.created_ms))
         settings.put(tx, KEY, "")
         note(plane, tx, Actor("setup", "setup", "set-up token"), "user.created", user.id, data={"name": name, "role": ADMINISTRATOR})
         return open_for(plane, tx, user, address, agent)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import penstock
 from penstock.server.actions.context import Plane, director_keyid
-from penstock.server.core.access import require
-from penstock.server.core.model import EVERYWHERE, Actor, Scope
+from penstock.server.core.access import permit
+from penstock.server.core.model import Actor
+from penstock.server.core.rights import EVERYWHERE, Target
 from penstock.server.core.views import About, DeviceQuery
 from penstock.server.store import devices, enrolments, log, outbox, rollouts
 from penstock.server.store.db import Tx
 from penstock.wire.version import WIRE
 
 
-def about(plane: Plane, actor: Actor, scope: Scope) -> About:
+def about(plane: Plane, actor: Actor) -> About:
     """What this control plane is."""
-    require(actor, "settings.read", scope)
+    permit(actor, "settings.read", Target())
     root = plane.roots.root
     return About(
         penstock.__version__,
@@ -52,7 +53,7 @@ def metrics(plane: Plane) -> tuple[tuple[str, dict[str, str], float], ...]:
         rows += [("penstock_device_phase", {"phase": key}, float(number)) for key, number in found["phase"].items()]
         rows += [("penstock_device_state", {"state": key}, float(number)) for key, number in found["state"].items()]
         rows.append(("penstock_devices_without_way_back", {}, float(found["way_back"].get("missing", 0))))
-        rows.append(("penstock_enrolments_waiting", {}, float(enrolments.count(tx, "waiting"))))
+        rows.append(("penstock_enrolments_waiting", {}, float(enrolments.count(tx, EVERYWHERE, "waiting"))))
         rows.append(("penstock_rollouts_running", {}, float(len(rollouts.running(tx)))))
         rows.append(("penstock_documents_owed", {}, float(outbox.count(tx, "state"))))
         rows.append(("penstock_log_entries", {}, float(log.count(tx))))

@@ -10,8 +10,8 @@ from typing import Any
 
 from penstock.server.actions.context import Plane, bounded, make_cursor, read_cursor
 from penstock.server.actions.devices import find
-from penstock.server.core.access import require
-from penstock.server.core.model import Actor, Event, LogLine, Scope
+from penstock.server.core.model import Actor, Event, LogLine
+from penstock.server.core.rights import EVERYWHERE
 from penstock.server.core.views import Page, TimelineEntry
 from penstock.server.store import events, log
 from penstock.server.store.db import Tx
@@ -22,21 +22,20 @@ from penstock.wire.log import Event as DeviceEvent
 KINDS = (*BODIES, "plane")
 
 
-def timeline(plane: Plane, actor: Actor, scope: Scope, *, device: str, cursor: str = "", limit: int = 50, kinds: tuple[str, ...] = ()) -> Page[TimelineEntry]:
+def timeline(plane: Plane, actor: Actor, *, device: str, cursor: str = "", limit: int = 50, kinds: tuple[str, ...] = ()) -> Page[TimelineEntry]:
     """Newest first; `kinds` narrows it (of the log, and "plane" for the plane's own notes)."""
-    require(actor, "devices.read", scope)
     at = read_cursor(cursor, int, int, int)
     most = bounded(plane, limit)
 
     def work(tx: Tx) -> Page[TimelineEntry]:
-        ident = find(tx, scope, device).id
+        ident = find(tx, actor, device).id
         wanted = tuple(kind for kind in kinds if kind != "plane")
         lines: tuple[LogLine, ...] = ()
         if not kinds or wanted:
             lines = log.newest(tx, ident, (0, at[0], at[1]) if at else None, wanted, most + 1)
         noted: tuple[Event, ...] = ()
         if not kinds or "plane" in kinds:
-            noted = events.before(tx, scope, at[2] if at else 0, ident, most + 1)
+            noted = events.before(tx, EVERYWHERE, at[2] if at else 0, ident, most + 1)
         merged: list[tuple[int, LogLine | Event]] = [(line.received_ms, line) for line in lines] + [(one.at_ms, one) for one in noted]
         # Python's sort is stable: within one source the source's own order stays.
         merged.sort(key=lambda pair: -pair[0])

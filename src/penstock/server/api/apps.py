@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from penstock.apiv1 import apps as shapes
 from penstock.apiv1.common import Outcome, Page
-from penstock.server.actions import deployments, devices, releases, rollouts
+from penstock.server.actions import deployments, devices, progress, releases
 from penstock.server.api import present
 from penstock.server.api.frame import Answer
 from penstock.server.core import model
@@ -14,47 +14,45 @@ from penstock.server.core import model
 if TYPE_CHECKING:
     from penstock.server.actions.context import Plane
     from penstock.server.api.frame import Call
-    from penstock.server.core.model import Actor, Scope
+    from penstock.server.core.model import Actor
 
 
 def list_apps(call: Call) -> Page[shapes.App]:
     """The catalogue."""
-    return present.whole(releases.list_apps(call.plane, call.actor, call.scope), present.app)
+    return present.whole(releases.list_apps(call.plane, call.actor), present.app)
 
 
 def get_app(call: Call) -> shapes.App:
     """One app and its releases."""
-    return present.app(releases.get_app(call.plane, call.actor, call.scope, app=call.path["app"]))
+    return present.app(releases.get_app(call.plane, call.actor, app=call.path["app"]))
 
 
 def list_releases(call: Call) -> Page[shapes.ReleaseBrief]:
     """Releases, newest first."""
-    return present.whole(releases.list_releases(call.plane, call.actor, call.scope, app=call.query.app), present.brief)
+    return present.whole(releases.list_releases(call.plane, call.actor, app=call.query.app), present.brief)
 
 
 def get_release(call: Call) -> shapes.Release:
     """One release, by id or "app:version"."""
-    return present.release(releases.get_release(call.plane, call.actor, call.scope, release=call.path["release"]))
+    return present.release(releases.get_release(call.plane, call.actor, release=call.path["release"]))
 
 
 def check(call: Call) -> shapes.ReleaseCheck:
     """What a Compose file would become; nothing is stored."""
-    found = releases.check(call.plane, call.actor, call.scope, source=call.body.compose.encode(), app=call.body.app)
+    found = releases.check(call.plane, call.actor, source=call.body.compose.encode(), app=call.body.app)
     return present.check(found)
 
 
 def publish(call: Call) -> shapes.Release:
     """A Compose file becomes a release, its images pinned by digest."""
     body: shapes.Publish = call.body
-    made = releases.publish(
-        call.plane, call.actor, call.scope, source=body.compose.encode(), app=body.app, version=body.version, title=body.title, note=body.note
-    )
-    return present.release(releases.get_release(call.plane, call.actor, call.scope, release=made.id))
+    made = releases.publish(call.plane, call.actor, source=body.compose.encode(), app=body.app, version=body.version, title=body.title, note=body.note)
+    return present.release(releases.get_release(call.plane, call.actor, release=made.id))
 
 
-def target_of(plane: Plane, actor: Actor, scope: Scope, target: shapes.Target) -> model.Target:
+def target_of(plane: Plane, actor: Actor, target: shapes.Target) -> model.Target:
     """A target with names of devices turned into ids. Raises Missing for a name nobody has."""
-    ids = tuple(name if name.startswith("dev_") else devices.get_device(plane, actor, scope, device=name).device.id for name in dict.fromkeys(target.devices))
+    ids = tuple(name if name.startswith("dev_") else devices.get_device(plane, actor, device=name).device.id for name in dict.fromkeys(target.devices))
     return model.Target(devices=ids, selector=target.selector.strip())
 
 
@@ -64,9 +62,8 @@ def preview(call: Call) -> shapes.Preview:
     found = deployments.preview(
         call.plane,
         call.actor,
-        call.scope,
         release=body.release,
-        target=target_of(call.plane, call.actor, call.scope, body.target),
+        target=target_of(call.plane, call.actor, body.target),
         values=body.values,
         secrets_given=tuple(body.secrets),
         drift=body.drift,
@@ -79,7 +76,7 @@ def preview(call: Call) -> shapes.Preview:
 
 def list_deployments(call: Call) -> Page[shapes.Deployment]:
     """Deployments and how far they are."""
-    found = deployments.list_deployments(call.plane, call.actor, call.scope, app=call.query.app, state=call.query.state)
+    found = deployments.list_deployments(call.plane, call.actor, app=call.query.app, state=call.query.state)
     return present.whole(found, present.deployment)
 
 
@@ -89,7 +86,7 @@ def get_deployment(call: Call) -> Answer:
 
 
 def _show(call: Call, deployment: str) -> Answer:
-    found = present.deployment(deployments.get_deployment(call.plane, call.actor, call.scope, deployment=deployment))
+    found = present.deployment(deployments.get_deployment(call.plane, call.actor, deployment=deployment))
     return Answer(found, revision=found.revision)
 
 
@@ -99,10 +96,9 @@ def create_deployment(call: Call) -> Answer:
     made = deployments.create_deployment(
         call.plane,
         call.actor,
-        call.scope,
-        name=body.name or name_of(call.plane, call.actor, call.scope, body.release),
+        name=body.name or name_of(call.plane, call.actor, body.release),
         release=body.release,
-        target=target_of(call.plane, call.actor, call.scope, body.target),
+        target=target_of(call.plane, call.actor, body.target),
         values=body.values,
         secrets=body.secrets,
         drift=body.drift,
@@ -113,10 +109,10 @@ def create_deployment(call: Call) -> Answer:
     return _show(call, made.id)
 
 
-def name_of(plane: Plane, actor: Actor, scope: Scope, release: str) -> str:
+def name_of(plane: Plane, actor: Actor, release: str) -> str:
     """A free name for a deployment of `release`: the app's, with a number from the second on."""
-    app = releases.get_release(plane, actor, scope, release=release).row.app
-    taken = {item.deployment.name for item in deployments.list_deployments(plane, actor, scope)}
+    app = releases.get_release(plane, actor, release=release).row.app
+    taken = {item.deployment.name for item in deployments.list_deployments(plane, actor)}
     number = 1
     while (name := app if number == 1 else f"{app[:58]}-{number}") in taken:
         number += 1
@@ -129,11 +125,10 @@ def change_deployment(call: Call) -> Answer:
     made = deployments.change_deployment(
         call.plane,
         call.actor,
-        call.scope,
         deployment=call.path["deployment"],
         revision=call.revision,
         release=body.release,
-        target=None if body.target is None else target_of(call.plane, call.actor, call.scope, body.target),
+        target=None if body.target is None else target_of(call.plane, call.actor, body.target),
         values=body.values,
         secrets=body.secrets,
         drift=body.drift,
@@ -146,39 +141,38 @@ def change_deployment(call: Call) -> Answer:
 
 def withdraw(call: Call) -> Outcome:
     """The app is removed from every device of the deployment; volumes stay."""
-    deployments.withdraw(call.plane, call.actor, call.scope, deployment=call.path["deployment"], revision=call.revision, reason=call.body.reason)
+    deployments.withdraw(call.plane, call.actor, deployment=call.path["deployment"], revision=call.revision, reason=call.body.reason)
     return Outcome(said="It is withdrawn: devices remove the app in order and keep its volumes.")
 
 
 def retry(call: Call) -> Outcome:
     """Try again where it failed."""
-    names = target_of(call.plane, call.actor, call.scope, shapes.Target(devices=call.body.devices)).devices
-    deployments.retry(call.plane, call.actor, call.scope, deployment=call.path["deployment"], devices=names)
+    names = target_of(call.plane, call.actor, shapes.Target(devices=call.body.devices)).devices
+    deployments.retry(call.plane, call.actor, deployment=call.path["deployment"], devices=names)
     return Outcome(said="Devices where it failed get new leave to try.")
 
 
 def list_rollouts(call: Call) -> Page[shapes.Rollout]:
     """The rollouts of a deployment, newest first."""
-    return present.whole(rollouts.list_rollouts(call.plane, call.actor, call.scope, deployment=call.path["deployment"]), present.rollout)
+    return present.whole(progress.list_rollouts(call.plane, call.actor, deployment=call.path["deployment"]), present.rollout)
 
 
 def get_rollout(call: Call) -> shapes.Rollout:
     """One rollout."""
-    return present.rollout(rollouts.get_rollout(call.plane, call.actor, call.scope, rollout=call.path["rollout"]))
+    return present.rollout(progress.get_rollout(call.plane, call.actor, rollout=call.path["rollout"]))
 
 
 def stop_rollout(call: Call) -> Outcome:
     """No further device gets leave; what has begun there ends as the device decides."""
-    rollouts.stop_rollout(call.plane, call.actor, call.scope, rollout=call.path["rollout"], reason=call.body.reason)
+    progress.stop_rollout(call.plane, call.actor, rollout=call.path["rollout"], reason=call.body.reason)
     return Outcome(said="The rollout is stopped: nobody gets leave any more, and leave given out lapses by itself.")
 
 
 def members(call: Call) -> Page[shapes.Member]:
     """The devices of a rollout."""
-    found = rollouts.members(
+    found = progress.members(
         call.plane,
         call.actor,
-        call.scope,
         rollout=call.path["rollout"],
         state=call.query.state,
         cursor=call.query.cursor,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.server.actions import sessions, tokens
 from penstock.server.core.errors import Forbidden
-from penstock.server.core.model import EVERYWHERE, Actor, Scope
+from penstock.server.core.model import Actor
 
 if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
@@ -27,10 +27,9 @@ NOBODY = Actor("nobody", "", "nobody")
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks, for which part of the fleet, and by which session if by one."""
+    """Who asks, and by which session if by one."""
 
     actor: Actor
-    scope: Scope
     signed_in: SignedIn | None = None
 
     @property
@@ -41,17 +40,16 @@ class Asker:
 
 def nobody() -> Asker:
     """Somebody who brings nothing."""
-    return Asker(NOBODY, EVERYWHERE)
+    return Asker(NOBODY)
 
 
 def identify(plane: Plane, bearer: str, cookie: str) -> Asker:
     """Who a request's secrets belong to; nobody when it brings none. Raises Unauthenticated when one is brought that is no longer good."""
     if bearer:
-        actor, scope = tokens.token_actor(plane, bearer)
-        return Asker(actor, scope)
+        return Asker(tokens.token_actor(plane, bearer))
     if cookie:
         found = sessions.who(plane, cookie)
-        return Asker(found.actor, found.scope, found)
+        return Asker(found.actor, found)
     return nobody()
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from penstock.server.actions.context import Plane
-    from penstock.server.core.model import Actor, Scope
+    from penstock.server.core.model import Actor
 
 PUBLIC = "public"  # nobody needs to be known
 SIGNED_IN = "signed-in"  # any known actor: it is about themselves
@@ -80,7 +80,6 @@ class Call:
 
     plane: Plane
     actor: Actor
-    scope: Scope
     path: dict[str, str]
     query: Any
     body: Any
@@ -142,9 +141,9 @@ class Frame:
         asker = auth.nobody() if public else await self.identify(request)
         if not public:
             if route.permission == SIGNED_IN:
-                access.require(asker.actor, "tokens.own", asker.scope)
+                access.require(asker.actor, "tokens.own")
             else:
-                access.require(asker.actor, route.permission, asker.scope)
+                access.require(asker.actor, route.permission)
             if asker.signed_in and route.method not in ("GET", "HEAD"):
                 auth.check_form(asker.csrf, request.headers.get("x-penstock-csrf", ""), request.headers.get("sec-fetch-site", ""))
         query = read_query(route.query, request)
@@ -153,7 +152,6 @@ class Frame:
         call = Call(
             plane=self.plane,
             actor=asker.actor,
-            scope=asker.scope,
             path={key: str(value) for key, value in request.path_params.items()},
             query=query,
             body=body,

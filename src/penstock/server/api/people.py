@@ -43,7 +43,7 @@ def log_in(call: Call) -> shapes.TokenMade:
 
 def _token_for(call: Call, secret: str, label: str, valid_s: int) -> shapes.TokenMade:
     who = sessions.who(call.plane, secret)
-    made = tokens.create_token(call.plane, who.actor, who.scope, name=label, expires_s=valid_s)
+    made = tokens.create_token(call.plane, who.actor, name=label, expires_s=valid_s)
     sessions.sign_out(call.plane, who.actor, session=who.session.id)
     return shapes.TokenMade(id=made.token.id, token=made.secret, label=made.token.name, expires_ms=made.token.expires_ms)
 
@@ -61,54 +61,52 @@ def change_password(call: Call) -> Outcome:
 
 def list_tokens(call: Call) -> Page[shapes.Token]:
     """One's own tokens."""
-    return present.whole(tokens.list_tokens(call.plane, call.actor, call.scope), present.token)
+    return present.whole(tokens.list_tokens(call.plane, call.actor), present.token)
 
 
 def create_token(call: Call) -> shapes.TokenMade:
     """Another token."""
-    made = tokens.create_token(call.plane, call.actor, call.scope, name=call.body.label, expires_s=call.body.valid_s)
+    made = tokens.create_token(call.plane, call.actor, name=call.body.label, expires_s=call.body.valid_s)
     return shapes.TokenMade(id=made.token.id, token=made.secret, label=made.token.name, expires_ms=made.token.expires_ms)
 
 
 def revoke_token(call: Call) -> Outcome:
     """A token is dead at once."""
-    tokens.revoke_token(call.plane, call.actor, call.scope, token=call.path["token"])
+    tokens.revoke_token(call.plane, call.actor, token=call.path["token"])
     return Outcome(said="The token is revoked.")
 
 
 def list_sites(call: Call) -> Page[shapes.Site]:
     """Every site."""
-    return present.whole(sites.list_sites(call.plane, call.actor, call.scope), present.site)
+    return present.whole(sites.list_sites(call.plane, call.actor), present.site)
 
 
 def create_site(call: Call) -> Answer:
     """A new site."""
-    made = sites.create_site(call.plane, call.actor, call.scope, name=call.body.name, title=call.body.title, time_zone=call.body.time_zone)
+    made = sites.create_site(call.plane, call.actor, name=call.body.name, title=call.body.title, time_zone=call.body.time_zone)
     return Answer(present.bare_site(made), revision=made.revision)
 
 
 def get_site(call: Call) -> Answer:
     """One site."""
-    found = present.site(sites.get_site(call.plane, call.actor, call.scope, site=call.path["site"]))
+    found = present.site(sites.get_site(call.plane, call.actor, site=call.path["site"]))
     return Answer(found, revision=found.revision)
 
 
 def change_site(call: Call) -> Answer:
     """Another title or time zone."""
-    made = sites.change_site(
-        call.plane, call.actor, call.scope, site=call.path["site"], revision=call.revision, title=call.body.title, time_zone=call.body.time_zone
-    )
+    made = sites.change_site(call.plane, call.actor, site=call.path["site"], revision=call.revision, title=call.body.title, time_zone=call.body.time_zone)
     return Answer(present.bare_site(made), revision=made.revision)
 
 
 def about(call: Call) -> shapes.About:
     """The plane's version, root and addresses."""
-    return present.about(system.about(call.plane, call.actor, call.scope))
+    return present.about(system.about(call.plane, call.actor))
 
 
 def get_settings(call: Call) -> Answer:
     """The plane's settings."""
-    found = settings.get_settings(call.plane, call.actor, call.scope)
+    found = settings.get_settings(call.plane, call.actor)
     return Answer(present.settings(found), revision=found.revision)
 
 
@@ -119,7 +117,6 @@ def change_settings(call: Call) -> Answer:
     found = settings.change_settings(
         call.plane,
         call.actor,
-        call.scope,
         revision=call.revision,
         poll_s=body.poll_s,
         fetch_bytes_per_s=body.fetch_bytes_per_s,
@@ -133,5 +130,5 @@ def change_settings(call: Call) -> Answer:
 def history(call: Call) -> Page[shapes.HistoryItem]:
     """Acts on the plane, newest first."""
     return present.page(
-        events.latest_events(call.plane, call.actor, call.scope, subject=call.query.subject, cursor=call.query.cursor, limit=call.query.limit), present.history
+        events.latest_events(call.plane, call.actor, subject=call.query.subject, cursor=call.query.cursor, limit=call.query.limit), present.history
     )

@@ -1,6 +1,6 @@
 """From the plane's nouns to the public API's shapes.
 
-Owns the mapping only: nothing is looked up, decided or hidden here (the scope of a question did that). Pages render the same shapes.
+Owns the mapping only: nothing is looked up, decided or hidden here (the reach of the asker did that). Pages render the same shapes.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.apiv1 import apps, common, devices, people
 from penstock.server.api import problems, words
+from penstock.server.core.rights import VERBS, reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,7 +40,7 @@ def whole(found: Iterable[A], one: Callable[[A], B]) -> common.Page[B]:
 
 def me(actor: model.Actor) -> people.Me:
     """Who is asking."""
-    return people.Me(kind=actor.kind, id=actor.id, name=actor.name, role=actor.role)
+    return people.Me(kind=actor.kind, id=actor.id, name=actor.name, may=tuple(sorted(verb for verb in VERBS if reach(actor.rights, verb))))
 
 
 def token(found: model.ApiToken) -> people.Token:

@@ -1,7 +1,7 @@
 """Server-sent events: the plane's acts for programs, and "something changed" for pages.
 
 Owns bounded queues, a comment every fifteen seconds, a cap on a stream's life and on the number of streams, and resuming after a number. Never
-sends what the asker may not see: topics are checked before the stream begins.
+sends what the asker may not see: topics are checked before the stream begins, and each piece of news before it goes out.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from penstock.apiv1.common import to_json
-from penstock.server.actions import devices, events
+from penstock.server.actions import devices, events, news
 from penstock.server.api import present
-from penstock.server.core import access
 from penstock.server.core.errors import Invalid, Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from penstock.server.actions.context import Plane
     from penstock.server.api.frame import Call
-    from penstock.server.core.model import Actor, Scope
+    from penstock.server.core.model import Actor
 
 PING_S = 15.0
 LIFE_S = 15 * 60.0
@@ -31,16 +30,6 @@ MOST = 512
 BATCH = 100
 
 _open: set[object] = set()
-
-# What a page may listen to, and the verb that lets it.
-TOPICS = {
-    "fleet": "devices.read",
-    "device": "devices.read",
-    "enrolments": "enrolments.read",
-    "deployments": "deployments.read",
-    "rollout": "deployments.read",
-    "events": "events.read",
-}
 
 
 def count() -> int:
@@ -58,15 +47,14 @@ def _message(event: str, data: str, number: int = 0) -> bytes:
     return f"{head}event: {event}\ndata: {data}\n\n".encode()
 
 
-def check_topics(actor: Actor, scope: Scope, topics: list[str]) -> frozenset[str]:
-    """The topics, if the asker may listen to all of them. Raises Invalid or Forbidden."""
+def check_topics(plane: Plane, actor: Actor, topics: list[str]) -> frozenset[str]:
+    """The topics, if the asker may listen to all of them. Raises Invalid, Forbidden, Missing."""
     if not 1 <= len(topics) <= 8:
         raise Invalid("topics", "a page listens to one to eight topics", field="topic")
     for topic in topics:
-        noun = topic.partition("/")[0]
-        if noun not in TOPICS or len(topic) > 80:
+        if topic.partition("/")[0] not in news.TOPICS or len(topic) > 80:
             raise Invalid("topic-unknown", f"there is no topic {topic[:60]!r}", field="topic")
-        access.require(actor, TOPICS[noun], scope)
+        news.listen(plane, actor, topic)
     return frozenset(topics)
 
 
@@ -106,7 +94,7 @@ async def _pump(plane: Plane, topics: frozenset[str], each: Callable[[Any], Asyn
         _open.discard(ticket)
 
 
-def changes(plane: Plane, actor: Actor, scope: Scope, topics: frozenset[str]) -> AsyncIterator[bytes]:
+def changes(plane: Plane, actor: Actor, topics: frozenset[str]) -> AsyncIterator[bytes]:
     """A stream for a page: "changed" whenever something under one of `topics` did. A device's page keeps the device watched, so that it answers
     within a second."""
     _admit()
@@ -115,10 +103,10 @@ def changes(plane: Plane, actor: Actor, scope: Scope, topics: frozenset[str]) ->
     async def idle() -> None:
         for device in watched:
             with suppress(Refused):  # retired meanwhile: the page will say so itself
-                await asyncio.to_thread(devices.watch, plane, actor, scope, device=device)
+                await asyncio.to_thread(devices.watch, plane, actor, device=device)
 
     async def each(note: Any) -> AsyncIterator[bytes]:
-        if note is not None:
+        if note is not None and await asyncio.to_thread(news.concerns, plane, actor, note):
             yield _message("changed", json.dumps({"topic": note.topic, "key": note.key}), note.event_number)
 
     return _pump(plane, topics, each, idle)
@@ -131,9 +119,9 @@ def acts(call: Call) -> AsyncIterator[bytes]:
 
     def since(after: int) -> tuple[tuple[int, bytes], ...]:
         if after < 0:
-            found = events.latest_events(call.plane, call.actor, call.scope, limit=1).items
+            found = events.latest_events(call.plane, call.actor, limit=1).items
             return ((found[0].number, b""),) if found else ((0, b""),)
-        acts_ = events.list_events(call.plane, call.actor, call.scope, after=after, limit=BATCH)
+        acts_ = events.list_events(call.plane, call.actor, after=after, limit=BATCH)
         return tuple((item.number, to_json(present.history(item))) for item in acts_)
 
     async def idle() -> None:

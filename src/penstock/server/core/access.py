@@ -1,78 +1,31 @@
-"""Who may do what, where.
+"""Refusing what the rights of an actor do not allow.
 
-Owns the list of verbs and the one function that judges them. Never looks anything up: actor, verb and scope are all it knows. Today one
-administrator may everything; further roles are further rows of the same table.
+Owns turning the judgement of `core.rights` into a refusal, and nothing else. An action that reads asks `require` and filters by the reach it gives; one
+that changes something finds it inside the reach of reading first (what may not be seen is missing, not forbidden) and then asks `permit` of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from penstock.server.core import rights
 from penstock.server.core.errors import Forbidden, Unauthenticated
-from penstock.server.core.model import ADMINISTRATOR, Actor, Scope
+from penstock.server.core.model import Actor
+from penstock.server.core.rights import Deny, Reach, Target
 
-# Every verb an action asks for. A route declares one of these; a test compares.
-VERBS = frozenset(
-    (
-        "sites.read",
-        "sites.write",
-        "joins.read",
-        "joins.write",
-        "enrolments.read",
-        "enrolments.decide",
-        "devices.read",
-        "devices.write",
-        "devices.command",
-        "devices.quarantine",
-        "apps.read",
-        "releases.publish",
-        "images.push",
-        "images.pull",
-        "deployments.read",
-        "deployments.write",
-        "events.read",
-        "settings.read",
-        "settings.write",
-        "users.read",
-        "users.write",
-        "tokens.own",
-        "system.backup",
-        "system.metrics",
-    )
-)
-
-_ROLES: dict[str, frozenset[str]] = {ADMINISTRATOR: VERBS, "system": VERBS}
+REMEDY = "ask whoever looks after people and access for a role that includes this"
 
 
-@dataclass(frozen=True, slots=True)
-class Allow:
-    """It may."""
+def require(actor: Actor, verb: str) -> Reach:
+    """Where an actor may do `verb`. Raises Forbidden for nowhere, Unauthenticated for nobody."""
+    found = rights.reach(actor.rights, verb)
+    if not found:
+        permit(actor, verb, Target())
+    return found
 
 
-@dataclass(frozen=True, slots=True)
-class Deny:
-    """It may not, and why."""
-
-    why: str
-
-
-def may(actor: Actor, verb: str, scope: Scope) -> Allow | Deny:
-    """Whether `actor` may do `verb` within `scope`. An unknown verb is a programming error: ValueError."""
-    if verb not in VERBS:
-        raise ValueError(f"{verb!r} is no verb of this plane")
-    if actor.kind not in ("user", "token", "system"):
-        return Deny(f"{actor.kind} {actor.name!r} has no part in running the fleet")
-    if verb not in _ROLES.get(actor.role, frozenset()):
-        return Deny(f"{actor.name!r} has the role {actor.role or 'none'!r}, which does not include {verb}")
-    if scope.sites is not None and not scope.sites:
-        return Deny(f"{actor.name!r} has no site")
-    return Allow()
-
-
-def require(actor: Actor, verb: str, scope: Scope) -> None:
-    """Raise Forbidden (or Unauthenticated for nobody) unless `actor` may."""
+def permit(actor: Actor, verb: str, target: Target) -> None:
+    """Raises Forbidden unless the actor may do `verb` on exactly this, Unauthenticated for nobody."""
     if actor.kind == "nobody":
         raise Unauthenticated("not-signed-in", "this needs somebody who is signed in", remedy="sign in, or send an API token")
-    verdict = may(actor, verb, scope)
+    verdict = rights.may(actor.rights, verb, target)
     if isinstance(verdict, Deny):
-        raise Forbidden("not-allowed", verdict.why, remedy="ask an administrator for the role this needs")
+        raise Forbidden("not-allowed", verdict.why, remedy=REMEDY)

@@ -17,6 +17,7 @@ def line(
     subject: str,
     *,
     site: str = "",
+    app: str = "",
     outcome: str = "done",
     reason: str = "",
     data: dict[str, str] | None = None,
@@ -32,5 +33,7 @@ def line(
         "subject": subject,
         "outcome": outcome,
         "reason": reason[:2000],
+        "device": subject if subject.startswith("dev_") else "",
+        "app": app,
         "data": {key: value[:2000] for key, value in (data or {}).items()},
     }

@@ -29,6 +29,11 @@ class Wanted:
     source: str = ""
 
 
+def app_of(repository: str) -> str:
+    """The app a repository belongs to, as far as rights go: the first part of its name."""
+    return repository.partition("/")[0]
+
+
 def wanted(name: str, hosts: tuple[str, ...] = ()) -> Wanted:
     """The place of the image that a Compose file calls `name`. `hosts` are the names ("plane.example:8443") of this registry.
 

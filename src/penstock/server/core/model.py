@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NewType
 
+from penstock.server.core.rights import NONE, Rights, everything
 from penstock.wire.log import AppObservation, Receipt
 from penstock.wire.messages import Facts
 from penstock.wire.record import record
@@ -25,45 +26,35 @@ LeaveId = NewType("LeaveId", str)
 CommandId = NewType("CommandId", str)
 UserId = NewType("UserId", str)
 
-# --- who asks, and for what part of the fleet -------------------------------------------------------------------------
+# --- who asks -------------------------------------------------------------------------
 
-ADMINISTRATOR = "administrator"
+ADMINISTRATOR = "administrator"  # the role of whoever sets the plane up
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does something. `kind`: user, token (a program's), device, setup, system. `role` counts for users and tokens."""
+    """Who does something, and what they may. `kind`: user, token (a program's), device, setup, system, nobody."""
 
     kind: str
     id: str
     name: str
-    role: str = ""
+    rights: Rights = field(default=NONE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The part of the fleet a question or an act is about. `sites` None: all of it."""
-
-    sites: frozenset[str] | None = None
-
-    def covers(self, site: str) -> bool:
-        """Whether the site lies inside."""
-        return self.sites is None or site in self.sites
-
-
-EVERYWHERE = Scope()
-SYSTEM = Actor("system", "system", "control plane", "system")
+SYSTEM = Actor("system", "system", "control plane", everything("system"))
+PERSON, SERVICE = "person", "service"
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person who signs in. `password` is scheme, parameters, salt and digest in one text."""
+    """A person who signs in, or a service account, which has tokens only and no `password` (scheme, parameters, salt and digest in one text)."""
 
     id: UserId
     name: str
     password: str
-    role: str
     created_ms: int
+    kind: str = PERSON
+    title: str = ""
     disabled: bool = False
     revision: int = 1
 
@@ -85,7 +76,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class ApiToken:
-    """A program's key. `hash` is the digest of its secret."""
+    """A program's key. `hash` is the digest of its secret; `only` narrows it: (role, kind of part, id of part) each. Empty: all its owner may."""
 
     id: str
     user: str
@@ -95,6 +86,7 @@ class ApiToken:
     expires_ms: int
     used_ms: int = 0
     revoked_ms: int = 0
+    only: tuple[tuple[str, str, str], ...] = ()
 
 
 # --- places and devices -----------------------------------------------------------------------------------------------
@@ -512,3 +504,5 @@ class Event:
     outcome: str
     reason: str
     data: dict[str, str] = field(default_factory=dict)
+    device: str = ""
+    app: str = ""

@@ -78,115 +78,6 @@ class Role:
     built_in: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Allow:
-    """It may, by this binding."""
-
-    by: Binding
-
-
-@dataclass(frozen=True, slots=True)
-class Deny:
-    """It may not. `why` is a sentence; `roles` would do, on one of `parts`."""
-
-    why: str
-    roles: tuple[str, ...] = ()
-    parts: tuple[Part, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """Everything a subject may do one verb on: what lists, counts, searches and streams are filtered by."""
-
-    fleet: bool = False
-    groups: frozenset[str] = frozenset()
-    sites: frozenset[str] = frozenset()
-    devices: frozenset[str] = frozenset()
-    apps: frozenset[str] = frozenset()
-
-    def covers(self, target: Target) -> bool:
-        """Whether a target lies inside."""
-        return (
-            self.fleet
-            or (bool(target.site) and target.site in self.sites)
-            or (bool(target.device) and target.device in self.devices)
-            or (bool(target.app) and target.app in self.apps)
-            or not self.groups.isdisjoint(target.groups)
-        )
-
-    def __bool__(self) -> bool:
-        return self.fleet or bool(self.groups or self.sites or self.devices or self.apps)
-
-
-@dataclass(frozen=True)
-class Rights:
-    """What one subject may do, ready to be asked thousands of times a second. Made by `rights_of`."""
-
-    subject: str
-    by_verb: Mapping[str, Mapping[Part, Binding]] = field(default_factory=dict)
-    within: Rights | None = None  # of a token: what its owner may do; both must allow
-
-
-def rights_of(subject: str, bindings: Iterable[Binding], roles: Mapping[str, Role], within: Rights | None = None) -> Rights:
-    """The rights of a subject from its own bindings and those of its teams. A binding to a role that is not there gives nothing.
-
-    Where two bindings give the same, the one with the smaller id is named as the reason, so that the answer is always the same."""
-    found: dict[str, dict[Part, Binding]] = {}
-    for binding in sorted(bindings, key=lambda one: one.id):
-        role = roles.get(binding.role)
-        for verb in role.verbs if role is not None else ():
-            found.setdefault(verb, {}).setdefault(binding.on, binding)
-    return Rights(subject, found, within)
-
-
-def may(rights: Rights, verb: str, target: Target, roles: Mapping[str, Role]) -> Allow | Deny:
-    """Whether a subject may do `verb` on `target`, and by which binding or what is missing. An unknown verb is a programming error: ValueError."""
-    if verb not in VERBS:
-        raise ValueError(f"{verb!r} is no verb of this plane")
-    held = rights.by_verb.get(verb, {})
-    for part in target.parts():
-        binding = held.get(part)
-        if binding is not None:
-            if rights.within is None:
-                return Allow(binding)
-            above = may(rights.within, verb, target, roles)
-            return Allow(binding) if isinstance(above, Allow) else Deny(f"its owner may not: {above.why}", above.roles, above.parts)
-    able = tuple(sorted(role.name for role in roles.values() if verb in role.verbs))
-    parts = target.parts()
-    where = " or ".join(str(part) for part in parts)
-    if not held:
-        return Deny(f"no binding of {rights.subject} includes {verb}; it needs one of the roles {', '.join(able) or '(none has it)'} on {where}", able, parts)
-    elsewhere = ", ".join(str(part) for part in sorted(held, key=str)[:3])
-    return Deny(f"{rights.subject} has {verb} on {elsewhere}, which does not include {parts[0]}; it is needed on {where}", able, parts)
-
-
-def reach(rights: Rights, verb: str) -> Reach:
-    """Everything a subject may do `verb` on by its own bindings; of a token the caller asks for the owner's as well and takes what lies in both."""
-    held = rights.by_verb.get(verb, {})
-
-    def ids(kind: str) -> frozenset[str]:
-        return frozenset(part.id for part in held if part.kind == kind)
-
-    return Reach(Part(FLEET) in held, ids(GROUP), ids(SITE), ids(DEVICE), ids(APP))
-
-
-def lacking(giver: Rights, role: Role, on: Target, roles: Mapping[str, Role]) -> tuple[str, ...]:
-    """The verbs of a role that somebody who gives it on a part of the fleet may not do there: nobody hands out what they have not."""
-    return tuple(verb for verb in sorted(role.verbs & VERBS) if isinstance(may(giver, verb, on, roles), Deny))
-
-
-def administrators(bindings: Iterable[Binding], roles: Mapping[str, Role], members: Mapping[str, Iterable[str]], able: Iterable[str]) -> frozenset[str]:
-    """The people (of those `able` to sign in) who may change rights on the whole fleet, by themselves or by a team: the last of them may not go.
-
-    `members` is the people of each team."""
-    found: set[str] = set()
-    for binding in bindings:
-        role = roles.get(binding.role)
-        if role is not None and "access.write" in role.verbs and binding.on == Part(FLEET):
-            found.update(members.get(binding.subject, (binding.subject,)))
-    return frozenset(found & set(able))
-
-
 # --- verbs and roles ----------------------------------------------------------------------------------------------------
 
 # What a route or a command may ask for: a noun and what is done to it.
@@ -243,3 +134,153 @@ BUILT_IN = {
         Role("ci", "CI: publishes releases and moves deployments to them", _PUBLISH | {"deployments.read", "deployments.write", "devices.read"}, built_in=True),
     )
 }
+
+
+# --- judging ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """It may, by this binding."""
+
+    by: Binding
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """It may not. `why` is a sentence; `roles` would do, on one of `parts`."""
+
+    why: str
+    roles: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Everything a subject may do one verb on: what lists, counts, searches and streams are filtered by."""
+
+    fleet: bool = False
+    groups: frozenset[str] = frozenset()
+    sites: frozenset[str] = frozenset()
+    devices: frozenset[str] = frozenset()
+    apps: frozenset[str] = frozenset()
+    within: Reach | None = None  # of a token: its owner's; what it may is in both
+
+    def covers(self, target: Target) -> bool:
+        """Whether a target lies inside."""
+        inside = (
+            self.fleet
+            or (bool(target.site) and target.site in self.sites)
+            or (bool(target.device) and target.device in self.devices)
+            or (bool(target.app) and target.app in self.apps)
+            or not self.groups.isdisjoint(target.groups)
+        )
+        return inside and (self.within is None or self.within.covers(target))
+
+    def __bool__(self) -> bool:
+        return (self.fleet or bool(self.groups or self.sites or self.devices or self.apps)) and (self.within is None or bool(self.within))
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the whole fleet, so that nothing needs to be filtered."""
+        return self.fleet and (self.within is None or self.within.whole)
+
+
+EVERYWHERE = Reach(fleet=True)
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What one subject may do, ready to be asked thousands of times a second. Made by `rights_of`."""
+
+    subject: str
+    by_verb: Mapping[str, Mapping[Part, Binding]] = field(default_factory=dict)
+    roles: Mapping[str, Role] = field(default_factory=lambda: BUILT_IN, repr=False)  # those there are, to say which would do
+    within: Rights | None = None  # of a token: what its owner may do; both must allow
+    reaches: dict[str, Reach] = field(default_factory=dict, compare=False, repr=False)  # worked out once for each verb
+
+
+NONE = Rights("nobody")
+
+
+def rights_of(subject: str, bindings: Iterable[Binding], roles: Mapping[str, Role], within: Rights | None = None) -> Rights:
+    """The rights of a subject from its own bindings and those of its teams. A binding to a role that is not there gives nothing.
+
+    Where two bindings give the same, the one with the smaller id is named as the reason, so that the answer is always the same."""
+    found: dict[str, dict[Part, Binding]] = {}
+    for binding in sorted(bindings, key=lambda one: one.id):
+        role = roles.get(binding.role)
+        for verb in role.verbs if role is not None else ():
+            found.setdefault(verb, {}).setdefault(binding.on, binding)
+    return Rights(subject, found, roles, within)
+
+
+def everything(subject: str) -> Rights:
+    """The rights of the plane itself."""
+    return rights_of(subject, [Binding("built-in", subject, "administrator", Part(FLEET))], BUILT_IN)
+
+
+def may(rights: Rights, verb: str, target: Target) -> Allow | Deny:
+    """Whether a subject may do `verb` on `target`, and by which binding or what is missing. An unknown verb is a programming error: ValueError."""
+    if verb not in VERBS:
+        raise ValueError(f"{verb!r} is no verb of this plane")
+    held = rights.by_verb.get(verb, {})
+    for part in target.parts():
+        binding = held.get(part)
+        if binding is not None:
+            if rights.within is None:
+                return Allow(binding)
+            above = may(rights.within, verb, target)
+            return Allow(binding) if isinstance(above, Allow) else Deny(f"its owner may not: {above.why}", above.roles, above.parts)
+    able = tuple(sorted(role.name for role in rights.roles.values() if verb in role.verbs))
+    parts = target.parts()
+    where = _where(parts)
+    if not held:
+        return Deny(f"this needs {verb}, which no role you have includes; {', '.join(able) or 'no role'} on {where} would do", able, parts)
+    elsewhere = " and ".join(sorted({_WORDS[part.kind] for part in held}))
+    return Deny(f"you have {verb} on {elsewhere} elsewhere; here it is needed on {where}", able, parts)
+
+
+# Never the ids of groups: a person need not know which there are.
+_WORDS = {FLEET: "the fleet", GROUP: "a group", SITE: "a site", DEVICE: "a device", APP: "an app"}
+
+
+def _where(parts: tuple[Part, ...]) -> str:
+    kinds = {part.kind for part in parts}
+    words = [word for kind, word in ((DEVICE, "this device"), (APP, "this app"), (GROUP, "one of its groups"), (SITE, "its site")) if kind in kinds]
+    if kinds == {SITE, FLEET}:
+        words = ["this site"]
+    return " or ".join((*words, "the whole fleet"))
+
+
+def reach(rights: Rights, verb: str) -> Reach:
+    """Everything a subject may do `verb` on. An unknown verb is a programming error: ValueError."""
+    found = rights.reaches.get(verb)
+    if found is None:
+        if verb not in VERBS:
+            raise ValueError(f"{verb!r} is no verb of this plane")
+        ids: dict[str, set[str]] = {kind: set() for kind in KINDS}
+        for part in rights.by_verb.get(verb, {}):
+            ids[part.kind].add(part.id)
+        above = reach(rights.within, verb) if rights.within is not None else None
+        groups, sites, devices, apps = (frozenset(ids[kind]) for kind in (GROUP, SITE, DEVICE, APP))
+        found = Reach(bool(ids[FLEET]), groups, sites, devices, apps, None if above == EVERYWHERE else above)
+        rights.reaches[verb] = found
+    return found
+
+
+def lacking(giver: Rights, role: Role, on: Target) -> tuple[str, ...]:
+    """The verbs of a role that somebody who gives it on a part of the fleet may not do there: nobody hands out what they have not."""
+    return tuple(verb for verb in sorted(role.verbs & VERBS) if isinstance(may(giver, verb, on), Deny))
+
+
+def administrators(bindings: Iterable[Binding], roles: Mapping[str, Role], members: Mapping[str, Iterable[str]], able: Iterable[str]) -> frozenset[str]:
+    """The people (of those `able` to sign in) who may change rights on the whole fleet, by themselves or by a team: the last of them may not go.
+
+    `members` is the people of each team."""
+    found: set[str] = set()
+    for binding in bindings:
+        role = roles.get(binding.role)
+        if role is not None and "access.write" in role.verbs and binding.on == Part(FLEET):
+            found.update(members.get(binding.subject, (binding.subject,)))
+    return frozenset(found & set(able))

@@ -19,7 +19,6 @@ from penstock.server.core.model import (
     Plan,
     ReleaseRow,
     Rollout,
-    Scope,
     Session,
     Site,
     User,
@@ -52,7 +51,6 @@ class SignedIn:
     """Who a session's secret belongs to."""
 
     actor: Actor
-    scope: Scope
     session: Session
     user: User
 

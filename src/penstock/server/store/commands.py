@@ -6,8 +6,10 @@ from typing import Any
 
 from sqlalchemy import select
 
-from penstock.server.core.model import OPEN, CommandRow, Scope
+from penstock.server.core.model import OPEN, CommandRow
+from penstock.server.core.rights import Reach
 from penstock.server.store.db import Tx
+from penstock.server.store.reach import inside
 from penstock.server.store.rows import noun, nouns, row_of
 from penstock.server.store.tables import commands as t
 from penstock.server.store.tables import devices
@@ -18,11 +20,9 @@ def add(tx: Tx, command: CommandRow) -> None:
     tx.run(t.insert(), [row_of(command)])
 
 
-def by_id(tx: Tx, scope: Scope, command: str) -> CommandRow | None:
-    """The command of that id, if its device lies in the scope."""
-    query = select(t).where(t.c.id == command)
-    if scope.sites is not None:
-        query = query.join(devices, devices.c.id == t.c.device).where(devices.c.site.in_(scope.sites))
+def by_id(tx: Tx, reach: Reach, command: str) -> CommandRow | None:
+    """The command of that id, if its device lies inside."""
+    query = select(t).join(devices, devices.c.id == t.c.device).where(t.c.id == command, *inside(reach, site=devices.c.site, device=t.c.device))
     return noun(CommandRow, tx.run(query).first())
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 from sqlalchemy import Select, Text, and_, func, or_, select, type_coerce
 
-from penstock.server.core.model import RETIRED, Device, DeviceStatus, Lean, Scope
+from penstock.server.core.model import RETIRED, Device, DeviceStatus, Lean
+from penstock.server.core.rights import Reach
 from penstock.server.core.views import DeviceQuery
 from penstock.server.store.db import Tx
 from penstock.server.store.prepared import AMONG, Lookup
+from penstock.server.store.reach import inside
 from penstock.server.store.rows import compare_and_set, names_of, noun, nouns, row_of
 from penstock.server.store.tables import device_status, observations, sites
 from penstock.server.store.tables import devices as t
@@ -46,11 +48,14 @@ def put(tx: Tx, device: Device) -> None:
     tx.upsert(t, [row_of(device)])
 
 
-def find(tx: Tx, scope: Scope, device: str) -> Device | None:
+def _within(reach: Reach) -> list[Any]:
+    return inside(reach, site=t.c.site, device=t.c.id)
+
+
+def find(tx: Tx, reach: Reach, device: str) -> Device | None:
     """By id, or by the name of one that is not retired."""
-    query = select(t).where((t.c.id == device) | ((t.c.name == device) & (t.c.state != RETIRED))).order_by((t.c.id == device).desc())
-    found = noun(Device, tx.run(query).first())
-    return found if found is not None and scope.covers(found.site) else None
+    query = select(t).where((t.c.id == device) | ((t.c.name == device) & (t.c.state != RETIRED)), *_within(reach)).order_by((t.c.id == device).desc())
+    return noun(Device, tx.run(query).first())
 
 
 def by_key(tx: Tx, keyid: str) -> Device | None:
@@ -90,19 +95,14 @@ def sign_keys(tx: Tx, ids: list[str]) -> dict[str, tuple[int, str]]:
     return {device: (epoch, key) for device, epoch, key in tx.look_up(_sign_keys, ids)}
 
 
-def living(tx: Tx, scope: Scope) -> tuple[Device, ...]:
+def living(tx: Tx, reach: Reach) -> tuple[Device, ...]:
     """All that are not retired, by name."""
-    query = select(t).where(t.c.state != RETIRED).order_by(t.c.name, t.c.id)
-    if scope.sites is not None:
-        query = query.where(t.c.site.in_(scope.sites))
-    return nouns(Device, tx.run(query))
+    return nouns(Device, tx.run(select(t).where(t.c.state != RETIRED, *_within(reach)).order_by(t.c.name, t.c.id)))
 
 
-def labels(tx: Tx, scope: Scope) -> tuple[tuple[str, str, str, dict[str, str]], ...]:
+def labels(tx: Tx, reach: Reach) -> tuple[tuple[str, str, str, dict[str, str]], ...]:
     """(id, name, site, labels) of all that are not retired, by name: what targeting reads."""
-    query = select(t.c.id, t.c.name, t.c.site, t.c.labels).where(t.c.state != RETIRED).order_by(t.c.name, t.c.id)
-    if scope.sites is not None:
-        query = query.where(t.c.site.in_(scope.sites))
+    query = select(t.c.id, t.c.name, t.c.site, t.c.labels).where(t.c.state != RETIRED, *_within(reach)).order_by(t.c.name, t.c.id)
     return tuple((row.id, row.name, row.site, row.labels) for row in tx.run(query))
 
 
@@ -141,9 +141,8 @@ def count(tx: Tx) -> int:
 # --- the list -----------------------------------------------------------------------------------------------------------
 
 
-def _narrow(query: Select[Any], scope: Scope, wanted: DeviceQuery, among: tuple[str, ...] | None) -> Select[Any]:
-    if scope.sites is not None:
-        query = query.where(t.c.site.in_(scope.sites))
+def _narrow(query: Select[Any], reach: Reach, wanted: DeviceQuery, among: tuple[str, ...] | None) -> Select[Any]:
+    query = query.where(*_within(reach))
     if wanted.site:
         query = query.where(or_(t.c.site == wanted.site, sites.c.name == wanted.site))
     query = query.where(t.c.state == wanted.state) if wanted.state else query.where(t.c.state != RETIRED)
@@ -173,14 +172,14 @@ _SORTS = {
 
 
 def page(
-    tx: Tx, scope: Scope, wanted: DeviceQuery, after: tuple[Any, str] | None, limit: int, among: tuple[str, ...] | None = None
+    tx: Tx, reach: Reach, wanted: DeviceQuery, after: tuple[Any, str] | None, limit: int, among: tuple[str, ...] | None = None
 ) -> tuple[tuple[Device, DeviceStatus, str], ...]:
     """One page of (device, status, site id), sorted; `after` is (sort value, id) of the last one shown."""
     column, falling = _SORTS[wanted.sort]
     device_columns = [t.c[name].label(f"d_{name}") for name in names_of(Device)]
     status_columns = [device_status.c[name].label(f"s_{name}") for name in names_of(DeviceStatus)]
     query = select(*device_columns, *status_columns).select_from(t.join(device_status, device_status.c.device == t.c.id).join(sites, sites.c.id == t.c.site))
-    query = _narrow(query, scope, wanted, among)
+    query = _narrow(query, reach, wanted, among)
     if after is not None:
         value, last = after
         beyond = column < value if falling else column > value
@@ -194,7 +193,7 @@ def page(
     return tuple(found)
 
 
-def tally(tx: Tx, scope: Scope, wanted: DeviceQuery, among: tuple[str, ...] | None = None) -> dict[str, dict[str, int]]:
+def tally(tx: Tx, reach: Reach, wanted: DeviceQuery, among: tuple[str, ...] | None = None) -> dict[str, dict[str, int]]:
     """Counts of what the query finds, by phase, liveness, state, and drift and way back."""
     source = t.join(device_status, device_status.c.device == t.c.id).join(sites, sites.c.id == t.c.site)
     counts: dict[str, dict[str, int]] = {}
@@ -205,7 +204,7 @@ def tally(tx: Tx, scope: Scope, wanted: DeviceQuery, among: tuple[str, ...] | No
         ("way_back", device_status.c.way_back),
         ("drift", device_status.c.drift > 0),
     ):
-        query = _narrow(select(column, func.count()).select_from(source), scope, wanted, among).group_by(column)
+        query = _narrow(select(column, func.count()).select_from(source), reach, wanted, among).group_by(column)
         counts[name] = {str(key): int(number) for key, number in tx.run(query)}
     return counts
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from penstock.server.core.model import Enrolment, Scope
+from penstock.server.core.model import Enrolment
+from penstock.server.core.rights import Reach
 from penstock.server.store.db import Tx
+from penstock.server.store.reach import inside
 from penstock.server.store.rows import noun, nouns, row_of
 from penstock.server.store.tables import enrolments as t
 
@@ -22,25 +24,22 @@ def by_key(tx: Tx, keyid: str) -> Enrolment | None:
     return noun(Enrolment, tx.run(select(t).where(t.c.keyid == keyid)).first())
 
 
-def by_id(tx: Tx, scope: Scope, enrolment: str) -> Enrolment | None:
-    """The asking of that id, if it lies in the scope."""
-    found = noun(Enrolment, tx.run(select(t).where(t.c.id == enrolment)).first())
-    return found if found is not None and scope.covers(found.site) else None
+def by_id(tx: Tx, reach: Reach, enrolment: str) -> Enrolment | None:
+    """The asking of that id, if it lies inside."""
+    return noun(Enrolment, tx.run(select(t).where(t.c.id == enrolment, *inside(reach, site=t.c.site))).first())
 
 
-def all_in(tx: Tx, scope: Scope, status: str, limit: int) -> tuple[Enrolment, ...]:
+def all_in(tx: Tx, reach: Reach, status: str, limit: int) -> tuple[Enrolment, ...]:
     """All of one status ("" for all), newest first."""
-    query = select(t).order_by(t.c.asked_ms.desc(), t.c.id).limit(limit)
+    query = select(t).where(*inside(reach, site=t.c.site)).order_by(t.c.asked_ms.desc(), t.c.id).limit(limit)
     if status:
         query = query.where(t.c.status == status)
-    if scope.sites is not None:
-        query = query.where(t.c.site.in_(scope.sites))
     return nouns(Enrolment, tx.run(query))
 
 
-def count(tx: Tx, status: str) -> int:
+def count(tx: Tx, reach: Reach, status: str) -> int:
     """How many of one status."""
-    return int(tx.run(select(func.count()).select_from(t).where(t.c.status == status)).scalar())
+    return int(tx.run(select(func.count()).select_from(t).where(t.c.status == status, *inside(reach, site=t.c.site))).scalar())
 
 
 def change(tx: Tx, enrolment: str, **values: Any) -> None:

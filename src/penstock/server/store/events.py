@@ -6,8 +6,10 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from penstock.server.core.model import Event, Scope
+from penstock.server.core.model import Event
+from penstock.server.core.rights import Reach
 from penstock.server.store.db import Tx
+from penstock.server.store.reach import inside
 from penstock.server.store.rows import nouns
 from penstock.server.store.tables import events as t
 
@@ -17,26 +19,24 @@ def add(tx: Tx, row: dict[str, Any]) -> int:
     return int(tx.run(t.insert().values(**row)).inserted_primary_key[0])
 
 
-def after(tx: Tx, scope: Scope, number: int, subject: str, limit: int) -> tuple[Event, ...]:
+def after(tx: Tx, reach: Reach, number: int, subject: str, limit: int) -> tuple[Event, ...]:
     """What came after `number`, oldest first."""
     query = select(t).where(t.c.number > number).order_by(t.c.number).limit(limit)
-    return nouns(Event, tx.run(_narrow(query, scope, subject)))
+    return nouns(Event, tx.run(_narrow(query, reach, subject)))
 
 
-def before(tx: Tx, scope: Scope, number: int, subject: str, limit: int) -> tuple[Event, ...]:
+def before(tx: Tx, reach: Reach, number: int, subject: str, limit: int) -> tuple[Event, ...]:
     """What came before `number` (0: the newest), newest first."""
     query = select(t).order_by(t.c.number.desc()).limit(limit)
     if number:
         query = query.where(t.c.number < number)
-    return nouns(Event, tx.run(_narrow(query, scope, subject)))
+    return nouns(Event, tx.run(_narrow(query, reach, subject)))
 
 
-def _narrow(query: Any, scope: Scope, subject: str) -> Any:
+def _narrow(query: Any, reach: Reach, subject: str) -> Any:
     if subject:
         query = query.where(t.c.subject == subject)
-    if scope.sites is not None:
-        query = query.where(t.c.site.in_(scope.sites))
-    return query
+    return query.where(*inside(reach, site=t.c.site, device=t.c.device, app=t.c.app))
 
 
 def last(tx: Tx) -> int:

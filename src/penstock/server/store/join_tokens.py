@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from penstock.server.core.model import JoinToken, Scope
+from penstock.server.core.model import JoinToken
+from penstock.server.core.rights import Reach
 from penstock.server.store.db import Tx
+from penstock.server.store.reach import inside
 from penstock.server.store.rows import noun, nouns, row_of
 from penstock.server.store.tables import join_tokens as t
 
@@ -20,16 +22,14 @@ def by_hash(tx: Tx, digest: str) -> JoinToken | None:
     return noun(JoinToken, tx.run(select(t).where(t.c.hash == digest)).first())
 
 
-def by_id(tx: Tx, token: str) -> JoinToken | None:
-    """The token of that id."""
-    return noun(JoinToken, tx.run(select(t).where(t.c.id == token)).first())
+def by_id(tx: Tx, reach: Reach, token: str) -> JoinToken | None:
+    """The token of that id, if it lies inside."""
+    return noun(JoinToken, tx.run(select(t).where(t.c.id == token, *inside(reach, site=t.c.site))).first())
 
 
-def all_in(tx: Tx, scope: Scope, site: str | None = None) -> tuple[JoinToken, ...]:
+def all_in(tx: Tx, reach: Reach, site: str | None = None) -> tuple[JoinToken, ...]:
     """All, newest first."""
-    query = select(t).order_by(t.c.created_ms.desc(), t.c.id)
-    if scope.sites is not None:
-        query = query.where(t.c.site.in_(scope.sites))
+    query = select(t).where(*inside(reach, site=t.c.site)).order_by(t.c.created_ms.desc(), t.c.id)
     if site is not None:
         query = query.where(t.c.site == site)
     return nouns(JoinToken, tx.run(query))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from penstock.server.core.model import App, ReleaseRow
+from penstock.server.core.rights import Reach
 from penstock.server.store.db import Tx
+from penstock.server.store.reach import inside
 from penstock.server.store.rows import noun, nouns, row_of
-from penstock.server.store.tables import apps, deployments
+from penstock.server.store.tables import apps, assignments, devices, observations
 from penstock.server.store.tables import releases as t
 
 
@@ -29,12 +31,6 @@ def app(tx: Tx, name: str) -> App | None:
 def all_apps(tx: Tx) -> tuple[App, ...]:
     """The catalogue, by name."""
     return nouns(App, tx.run(select(apps).order_by(apps.c.name)))
-
-
-def deployment_counts(tx: Tx) -> dict[str, int]:
-    """How many standing deployments each app has."""
-    query = select(deployments.c.app, func.count()).where(deployments.c.state == "standing").group_by(deployments.c.app)
-    return dict(tuple(row) for row in tx.run(query))
 
 
 def add(tx: Tx, release: ReleaseRow) -> None:
@@ -61,3 +57,12 @@ def of_app(tx: Tx, app: str = "") -> tuple[ReleaseRow, ...]:
 def versions(tx: Tx) -> dict[str, tuple[str, str]]:
     """Per release id: app and version."""
     return {row.id: (row.app, row.version) for row in tx.run(select(t.c.id, t.c.app, t.c.version))}
+
+
+def apps_on(tx: Tx, reach: Reach) -> frozenset[str]:
+    """The apps that devices inside are owed or say they have."""
+    found: set[str] = set()
+    for table in (observations, assignments):
+        query = select(table.c.app).distinct().join(devices, devices.c.id == table.c.device)
+        found.update(tx.run(query.where(*inside(reach, site=devices.c.site, device=table.c.device))).scalars())
+    return frozenset(found)

@@ -6,8 +6,10 @@ from typing import Any
 
 from sqlalchemy import and_, delete, false, func, select, tuple_
 
-from penstock.server.core.model import DONE, REMOVED, RUNNING, SETTLED, Assignment, Member, Rollout, Scope
+from penstock.server.core.model import DONE, REMOVED, RUNNING, SETTLED, Assignment, Member, Rollout
+from penstock.server.core.rights import Reach
 from penstock.server.store.db import Tx
+from penstock.server.store.reach import inside
 from penstock.server.store.rows import noun, nouns, row_of
 from penstock.server.store.tables import assignments, contents, device_status, devices, members, observations
 from penstock.server.store.tables import rollouts as t
@@ -81,9 +83,14 @@ def running_with(tx: Tx, among: list[str]) -> set[str]:
     return found
 
 
-def counts(tx: Tx, rollout: str) -> dict[str, int]:
-    """How many members stand where."""
-    query = select(members.c.state, func.count()).where(members.c.rollout == rollout).group_by(members.c.state)
+def _within(reach: Reach) -> list[Any]:
+    return inside(reach, site=devices.c.site, device=members.c.device, app=members.c.app)
+
+
+def counts(tx: Tx, reach: Reach, rollout: str) -> dict[str, int]:
+    """How many members stand where, of those inside."""
+    query = select(members.c.state, func.count()).join(devices, devices.c.id == members.c.device)
+    query = query.where(members.c.rollout == rollout, *_within(reach)).group_by(members.c.state)
     return {str(state): int(number) for state, number in tx.run(query)}
 
 
@@ -129,20 +136,18 @@ def _there_again(tx: Tx, part: list[str]) -> set[tuple[str, str]]:
     return {(row.device, row.rollout) for key, row in last.items() if key in there and row.state == REMOVED and row.whole in (RUNNING, DONE)}
 
 
-def page(tx: Tx, scope: Scope, rollout: str, state: str, after: str, limit: int) -> tuple[tuple[Member, str, str, str], ...]:
+def page(tx: Tx, reach: Reach, rollout: str, state: str, after: str, limit: int) -> tuple[tuple[Member, str, str, str], ...]:
     """Members with device name, site and liveness, by device id; `after` is the last id shown."""
     query = (
         select(members, devices.c.name.label("device_name"), devices.c.site.label("device_site"), device_status.c.liveness.label("device_liveness"))
         .join(devices, devices.c.id == members.c.device)
         .join(device_status, device_status.c.device == members.c.device)
-        .where(members.c.rollout == rollout, members.c.device > after)
+        .where(members.c.rollout == rollout, members.c.device > after, *_within(reach))
         .order_by(members.c.device)
         .limit(limit)
     )
     if state:
         query = query.where(members.c.state == state)
-    if scope.sites is not None:
-        query = query.where(devices.c.site.in_(scope.sites))
     found = []
     for row in tx.run(query):
         member = noun(Member, row)
@@ -185,9 +190,17 @@ def assigned_app(tx: Tx, app: str) -> dict[str, Assignment]:
     return {one.device: one for one in nouns(Assignment, tx.run(select(assignments).where(assignments.c.app == app)))}
 
 
-def assigned_count(tx: Tx, deployment: str) -> int:
-    """How many devices one deployment holds."""
-    return int(tx.run(select(func.count()).select_from(assignments).where(assignments.c.deployment == deployment)).scalar())
+def assigned_count(tx: Tx, reach: Reach, deployment: str) -> int:
+    """How many devices one deployment holds, of those inside."""
+    query = select(func.count()).select_from(assignments.join(devices, devices.c.id == assignments.c.device))
+    within = inside(reach, site=devices.c.site, device=assignments.c.device, app=assignments.c.app)
+    return int(tx.run(query.where(assignments.c.deployment == deployment, *within)).scalar())
+
+
+def touching(tx: Tx, reach: Reach) -> set[str]:
+    """The deployments that are or were about a device inside, by the members of their rollouts."""
+    query = select(t.c.deployment).distinct().join(members, members.c.rollout == t.c.id).join(devices, devices.c.id == members.c.device)
+    return set(tx.run(query.where(*inside(reach, site=devices.c.site, device=members.c.device, app=members.c.app))).scalars())
 
 
 def know(tx: Tx, rows: list[dict[str, Any]]) -> None:

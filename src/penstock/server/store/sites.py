@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import func, select
 
-from penstock.server.core.model import Scope, Site
+from penstock.server.core.model import Site
+from penstock.server.core.rights import Reach
 from penstock.server.store.db import Tx
+from penstock.server.store.reach import inside
 from penstock.server.store.rows import compare_and_set, noun, nouns, row_of
 from penstock.server.store.tables import devices, enrolments
 from penstock.server.store.tables import sites as t
@@ -16,18 +18,14 @@ def add(tx: Tx, site: Site) -> None:
     tx.run(t.insert(), [row_of(site)])
 
 
-def find(tx: Tx, scope: Scope, site: str) -> Site | None:
-    """By id or name, if it lies in the scope."""
-    found = noun(Site, tx.run(select(t).where((t.c.id == site) | (t.c.name == site))).first())
-    return found if found is not None and scope.covers(found.id) else None
+def find(tx: Tx, reach: Reach, site: str) -> Site | None:
+    """By id or name, if it lies inside."""
+    return noun(Site, tx.run(select(t).where((t.c.id == site) | (t.c.name == site), *inside(reach, site=t.c.id))).first())
 
 
-def all_in(tx: Tx, scope: Scope) -> tuple[Site, ...]:
+def all_in(tx: Tx, reach: Reach) -> tuple[Site, ...]:
     """All, by name."""
-    query = select(t).order_by(t.c.name)
-    if scope.sites is not None:
-        query = query.where(t.c.id.in_(scope.sites))
-    return nouns(Site, tx.run(query))
+    return nouns(Site, tx.run(select(t).where(*inside(reach, site=t.c.id)).order_by(t.c.name)))
 
 
 def counts(tx: Tx) -> dict[str, tuple[int, int]]:

@@ -118,8 +118,9 @@ users = Table(
     _id(primary_key=True),
     _text("name", unique=True),
     _text("password"),
-    _text("role"),
     _ms("created_ms"),
+    _text("kind"),
+    _text("title"),
     _flag("disabled"),
     _number("revision"),
 )
@@ -147,6 +148,7 @@ api_tokens = Table(
     _ms("expires_ms"),
     _ms("used_ms"),
     _ms("revoked_ms"),
+    _json("only"),
 )
 teams = Table("teams", metadata, _id(primary_key=True), _text("name", unique=True), _text("title"), _ms("created_ms"), _number("revision"))
 team_members = Table(
@@ -168,6 +170,24 @@ bindings = Table(
     _text("reason"),
     _ms("created_ms"),
     UniqueConstraint("subject", "role", "part_kind", "part"),
+)
+groups = Table(
+    "groups",
+    metadata,
+    _id(primary_key=True),
+    _text("name", unique=True),
+    _text("title"),
+    _text("selector"),
+    _json("devices"),
+    _ms("created_ms"),
+    _number("revision"),
+)
+# Who is in a group now, worked out whenever a group or a device's labels change, so that a query can ask.
+group_members = Table(
+    "group_members",
+    metadata,
+    Column("group", String(64), ForeignKey("groups.id"), primary_key=True),
+    Column("device", String(64), primary_key=True, index=True),
 )
 settings = Table("settings", metadata, Column("key", String(64), primary_key=True), _text("value"), _number("revision"))
 
@@ -500,6 +520,8 @@ events = Table(
     _text("outcome"),
     _text("reason"),
     _json("data"),
+    _text("device"),
+    _text("app"),
     Index(None, "subject", "number"),
     sqlite_autoincrement=True,
 )

@@ -120,7 +120,7 @@ def deploy_page(ask: Ask) -> Show:
             "deployment": "",
             "revision": "",
             "release": wanted,
-            "name": apps.name_of(ask.plane, ask.actor, ask.scope, wanted),
+            "name": apps.name_of(ask.plane, ask.actor, wanted),
             "kind": "devices",
             "devices": [device] if device else [],
             "selector": "",

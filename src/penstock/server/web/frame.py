@@ -24,13 +24,14 @@ from penstock.server.api import auth, problems
 from penstock.server.api import frame as api
 from penstock.server.core import access
 from penstock.server.core.errors import Refused, Unauthenticated
+from penstock.server.core.rights import VERBS, reach
 from penstock.server.web import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from penstock.server.actions.context import Plane
-    from penstock.server.core.model import Actor, Scope
+    from penstock.server.core.model import Actor
 
 FLASH = "__Host-penstock-said"
 BEFORE = "__Host-penstock-form"  # the form token of somebody not signed in
@@ -86,7 +87,6 @@ class Ask:
 
     plane: Plane
     actor: Actor
-    scope: Scope
     path: dict[str, str]
     query: dict[str, str]
     form: dict[str, list[str]]
@@ -107,7 +107,6 @@ class Ask:
             api.Call(
                 plane=self.plane,
                 actor=self.actor,
-                scope=self.scope,
                 path=path or self.path,
                 query=query,
                 body=body,
@@ -118,6 +117,10 @@ class Ask:
             )
         )
         return answer.shape if isinstance(answer, api.Answer) else answer
+
+    def may(self, verb: str) -> bool:
+        """Whether the asker may do this on some part of the fleet: what pages leave out parts by."""
+        return bool(reach(self.actor.rights, verb))
 
     def revision(self) -> int:
         """The revision a form was made from. Raises ValidationError."""
@@ -173,9 +176,9 @@ class Web:
             if page.permission != api.PUBLIC:
                 asker = await self.frame.run(lambda: auth.identify(self.plane, "", cookie))
                 if page.permission == api.SIGNED_IN:
-                    access.require(asker.actor, "tokens.own", asker.scope)
+                    access.require(asker.actor, "tokens.own")
                 else:
-                    access.require(asker.actor, page.permission, asker.scope)
+                    access.require(asker.actor, page.permission)
             token = asker.csrf or request.cookies.get(BEFORE, "") or secrets.token_hex(16)
             form: dict[str, list[str]] = {}
             if page.method == "POST":
@@ -184,7 +187,6 @@ class Web:
             ask = Ask(
                 plane=self.plane,
                 actor=asker.actor,
-                scope=asker.scope,
                 path={key: str(value) for key, value in request.path_params.items()},
                 query={key: value.strip() for key, value in request.query_params.multi_items()},
                 form=form,
@@ -223,9 +225,11 @@ class Web:
     def _page(
         self, template: str, context: dict[str, Any], asker: auth.Asker, token: str, ask: Ask | None, section: str, flash: dict[str, str] | None
     ) -> bytes:
-        waiting = len(enrolments.list_enrolments(self.plane, asker.actor, asker.scope, status="waiting")) if asker.signed_in else 0
+        may = frozenset(verb for verb in VERBS if reach(asker.actor.rights, verb))
+        waiting = len(enrolments.list_enrolments(self.plane, asker.actor, status="waiting")) if "enrolments.read" in may else 0
         base = {
             "me": asker.actor,
+            "may": may,
             "csrf_token": auth.mask(token),
             "section": section,
             "flash": flash,

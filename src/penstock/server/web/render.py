@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 NAV = (
-    # address, glyph, word, only where there is room
-    ("/", "fleet", "Fleet", False),
-    ("/join", "door", "Add device", False),
-    ("/apps", "apps", "Apps", False),
-    ("/deployments", "deploy", "Deployments", False),
-    ("/sites", "sites", "Sites", True),
-    ("/history", "history", "History", True),
-    ("/settings", "settings", "Settings", False),
+    # address, glyph, word, only where there is room, the verb it needs
+    ("/", "fleet", "Fleet", False, "devices.read"),
+    ("/join", "door", "Add device", False, "enrolments.read"),
+    ("/apps", "apps", "Apps", False, "apps.read"),
+    ("/deployments", "deploy", "Deployments", False, "deployments.read"),
+    ("/sites", "sites", "Sites", True, "sites.read"),
+    ("/history", "history", "History", True, "events.read"),
+    ("/settings", "settings", "Settings", False, "tokens.own"),
 )
 
 
