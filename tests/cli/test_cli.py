@@ -61,7 +61,7 @@ def test_log_in_keeps_a_token_only_its_owner_can_read(home, served, capsys):
     assert kept.token not in text
     assert PASSWORD not in file.read_text()
     assert "works" in said(capsys, "context", "list")
-    assert json.loads(said(capsys, "whoami", "--json"))["name"] == "mara"
+    assert json.loads(said(capsys, "whoami", "--json"))["kind"] == "token"
     said(capsys, "logout")
     assert contexts.load().contexts == {}
     with served.http(kept.token) as http:
