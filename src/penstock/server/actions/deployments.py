@@ -260,11 +260,11 @@ def create_deployment(
     def work(tx: Tx) -> Deployment:
         row = visible.release(tx, actor, release)
         loaded = load(row.document)
+        aim = _target(tx, actor, target)
+        visible.permit_deploying(tx, actor, row.app, aim.devices, aim.selector)
         if store.find(tx, name) is not None:
             raise Conflict("name-taken", f"there is a deployment named {name} already", field="name", remedy="choose another name, or change that one")
         _check_values(loaded, values or {}, secrets or {})
-        aim = _target(tx, actor, target)
-        visible.permit_deploying(tx, actor, row.app, aim.devices, aim.selector)
         now = plane.clock.now_ms()
         made = Deployment(DeploymentId(plane.ids.new("dep")), name, row.app, STANDING, 1, now)
         store.add(tx, made)

@@ -44,7 +44,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V}/devices", devices.list_devices, "devices.read", "Devices, worst first.", Page[d.DeviceSummary], query=queries.Devices),
     Route("GET", f"{V}/devices/{{device}}", devices.get_device, "devices.read", "One device, by id or name.", d.Device),
     Route("PATCH", f"{V}/devices/{{device}}", devices.change_device, "devices.write", "Change a device's labels or name.", d.Device, d.DeviceChange, conditional=True),
-    Route("POST", f"{V}/devices/{{device}}/retire", devices.retire, "devices.write", "Take a device out of the fleet for good.", Outcome, d.Reason, conditional=True),
+    Route("POST", f"{V}/devices/{{device}}/retire", devices.retire, "devices.retire", "Take a device out of the fleet for good.", Outcome, d.Reason, conditional=True),
     Route("POST", f"{V}/devices/{{device}}/release-quarantine", devices.release_quarantine, "devices.quarantine", "Let a quarantined device change things again.", Outcome, d.Reason, conditional=True),
     Route("POST", f"{V}/devices/{{device}}/accept-review", devices.accept_review, "devices.quarantine", "Say that what an unknown-content device runs has been looked at.", Outcome, d.Reason, conditional=True),
     Route("GET", f"{V}/devices/{{device}}/timeline", devices.timeline, "devices.read", "What happened on a device, newest first.", Page[d.TimelineItem], query=queries.Timeline),

@@ -31,7 +31,7 @@ PAGES: tuple[Page, ...] = (
     Page("GET", f"{D}/commands/{{command}}", fleet.command, "devices.read", "One command and its outcome."),
     Page("GET", f"{D}/settings", fleet.device_settings, "devices.read", "Labels, name, leaving the fleet."),
     Page("POST", f"{D}/settings", fleet.change_device, "devices.write", "Other labels or another name."),
-    Page("POST", f"{D}/retire", fleet.retire, "devices.write", "Take a device out of the fleet."),
+    Page("POST", f"{D}/retire", fleet.retire, "devices.retire", "Take a device out of the fleet."),
     Page("POST", f"{D}/release-quarantine", fleet.release_quarantine, "devices.quarantine", "Release a device from quarantine."),
     Page("POST", f"{D}/accept-review", fleet.accept_review, "devices.quarantine", "Accept what a device runs."),
     Page("GET", "/apps", apps.catalogue, "apps.read", "The catalogue.", "/apps"),

@@ -1,0 +1,173 @@
+"""A fleet in two halves, amber and basalt, with everything twice: a site, devices, an app, a deployment, somebody who asks to be let in, and so on. And
+actors with each role on the whole fleet, on amber's site, on amber's app, or on nothing.
+
+Whatever belongs to basalt has that word in its name, so that one look at an answer shows whether it gave something away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from penstock.server.actions import commands, deployments, enrolments, joins, progress, releases, sessions, sites
+from penstock.server.actions.context import Plane
+from penstock.server.api import auth
+from penstock.server.api.agent import AgentApi
+from penstock.server.core.model import Actor, Target, User, UserId
+from penstock.server.core.rights import BUILT_IN, Binding, Part
+from penstock.server.front import build_front
+from penstock.server.store import access, users
+from penstock.wire.log import Boot
+from tests.server.paper import PaperDevice, straight
+from tests.server.planes import ADMIN, make_plane, work_off
+from tests.server.pushing import push, small_image
+
+COMPOSE = "services:\n  web:\n    image: {half}/web:1\n"
+
+
+@dataclass
+class Half:
+    """One half: the ids and names of its things."""
+
+    name: str
+    ids: dict[str, str] = field(default_factory=dict)
+
+    def words(self) -> set[str]:
+        """What gives it away."""
+        return {self.name, *self.ids.values()}
+
+
+@dataclass(frozen=True)
+class Asker:
+    """A person with one role, or with none, signed in."""
+
+    label: str
+    actor: Actor
+    secret: str
+    csrf: str
+
+
+@dataclass(frozen=True)
+class Got:
+    """An answer."""
+
+    status: int
+    text: str
+    headers: dict[str, str]
+
+
+class World:
+    """The plane, its halves, and a way to ask it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.plane: Plane = make_plane(folder)
+        self.agents = AgentApi(self.plane)
+        self.front = build_front(self.plane)
+        self.loop = asyncio.new_event_loop()
+        self.amber, self.basalt = self._half("amber"), self._half("basalt")
+        work_off(self.plane)
+        self.askers = tuple(self._askers())
+
+    def close(self) -> None:
+        self.loop.close()
+        self.agents.close()
+        self.plane.db.close()
+
+    # --- making -------------------------------------------------------------------------------------------------------
+
+    def _half(self, name: str) -> Half:
+        plane, made = self.plane, Half(name)
+        place = sites.create_site(plane, ADMIN, name=f"{name}-site", title=f"The {name} site")
+        made.ids |= {"site": place.id, "app": f"{name}-app"}
+        join = joins.create_join(plane, ADMIN, site=place.id, uses=9, auto_approve=True, labels={"half": name}, title=f"{name} line")
+        made.ids["join"] = join.token.id
+        device = PaperDevice(straight(self.agents), f"{name}-press", clock=plane.clock.now_ms)
+        assert device.ask(join.join).status == "approved"
+        device.write("boot", Boot("0.1.0", "b1", device.facts, "d1"))
+        device.poll()
+        device.report()
+        made.ids["device"] = device.id
+        asking = joins.create_join(plane, ADMIN, site=place.id, title=f"{name} asks")
+        assert PaperDevice(straight(self.agents), f"{name}-new", clock=plane.clock.now_ms).ask(asking.join).status == "waiting"
+        made.ids["enrolment"] = next(one.id for one in enrolments.list_enrolments(plane, ADMIN) if one.site == place.id)
+        push(plane.blobs, f"{name}-app/web", small_image(name), "1")
+        source = COMPOSE.format(half=f"{name}-app").encode()
+        made.ids["release"] = releases.publish(plane, ADMIN, source=source, app=f"{name}-app", version="1", title=f"The {name} app").id
+        standing = deployments.create_deployment(plane, ADMIN, name=f"{name}-line", release=made.ids["release"], target=Target(devices=(device.id,)))
+        made.ids["deployment"] = standing.id
+        made.ids["rollout"] = progress.list_rollouts(plane, ADMIN, deployment=standing.id)[0].rollout.id
+        made.ids["command"] = commands.order(plane, ADMIN, device=device.id, verb="refresh").id
+        return made
+
+    def _askers(self) -> Iterator[Asker]:
+        yield self.asker("nothing", ())
+        for role in BUILT_IN:
+            yield self.asker(f"{role} on the fleet", ((role, Part("fleet")),))
+            yield self.asker(f"{role} on amber's site", ((role, Part("site", self.amber.ids["site"])),))
+        for role in ("publisher", "ci", "viewer"):
+            yield self.asker(f"{role} on amber's app", ((role, Part("app", self.amber.ids["app"])),))
+        yield self.asker("engineer on amber's device", (("engineer", Part("device", self.amber.ids["device"])),))
+
+    def asker(self, label: str, given: tuple[tuple[str, Part], ...]) -> Asker:
+        """A person with these roles."""
+        plane = self.plane
+
+        def work(tx: Any) -> Any:
+            user = User(UserId(plane.ids.new("usr")), plane.ids.new("name"), "x", plane.clock.now_ms())
+            users.add(tx, user)
+            for role, part in given:
+                access.bind(tx, Binding(plane.ids.new("bnd"), user.id, role, part))
+            return sessions.open_for(plane, tx, user, "", "")
+
+        made = plane.db.update(work)
+        return Asker(label, sessions.who(plane, made.secret).actor, made.secret, made.session.csrf)
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    def ask(self, asker: Asker, method: str, path: str, *, body: Any = None, form: dict[str, str] | None = None, headers: dict[str, str] | None = None) -> Got:
+        """One request, by the asker's browser session, straight into the application."""
+        given = {"cookie": f"{auth.COOKIE}={asker.secret}", "host": "plane", **(headers or {})}
+        raw = b""
+        if body is not None:
+            raw, given["content-type"] = json.dumps(body).encode(), "application/json"
+        if method != "GET":
+            given["x-penstock-csrf"] = auth.mask(asker.csrf)
+        if form is not None:
+            from urllib.parse import urlencode
+
+            raw, given["content-type"] = urlencode({**form, "csrf": auth.mask(asker.csrf)}).encode(), "application/x-www-form-urlencoded"
+        return self.loop.run_until_complete(self._through(method, path, given, raw))
+
+    async def _through(self, method: str, target: str, headers: dict[str, str], raw: bytes) -> Got:
+        path, _, query = target.partition("?")
+        sent: list[Any] = []
+        inbox = [{"type": "http.request", "body": raw, "more_body": False}]
+
+        async def receive() -> Any:
+            return inbox.pop(0) if inbox else {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "scheme": "https",
+            "server": ("plane", 443),
+            "root_path": "",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "headers": [(key.encode(), value.encode()) for key, value in headers.items()],
+            "client": ("127.0.0.1", 1),
+        }
+        await self.front(scope, receive, send)  # type: ignore[arg-type]
+        start = sent[0]
+        got = {key.decode().lower(): value.decode() for key, value in start["headers"]}
+        return Got(start["status"], b"".join(message.get("body", b"") for message in sent[1:]).decode("utf-8", "replace"), got)

@@ -1,0 +1,307 @@
+"""Every route of the API and every page, for every role, inside and outside of what it is for.
+
+What is expected follows from the rights alone: without the verb anywhere, 403; a thing one may not see, 404, as if it were not there; one that may be seen
+and not changed, 403; else anything but those. And no answer ever holds a word of the half that its asker may not see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from penstock.server.api.frame import PUBLIC, SIGNED_IN
+from penstock.server.api.routes import ROUTES
+from penstock.server.core.rights import Allow, Target, may, reach
+from penstock.server.web.routes import PAGES
+from tests.front.halves import Asker, Half, World
+
+V = "/api/v1"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    made = World(tmp_path_factory.mktemp("halves"))
+    yield made
+    made.close()
+
+
+# --- what the rights say ------------------------------------------------------------------------------------------------
+
+# Per noun: the verb that shows it, and the target of that.
+SEEN = {
+    "site": ("sites.read", lambda half: Target(site=half.ids["site"])),
+    "join": ("joins.read", lambda half: Target(site=half.ids["site"])),
+    "enrolment": ("enrolments.read", lambda half: Target(site=half.ids["site"])),
+    "device": ("devices.read", lambda half: Target(site=half.ids["site"], device=half.ids["device"])),
+    "app": ("apps.read", lambda half: Target(site=half.ids["site"], device=half.ids["device"], app=half.ids["app"])),
+    "deployment": ("deployments.read", lambda half: Target(site=half.ids["site"], device=half.ids["device"], app=half.ids["app"])),
+}
+
+
+def allowed(asker: Asker, verb: str, target: Target) -> bool:
+    return isinstance(may(asker.actor.rights, verb, target), Allow)
+
+
+def expected(asker: Asker, permission: str, noun: str, verb: str, half: Half) -> int:
+    """200 stands for "not refused for want of rights"."""
+    rights = asker.actor.rights
+    if permission not in (PUBLIC, SIGNED_IN) and not reach(rights, permission):
+        return 403
+    if permission == SIGNED_IN and not reach(rights, "tokens.own"):
+        return 403
+    if noun == "fleet":
+        return 200 if not verb or allowed(asker, verb, Target()) else 403
+    if not noun:
+        return 200
+    shows, target = SEEN[noun]
+    if not reach(rights, shows):
+        return 403
+    if not allowed(asker, shows, target(half)):
+        return 404
+    return 200 if not verb or allowed(asker, verb, target(half)) else 403
+
+
+def may_see(asker: Asker, half: Half) -> bool:
+    """Whether there is anything of a half that an asker may see at all."""
+    whole = Target(site=half.ids["site"], device=half.ids["device"], app=half.ids["app"])
+    return any(allowed(asker, verb, whole) for verb in asker.actor.rights.by_verb)
+
+
+# --- the lines ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Line:
+    """How a route is asked. `noun` is what it is about ("fleet": the plane as a whole; "": what the asker may see, or the asker himself), `verb` what it
+    does to it beyond reading. `body` may use the half's ids."""
+
+    noun: str = ""
+    verb: str = ""
+    body: Callable[[Half], Any] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    skip: str = ""  # why it is not asked here
+
+
+STALE = {"if-match": '"r999"'}  # a change that is allowed gets as far as the revision, and changes nothing
+
+
+def compose(half: Half) -> str:
+    return f"services:\n  web:\n    image: {half.ids['app']}/web:1\n"
+
+
+def deploying(half: Half) -> dict[str, Any]:
+    return {"release": half.ids["release"], "name": f"{half.name}-line", "target": {"devices": [half.ids["device"]]}}
+
+
+API = {
+    ("GET", f"{V}/openapi.json"): Line(),
+    ("GET", f"{V}/ca"): Line(),
+    ("GET", f"{V}/setup"): Line(),
+    ("POST", f"{V}/setup"): Line(body=lambda _: {"token": "x", "name": "eve", "password": "long enough a sentence"}),
+    ("POST", f"{V}/login"): Line(skip="it is what makes a session; its answers are the same for everybody"),
+    ("GET", f"{V}/me"): Line(),
+    ("POST", f"{V}/me/password"): Line(skip="it is about the asker's own password, and throttled"),
+    ("GET", f"{V}/tokens"): Line(),
+    ("POST", f"{V}/tokens"): Line(body=lambda _: {"label": "mine"}),
+    ("DELETE", f"{V}/tokens/{{token}}"): Line(skip="only one's own: test_api"),
+    ("GET", f"{V}/sites"): Line(),
+    ("POST", f"{V}/sites"): Line("fleet", "sites.write", body=lambda half: {"name": f"{half.name}-site"}),
+    ("GET", f"{V}/sites/{{site}}"): Line("site"),
+    ("PATCH", f"{V}/sites/{{site}}"): Line("site", "sites.write", body=lambda _: {"title": "x"}, headers=STALE),
+    ("GET", f"{V}/join-tokens"): Line(),
+    ("POST", f"{V}/sites/{{site}}/join-tokens"): Line("site", "joins.write", body=lambda _: {}),
+    ("DELETE", f"{V}/join-tokens/{{join}}"): Line("join", "joins.write"),
+    ("GET", f"{V}/enrolments"): Line(),
+    ("GET", f"{V}/enrolments/{{enrolment}}"): Line("enrolment"),
+    ("POST", f"{V}/enrolments/{{enrolment}}/approve"): Line(
+        "enrolment", "enrolments.decide", body=lambda _: {"name": "NOT A NAME".lower(), "labels": {}} and {"replace": True}
+    ),
+    ("POST", f"{V}/enrolments/{{enrolment}}/reject"): Line("enrolment", "enrolments.decide", body=lambda _: {}),
+    ("GET", f"{V}/overview"): Line(),
+    ("GET", f"{V}/devices"): Line(),
+    ("GET", f"{V}/devices/{{device}}"): Line("device"),
+    ("PATCH", f"{V}/devices/{{device}}"): Line("device", "devices.write", body=lambda _: {"labels": {}}, headers=STALE),
+    ("POST", f"{V}/devices/{{device}}/retire"): Line("device", "devices.retire", body=lambda _: {}, headers=STALE),
+    ("POST", f"{V}/devices/{{device}}/release-quarantine"): Line("device", "devices.quarantine", body=lambda _: {}, headers=STALE),
+    ("POST", f"{V}/devices/{{device}}/accept-review"): Line("device", "devices.quarantine", body=lambda _: {}, headers=STALE),
+    ("GET", f"{V}/devices/{{device}}/timeline"): Line("device"),
+    ("GET", f"{V}/devices/{{device}}/commands"): Line("device"),
+    ("POST", f"{V}/devices/{{device}}/commands"): Line("device", "devices.command", body=lambda _: {"verb": "refresh"}),
+    ("GET", f"{V}/commands/{{command}}"): Line("device"),
+    ("GET", f"{V}/apps"): Line(),
+    ("GET", f"{V}/apps/{{app}}"): Line("app"),
+    ("GET", f"{V}/releases"): Line(),
+    ("GET", f"{V}/releases/{{release}}"): Line("app"),
+    ("POST", f"{V}/releases/check"): Line(body=lambda half: {"compose": compose(half), "app": half.ids["app"]}),
+    ("POST", f"{V}/releases"): Line("app-to-be", "releases.publish", body=lambda half: {"app": half.ids["app"], "version": "1", "compose": compose(half)}),
+    ("POST", f"{V}/deployments/preview"): Line(
+        "new-deployment", "deployments.read", body=lambda half: {key: value for key, value in deploying(half).items() if key != "name"}
+    ),
+    ("GET", f"{V}/deployments"): Line(),
+    ("POST", f"{V}/deployments"): Line("new-deployment", "deployments.write", body=deploying),
+    ("GET", f"{V}/deployments/{{deployment}}"): Line("deployment"),
+    ("PATCH", f"{V}/deployments/{{deployment}}"): Line("deployment", "deployments.write", body=lambda _: {}, headers=STALE),
+    ("POST", f"{V}/deployments/{{deployment}}/withdraw"): Line("deployment", "deployments.write", body=lambda _: {}, headers=STALE),
+    ("POST", f"{V}/deployments/{{deployment}}/retry"): Line("deployment", "deployments.write", body=lambda _: {}),
+    ("GET", f"{V}/deployments/{{deployment}}/rollouts"): Line("deployment"),
+    ("GET", f"{V}/rollouts/{{rollout}}"): Line("deployment"),
+    ("GET", f"{V}/rollouts/{{rollout}}/members"): Line("deployment"),
+    ("POST", f"{V}/rollouts/{{rollout}}/stop"): Line("deployment", "deployments.write", body=lambda _: {}),
+    ("GET", f"{V}/events"): Line(skip="a stream: test_streams"),
+    ("GET", f"{V}/history"): Line(),
+    ("GET", f"{V}/about"): Line("fleet", "settings.read"),
+    ("GET", f"{V}/settings"): Line("fleet", "settings.read"),
+    ("PATCH", f"{V}/settings"): Line("fleet", "settings.write", body=lambda _: {"poll_s": 60}, headers=STALE),
+}
+
+
+def test_every_route_has_a_line():
+    assert set(API) == {(route.method, route.path) for route in ROUTES}
+
+
+# --- asking -----------------------------------------------------------------------------------------------------------------
+
+
+def address(path: str, half: Half) -> str:
+    found = path
+    for noun, one in half.ids.items():
+        found = found.replace("{" + noun + "}", one)
+    assert "{" not in found, path
+    return found
+
+
+def verdict(asker: Asker, permission: str, line: Line, half: Half) -> int:
+    if line.noun == "app-to-be":  # publishing makes the app: whoever may is told the name is theirs, whoever may not learns nothing
+        if not reach(asker.actor.rights, permission):
+            return 403
+        return 200 if allowed(asker, line.verb, Target(app=half.ids["app"])) else 403
+    if line.noun == "new-deployment":
+        found = expected(asker, permission, "app", "", half)
+        found = expected(asker, permission, "device", "", half) if found == 200 else found
+        return found if found != 200 else 200 if allowed(asker, line.verb, SEEN["deployment"][1](half)) else 403
+    return expected(asker, permission, line.noun, line.verb, half)
+
+
+def leaked(asker: Asker, text: str, half: Half, asked: str) -> list[str]:
+    """The words of a half in an answer that the asker may see nothing of, and did not say himself."""
+    return [] if may_see(asker, half) else [word for word in half.words() if word in text and word not in asked]
+
+
+@pytest.mark.parametrize(("method", "path"), [key for key, line in API.items() if not line.skip], ids=lambda part: part)
+def test_the_api(world, method, path):
+    line = API[method, path]
+    permission = next(route.permission for route in ROUTES if (route.method, route.path) == (method, path))
+    wrong = []
+    for asker in world.askers:
+        for half in (world.basalt, world.amber):
+            asked, body = address(path, half), line.body(half) if line.body else None
+            got = world.ask(asker, method, asked, body=body, headers=line.headers)
+            want = verdict(asker, permission, line, half) if permission != PUBLIC else 200
+            fine = got.status == want if want != 200 else got.status not in (401, 403, 404) and got.status < 500
+            if not fine:
+                wrong.append(f"{asker.label}, {half.name}: {got.status}, expected {want}: {got.text[:300]}")
+            wrong += [f"{asker.label} was told {word!r} by {asked}" for word in leaked(asker, got.text, world.basalt, f"{asked} {body}")]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_is_not_there_and_what_is_not_ones_own_cannot_be_told_apart(world):
+    """The same status and the same words, but for the name that was asked."""
+    wrong = []
+    for (method, path), line in API.items():
+        if line.skip or method != "GET" or "{" not in path:
+            continue
+        noun = path.rsplit("{", 1)[1].split("}")[0]
+        theirs, nowhere = address(path, world.basalt), address(path, world.basalt).replace(world.basalt.ids[noun], world.basalt.ids[noun][:-1] + "~")
+        for asker in world.askers:
+            one, other = world.ask(asker, method, theirs), world.ask(asker, method, nowhere)
+            if one.status in (403, 404):
+                same = (one.status, one.text.replace(world.basalt.ids[noun], "X")) == (other.status, other.text.replace(world.basalt.ids[noun][:-1] + "~", "X"))
+                if not same:
+                    wrong.append(f"{asker.label} {theirs}: {one.text} / {other.text}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_halves_are_seen_by_who_may(world):
+    """A guard for the tests above: that the lists do hold something, of the right half, for the right askers."""
+    found = {asker.label: world.ask(asker, "GET", f"{V}/devices").text for asker in world.askers}
+    assert "amber-press" in found["administrator on the fleet"]
+    assert "basalt-press" in found["administrator on the fleet"]
+    assert "amber-press" in found["viewer on amber's site"]
+    assert "basalt" not in found["viewer on amber's site"]
+    assert "amber-press" in found["engineer on amber's device"]
+
+
+# --- pages ------------------------------------------------------------------------------------------------------------------
+
+D, L = "/devices/{device}", "/deployments/{deployment}"
+WEB = {
+    ("GET", "/setup"): Line(),
+    ("POST", "/setup"): Line(skip="set-up is over: test_pages"),
+    ("GET", "/login"): Line(),
+    ("POST", "/login"): Line(skip="it is what makes a session; its answers are the same for everybody"),
+    ("POST", "/logout"): Line(skip="it would end the asker's session"),
+    ("GET", "/"): Line(),
+    ("GET", "/join"): Line(),
+    ("POST", "/join"): Line("site", "joins.write", body=lambda half: {"site": half.ids["site"], "uses": "1", "valid_s": "60"}),
+    ("POST", "/join-tokens/{join}/revoke"): Line("join", "joins.write"),
+    ("POST", "/enrolments/{enrolment}/approve"): Line("enrolment", "enrolments.decide", body=lambda _: {"fingerprint": "00"}),
+    ("POST", "/enrolments/{enrolment}/reject"): Line("enrolment", "enrolments.decide"),
+    ("GET", D): Line("device"),
+    ("GET", f"{D}/timeline"): Line("device"),
+    ("GET", f"{D}/commands"): Line("device"),
+    ("POST", f"{D}/commands"): Line("device", "devices.command", body=lambda _: {"verb": "refresh"}),
+    ("GET", f"{D}/commands/{{command}}"): Line("device"),
+    ("GET", f"{D}/settings"): Line("device"),
+    ("POST", f"{D}/settings"): Line("device", "devices.write", body=lambda _: {"labels": "x=y", "revision": "999"}),
+    ("POST", f"{D}/retire"): Line("device", "devices.retire", body=lambda _: {"revision": "999", "confirm": "x"}),
+    ("POST", f"{D}/release-quarantine"): Line("device", "devices.quarantine", body=lambda _: {"revision": "999"}),
+    ("POST", f"{D}/accept-review"): Line("device", "devices.quarantine", body=lambda _: {"revision": "999"}),
+    ("GET", "/apps"): Line(),
+    ("GET", "/apps/{app}"): Line("app"),
+    ("GET", "/apps/{app}/{version}"): Line("app"),
+    ("GET", "/publish"): Line(),
+    ("POST", "/publish"): Line(body=lambda half: {"app": half.ids["app"], "version": "1", "compose": compose(half), "do": "check"}),
+    ("GET", "/deploy"): Line(),
+    ("POST", "/deploy"): Line("new-deployment", "deployments.write", body=lambda half: {"release": half.ids["release"], "devices": half.ids["device"]}),
+    ("GET", "/deployments"): Line(),
+    ("GET", L): Line("deployment"),
+    ("POST", f"{L}/withdraw"): Line("deployment", "deployments.write", body=lambda _: {"revision": "999"}),
+    ("POST", f"{L}/retry"): Line("deployment", "deployments.write"),
+    ("POST", f"{L}/stop"): Line("deployment", "deployments.write", body=lambda half: {"rollout": half.ids["rollout"]}),
+    ("GET", "/sites"): Line(),
+    ("POST", "/sites"): Line("fleet", "sites.write", body=lambda half: {"name": f"{half.name}-site"}),
+    ("POST", "/sites/{site}"): Line("site", "sites.write", body=lambda _: {"title": "x", "time_zone": "UTC", "revision": "999"}),
+    ("GET", "/history"): Line(),
+    ("GET", "/settings"): Line("fleet", "settings.read"),
+    ("POST", "/settings"): Line("fleet", "settings.write", body=lambda _: {"poll_s": "60", "revision": "999"}),
+    ("POST", "/settings/tokens"): Line("fleet", "settings.read", body=lambda _: {"label": "mine"}),
+    ("POST", "/settings/tokens/{token}/revoke"): Line(skip="only one's own: test_pages"),
+    ("POST", "/settings/password"): Line(skip="it is about the asker's own password, and throttled"),
+}
+
+
+def test_every_page_has_a_line():
+    assert set(WEB) == {(page.method, page.path) for page in PAGES}
+
+
+@pytest.mark.parametrize(("method", "path"), [key for key, line in WEB.items() if not line.skip], ids=lambda part: part)
+def test_the_pages(world, method, path):
+    """As for the API; a form that is refused may also come back with the reason (422), if it is not one that nobody may send."""
+    line = WEB[method, path]
+    permission = next(page.permission for page in PAGES if (page.method, page.path) == (method, path))
+    wrong = []
+    for asker in world.askers:
+        for half in (world.basalt, world.amber):
+            asked = address(path.replace("{version}", "1"), half)
+            form = (line.body(half) if line.body else {}) if method == "POST" else None
+            got = world.ask(asker, method, asked, form=form)
+            want = verdict(asker, permission, line, half) if permission != PUBLIC else 200
+            refused = (want,) if method == "GET" or not reach(asker.actor.rights, permission) else (want, 422)
+            fine = got.status in refused if want != 200 else got.status not in (401, 403, 404) and got.status < 500
+            if not fine:
+                wrong.append(f"{asker.label}, {half.name}: {got.status}, expected {want}: {' '.join(got.text.split())[-300:]}")
+            wrong += [f"{asker.label} was told {word!r} by {asked}" for word in leaked(asker, got.text, world.basalt, f"{asked} {form}")]
+    assert not wrong, "\n".join(wrong)
