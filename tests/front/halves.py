@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from penstock.server.actions import commands, deployments, enrolments, joins, progress, releases, sessions, sites
 from penstock.server.actions.context import Plane
@@ -137,13 +138,10 @@ class World:
         if method != "GET":
             given["x-penstock-csrf"] = auth.mask(asker.csrf)
         if form is not None:
-            from urllib.parse import urlencode
-
             raw, given["content-type"] = urlencode({**form, "csrf": auth.mask(asker.csrf)}).encode(), "application/x-www-form-urlencoded"
         return self.loop.run_until_complete(self._through(method, path, given, raw))
 
     async def _through(self, method: str, target: str, headers: dict[str, str], raw: bytes) -> Got:
-        path, _, query = target.partition("?")
         sent: list[Any] = []
         inbox = [{"type": "http.request", "body": raw, "more_body": False}]
 
@@ -153,21 +151,57 @@ class World:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "scheme": "https",
-            "server": ("plane", 443),
-            "root_path": "",
-            "method": method,
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "headers": [(key.encode(), value.encode()) for key, value in headers.items()],
-            "client": ("127.0.0.1", 1),
-        }
-        await self.front(scope, receive, send)  # type: ignore[arg-type]
+        await self.front(_scope(method, target, headers), receive, send)  # type: ignore[arg-type]
         start = sent[0]
         got = {key.decode().lower(): value.decode() for key, value in start["headers"]}
         return Got(start["status"], b"".join(message.get("body", b"") for message in sent[1:]).decode("utf-8", "replace"), got)
+
+    def listen(self, asker: Asker, path: str, act: Callable[[], None], last: str) -> str:
+        """What a stream says from its beginning until a message that holds `last` arrives, while `act()` is done. Raises TimeoutError."""
+        return self.loop.run_until_complete(asyncio.wait_for(self._listen(asker, path, act, last), 20))
+
+    async def _listen(self, asker: Asker, path: str, act: Callable[[], None], last: str) -> str:
+        self.plane.live.start(asyncio.get_running_loop())
+        heard: list[str] = []
+        begun, over = asyncio.Event(), asyncio.Event()
+        inbox = [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def receive() -> Any:
+            if inbox:
+                return inbox.pop()
+            await over.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            heard.append(message.get("body", b"").decode())
+            if heard[-1]:
+                begun.set()
+            if last in heard[-1]:
+                over.set()
+
+        headers = {"cookie": f"{auth.COOKIE}={asker.secret}", "host": "plane"}
+        task = asyncio.ensure_future(self.front(_scope("GET", path, headers), receive, send))  # type: ignore[arg-type]
+        await begun.wait()
+        await asyncio.to_thread(act)
+        await over.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return "".join(heard)
+
+
+def _scope(method: str, target: str, headers: dict[str, str]) -> dict[str, Any]:
+    path, _, query = target.partition("?")
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "scheme": "https",
+        "server": ("plane", 443),
+        "root_path": "",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "headers": [(key.encode(), value.encode()) for key, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+    }
