@@ -42,6 +42,7 @@ REACH = {
     "deploy.click_to_running_s": Reach("s", most=3),
     "revert.deadline_to_confirmed_s": Reach("s", most=5),
     "store.deploy_change_10k_s": Reach("s", most=10),
+    "access.decide_us": Reach("us", most=50),
 }
 
 

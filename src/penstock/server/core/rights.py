@@ -237,14 +237,12 @@ def may(rights: Rights, verb: str, target: Target) -> Allow | Deny:
     where = _where(parts)
     if not held:
         return Deny(f"this needs {verb}, which no role you have includes; {', '.join(able) or 'no role'} on {where} would do", able, parts)
-    elsewhere = " and ".join(sorted({_WORDS[part.kind] for part in held}))
+    mine = reach(rights, verb)
+    elsewhere = " and ".join(word for has, word in ((mine.sites, "a site"), (mine.groups, "a group"), (mine.devices, "a device"), (mine.apps, "an app")) if has)
     return Deny(f"you have {verb} on {elsewhere} elsewhere; here it is needed on {where}", able, parts)
 
 
 # Never the ids of groups: a person need not know which there are.
-_WORDS = {FLEET: "the fleet", GROUP: "a group", SITE: "a site", DEVICE: "a device", APP: "an app"}
-
-
 def _where(parts: tuple[Part, ...]) -> str:
     kinds = {part.kind for part in parts}
     words = [word for kind, word in ((DEVICE, "this device"), (APP, "this app"), (GROUP, "one of its groups"), (SITE, "its site")) if kind in kinds]
