@@ -48,7 +48,12 @@ def _cost(rights: Rights, dice: random.Random) -> tuple[float, float]:
     asked = [
         (
             dice.choice(verbs),
-            Target(*(f"{kind}_{dice.randrange(5000)}" for kind in ("site", "device", "app")), frozenset(f"group_{dice.randrange(5000)}" for _ in range(4))),
+            Target(
+                f"site_{dice.randrange(5000)}",
+                f"device_{dice.randrange(5000)}",
+                f"app_{dice.randrange(5000)}",
+                frozenset(f"group_{dice.randrange(5000)}" for _ in range(4)),
+            ),
         )
         for _ in range(ASKED)
     ]

@@ -43,6 +43,7 @@ REACH = {
     "revert.deadline_to_confirmed_s": Reach("s", most=5),
     "store.deploy_change_10k_s": Reach("s", most=10),
     "access.decide_us": Reach("us", most=50),
+    "sse.rss_kib_per_open_page": Reach("KiB", most=64),
 }
 
 

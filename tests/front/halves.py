@@ -151,7 +151,7 @@ class World:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        await self.front(_scope(method, target, headers), receive, send)  # type: ignore[arg-type]
+        await self.front(_scope(method, target, headers), receive, send)
         start = sent[0]
         got = {key.decode().lower(): value.decode() for key, value in start["headers"]}
         return Got(start["status"], b"".join(message.get("body", b"") for message in sent[1:]).decode("utf-8", "replace"), got)
@@ -180,7 +180,7 @@ class World:
                 over.set()
 
         headers = {"cookie": f"{auth.COOKIE}={asker.secret}", "host": "plane"}
-        task = asyncio.ensure_future(self.front(_scope("GET", path, headers), receive, send))  # type: ignore[arg-type]
+        task = asyncio.ensure_future(self.front(_scope("GET", path, headers), receive, send))
         await begun.wait()
         await asyncio.to_thread(act)
         await over.wait()

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from penstock.server import front
-from penstock.server.api import openapi
+from penstock.server.api import livepage, openapi
 from penstock.server.api.frame import PUBLIC, SIGNED_IN
 from penstock.server.api.routes import ROUTES
 from penstock.server.core.rights import VERBS
@@ -68,7 +68,7 @@ def test_no_route_stands_twice_and_changes_are_no_gets():
 
 def test_the_application_serves_exactly_the_tables():
     app = front.build_front(None)  # type: ignore[arg-type]  # nothing is asked of it
-    served = {(method, route.path_format) for route in app.routes for method in route.methods - {"OPTIONS", "HEAD"}}
+    served = {(method, route.path_format) for route in app.framework.routes for method in route.methods - {"OPTIONS", "HEAD"}} | {("GET", livepage.PATH)}
     wanted = {(method, path.replace("{path:path}", "{path}")) for method, path, _, _ in lines()}
     assert served == wanted
 

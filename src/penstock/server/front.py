@@ -15,8 +15,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from penstock.server.actions import system
-from penstock.server.api import auth, streams
 from penstock.server.api import frame as api
+from penstock.server.api import livepage, streams
+from penstock.server.api.livepage import LivePages
 from penstock.server.api.problems import make
 from penstock.server.api.routes import ROUTES
 from penstock.server.core import access
@@ -75,7 +76,21 @@ def _handler(method: str, path: str, endpoint: Any, limit: int) -> HTTPRouteHand
     return HTTPRouteHandler(litestar_path(path), http_method=verb, request_max_body_size=limit, include_in_schema=False, status_code=200)(serve)
 
 
-def build_front(plane: Plane) -> Litestar:
+class Front:
+    """The application: pages' event streams, which stay open for long, before the framework (`api.livepage`), all else in it."""
+
+    def __init__(self, framework: Litestar, live: LivePages) -> None:
+        self.framework = framework
+        self.live = live
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"] == livepage.PATH:
+            await self.live(scope, receive, send)
+        else:
+            await self.framework(scope, receive, send)
+
+
+def build_front(plane: Plane) -> Front:
     """The application. Its lifespan ends its threads."""
     frame = api.Frame(plane)
     web = Web(frame)
@@ -98,14 +113,6 @@ def build_front(plane: Plane) -> Litestar:
 
     for page in PAGES:
         add_page(page)
-
-    async def live(request: Request[Any, Any, Any]) -> Response[Any]:
-        try:
-            asker = await frame.run(lambda: auth.identify(plane, "", request.cookies.get(auth.COOKIE, "")))
-            topics = streams.check_topics(plane, asker.actor, request.query_params.getall("topic", []))
-            return api.stream(streams.changes(plane, asker.actor, topics), "text/event-stream")
-        except Refused as refused:
-            return api.refusal(refused)
 
     async def static(request: Request[Any, Any, Any]) -> Response[Any]:
         return web.static(request)
@@ -130,7 +137,7 @@ def build_front(plane: Plane) -> Litestar:
         except Refused as refused:
             return api.refusal(refused)
 
-    for (method, path, _permission, _doc), endpoint in zip(PLAIN, (live, static, healthz, readyz, metrics), strict=True):
+    for (method, path, _permission, _doc), endpoint in zip(PLAIN[1:], (static, healthz, readyz, metrics), strict=True):
         handlers.append(_handler(method, path, endpoint, 64 * 1024))
 
     def unknown(request: Request[Any, Any, Any], fault: Exception) -> Response[Any]:
@@ -144,4 +151,5 @@ def build_front(plane: Plane) -> Litestar:
     async def close(_app: Litestar) -> None:
         frame.close()
 
-    return Litestar(route_handlers=handlers, openapi_config=None, exception_handlers={Exception: unknown}, on_shutdown=[close], logging_config=None)
+    made = Litestar(route_handlers=handlers, openapi_config=None, exception_handlers={Exception: unknown}, on_shutdown=[close], logging_config=None)
+    return Front(made, LivePages(frame))

@@ -18,7 +18,7 @@ from penstock.server.api import present
 from penstock.server.core.errors import Invalid, Refused, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
     from penstock.server.actions.context import Plane
     from penstock.server.api.frame import Call
@@ -58,8 +58,14 @@ def check_topics(plane: Plane, actor: Actor, topics: list[str]) -> frozenset[str
     return frozenset(topics)
 
 
-async def _pump(plane: Plane, topics: frozenset[str], each: Callable[[Any], AsyncIterator[bytes]], idle: Callable[[], Awaitable[None]]) -> AsyncIterator[bytes]:
-    """One stream's life: `each` turns a note (None at the start) into messages, `idle` is awaited at every ping."""
+async def _pump(
+    plane: Plane,
+    topics: frozenset[str],
+    each: Callable[[Any], AsyncIterator[bytes]],
+    idle: Callable[[], Awaitable[None]],
+    left: asyncio.Future[None] | None = None,
+) -> AsyncGenerator[bytes]:
+    """One stream's life: `each` turns a note (None at the start) into messages, `idle` is awaited at every ping. It ends when `left` is done."""
     ticket = object()
     _open.add(ticket)
     subscription = plane.live.subscribe(topics)
@@ -71,9 +77,11 @@ async def _pump(plane: Plane, topics: frozenset[str], each: Callable[[Any], Asyn
         await idle()
         async for message in each(None):
             yield message
-        while (left := ends - time.monotonic()) > 0:
+        while (over := ends - time.monotonic()) > 0:
             pending = pending or asyncio.ensure_future(notes.__anext__())
-            done, _ = await asyncio.wait({pending}, timeout=min(PING_S, left))
+            done, _ = await asyncio.wait({pending} if left is None else {pending, left}, timeout=min(PING_S, over), return_when=asyncio.FIRST_COMPLETED)
+            if left is not None and left.done():
+                return
             if not done:
                 yield b": still here\n\n"
                 await idle()
@@ -88,16 +96,21 @@ async def _pump(plane: Plane, topics: frozenset[str], each: Callable[[Any], Asyn
                 yield message
         yield _message("bye", "{}")
     finally:
-        if pending is not None:
-            pending.cancel()
+        for waiting in (pending, left):
+            if waiting is not None:
+                waiting.cancel()
         subscription.close()
         _open.discard(ticket)
 
 
-def changes(plane: Plane, actor: Actor, topics: frozenset[str]) -> AsyncIterator[bytes]:
-    """A stream for a page: "changed" whenever something under one of `topics` did. A device's page keeps the device watched, so that it answers
-    within a second."""
-    _admit()
+def changes(plane: Plane, actor: Actor, topics: frozenset[str], left: asyncio.Future[None]) -> AsyncGenerator[bytes]:
+    """A stream for a page: "changed" whenever something under one of `topics` did, until `left` is done. A device's page keeps the device watched, so
+    that it answers within a second."""
+    try:
+        _admit()
+    except Refused:
+        left.cancel()
+        raise
     watched = [topic.partition("/")[2] for topic in topics if topic.startswith("device/")]
 
     async def idle() -> None:
@@ -109,7 +122,7 @@ def changes(plane: Plane, actor: Actor, topics: frozenset[str]) -> AsyncIterator
         if note is not None and await asyncio.to_thread(news.concerns, plane, actor, note):
             yield _message("changed", json.dumps({"topic": note.topic, "key": note.key}), note.event_number)
 
-    return _pump(plane, topics, each, idle)
+    return _pump(plane, topics, each, idle, left)
 
 
 def acts(call: Call) -> AsyncIterator[bytes]:
