@@ -227,6 +227,8 @@ def device(found: views.DeviceView) -> devices.Device:
     """A device in full."""
     return devices.Device(
         summary=summary(found.device, found.site.name, found.status),
+        site_title=found.site.title,
+        time_zone=found.site.time_zone,
         fingerprint=found.device.fingerprint,
         facts=facts(found.device.facts),
         owed_epoch=found.epoch,

@@ -157,7 +157,11 @@ def reject(ask: Ask) -> Go:
 
 def _device(ask: Ask, tab: str, template: str, status: int = 200, **more: Any) -> Show:
     found = more.pop("device", None) or ask.ask(devices.get_device)
-    return Show(template, {"device": found, "s": found.summary, "tab": tab, **more}, status)
+    return Show(
+        template,
+        {"device": found, "s": found.summary, "tab": tab, "zone": found.time_zone, "place": found.site_title or found.summary.site, **more},
+        status,
+    )
 
 
 def device(ask: Ask) -> Show:

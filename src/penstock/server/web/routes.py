@@ -18,6 +18,7 @@ PAGES: tuple[Page, ...] = (
     Page("GET", "/login", people.login_page, PUBLIC, "Sign in."),
     Page("POST", "/login", people.log_in, PUBLIC, "Sign in with a name and password."),
     Page("POST", "/logout", people.log_out, SIGNED_IN, "Sign out."),
+    Page("GET", "/language", people.choose_language, PUBLIC, "Read these pages in another language."),
     Page("GET", "/", fleet.fleet, "devices.read", "The fleet."),
     Page("GET", "/join", fleet.join, "enrolments.read", "Add a device; the waiting room.", "/join"),
     Page("POST", "/join", fleet.make_join, "joins.write", "Make a join line.", "/join"),
