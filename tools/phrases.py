@@ -2,8 +2,8 @@
 
 Owns the rule of what counts as a sentence. In templates: what `web/translate.py` finds. In Python: text literals and f-strings of the rooms in SAID that
 read like words (two words side by side; in the tables of words, one word that begins with a capital or stands in such a table). An f-string's expressions
-are holes; where one chooses between literals, each choice is a sentence of its own. Not counted: docstrings, keys, what is compared, what goes to the log,
-errors of the programmer (a bare ValueError and its kin), and the files and texts named in SILENT and NOT_SAID, each with its reason. Prints a JSON skeleton
+are holes; where one chooses between literals, each choice is a sentence of its own. Not counted: docstrings, keys, what is compared or sought, what goes to the log,
+`__repr__`, errors of the programmer (a bare ValueError and its kin), and the files and texts named in SILENT and NOT_SAID, each with its reason. Prints a JSON skeleton
 to be filled into src/penstock/server/web/lang/. Never writes a file.
 """
 
@@ -59,7 +59,7 @@ NOT_SAID = (
     re.compile(r"(Bearer|Basic) "),
     re.compile(r"penstock (vault|recovery)"),  # what a key is bound to
     re.compile(r".*\n"),  # several lines are a file or a protocol
-    re.compile(r"(text|public|default)[-/, ]"),  # media types, caching, the content security policy
+    re.compile(r"(text|public|default)[-/, ]|Accept-"),  # media types, caching, the content security policy
     re.compile(r"(sign-in|set-up|password) (name|address|token)? ?\{"),  # keys of what is counted
 )
 _PROGRAMMER = frozenset(("ValueError", "TypeError", "RuntimeError", "AssertionError", "NotImplementedError", "KeyError", "SystemExit", "LookupError"))
@@ -109,10 +109,15 @@ def _numbered(text: str) -> str:
     return pieces[0] + "".join(f"{{{number}}}{piece}" for number, piece in enumerate(pieces[1:], 1))
 
 
-def _literals(node: ast.AST) -> Iterator[ast.expr]:
-    """The literals that may be said, the outermost of each."""
+def _literals(node: ast.AST, rows: int = 0) -> Iterator[ast.expr]:
+    """The literals that may be said, the outermost of each. `rows`: how many tuples it stands in."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return
+    if isinstance(node, ast.FunctionDef) and node.name == "__repr__":
+        return
+    rows = rows + 1 if isinstance(node, ast.Tuple) else 0
+    if rows > 2 and isinstance(node, ast.Tuple) and all(isinstance(one, ast.Constant) for one in node.elts):
+        return  # a column of a table: texts that are sought in what another program says
     if isinstance(node, (ast.Constant, ast.JoinedStr)) or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and _is_text(node)):
         yield node
         if isinstance(node, ast.JoinedStr):
@@ -133,7 +138,7 @@ def _literals(node: ast.AST) -> Iterator[ast.expr]:
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):
-                yield from _literals(child)
+                yield from _literals(child, rows)
 
 
 def _is_text(node: ast.expr) -> bool:
