@@ -1,7 +1,7 @@
 """Lists what the pages can say, and what of it has no words in another language yet: `python -m tools.phrases [de]`.
 
 Owns the rule of what counts as a sentence. In templates: what `web/translate.py` finds. In Python: text literals and f-strings of the rooms in SAID that
-read like words (two words side by side; in the tables of words, one word that begins with a capital or stands in such a table). An f-string's expressions
+read like words (two words side by side; in the tables of words, one word that begins with a capital); dotted names of what happened, as notes and the devices' logs have them. An f-string's expressions
 are holes; where one chooses between literals, each choice is a sentence of its own. Not counted: docstrings, keys, what is compared or sought, what goes to the log,
 `__repr__`, errors of the programmer (a bare ValueError and its kin), and the files and texts named in SILENT and NOT_SAID, each with its reason. Prints a JSON skeleton
 to be filled into src/penstock/server/web/lang/. Never writes a file.
@@ -63,18 +63,25 @@ NOT_SAID = (
     re.compile(r"(sign-in|set-up|password) (name|address|token)? ?\{"),  # keys of what is counted
 )
 _PROGRAMMER = frozenset(("ValueError", "TypeError", "RuntimeError", "AssertionError", "NotImplementedError", "KeyError", "SystemExit", "LookupError"))
-_DEAF = frozenset(("startswith", "endswith", "split", "partition", "replace", "removeprefix", "compile", "encode", "execute", "getattr", "debug", "warning", "exception"))
-_SENTENCE = re.compile(r"[^\W\d_]{2,}[,;:'’)]*[ ]+(\{|[^\W\d_(\"'`])|\}[,;:)]* [^\W\d_]{2,}|[^\W\d_]{2,}[,;:]? \{")
+_DEAF = frozenset(
+    ("startswith", "endswith", "split", "partition", "replace", "removeprefix", "compile", "encode", "execute", "getattr", "debug", "warning", "exception")
+)
+_SENTENCE = re.compile(r"[^\W\d_]{2,}[,;:')]*[ ]+(\{|[^\W\d_(\"'`])|\}[,;:)]* [^\W\d_]{2,}|[^\W\d_]{2,}[,;:]? \{")
 _WORD = re.compile(r"[A-Z][a-z]+\Z")
+_VERB = re.compile(r"[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*\Z")
+_NOTES = frozenset(("note", "line", "Event", "event"))  # who writes down what happened, under a dotted name
 _HOLE = "\0"
 
 
 def template_phrases() -> dict[str, str]:
     """Every phrase of the templates, and the first template that says it."""
-    env = Environment(trim_blocks=True, lstrip_blocks=True)  # noqa: S701 (parsed, never rendered)
+    env = Environment(trim_blocks=True, lstrip_blocks=True)  # parsed, never rendered
     found: dict[str, str] = {}
     for path in sorted((WEB / "templates").glob("*.html")):
-        Walk(lambda phrase, path=path: found.setdefault(phrase, path.name) and None).template(env.parse(path.read_text("utf-8")))
+        heard: list[str] = []
+        Walk(lambda phrase, heard=heard: heard.append(phrase)).template(env.parse(path.read_text("utf-8")))  # type: ignore[misc]
+        for phrase in heard:
+            found.setdefault(phrase, path.name)
     return found
 
 
@@ -93,7 +100,9 @@ def sentences() -> dict[str, str]:
 
 def of_source(source: str, *, words: bool = False) -> Iterator[tuple[str, int]]:
     """The sentences of one file and their lines. `words`: a single capitalised word counts too."""
-    for node in _literals(ast.parse(source)):
+    tree = ast.parse(source)
+    yield from _happenings(tree)
+    for node in _literals(tree):
         for text in _choices(node):
             if _SENTENCE.search(text.replace(_HOLE, "{}")) or (words and _WORD.match(text)):
                 if any(one.match(text.replace(_HOLE, "{")) for one in NOT_SAID):
@@ -101,6 +110,20 @@ def of_source(source: str, *, words: bool = False) -> Iterator[tuple[str, int]]:
                 numbered = _numbered(text)
                 if sayable(numbered):
                     yield numbered, node.lineno
+
+
+def _happenings(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """The dotted names under which something is written down: arguments of a note, and what is assigned to `verb`."""
+    for node in ast.walk(tree):
+        within: list[ast.expr] = []
+        if isinstance(node, ast.Call) and (node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")) in _NOTES:
+            within = list(node.args)
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "verb":
+            within = [node.value]
+        for one in within:
+            for part in (one, *((one.body, one.orelse) if isinstance(one, ast.IfExp) else ())):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str) and _VERB.match(part.value):
+                    yield part.value, part.lineno
 
 
 def _numbered(text: str) -> str:
@@ -134,7 +157,11 @@ def _literals(node: ast.AST, rows: int = 0) -> Iterator[ast.expr]:
         if name in _DEAF or (isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) and node.func.value.id == "log"):
             return
     for name, value in ast.iter_fields(node):
-        if name in ("annotation", "returns", "type_params") or (isinstance(node, ast.Dict) and name == "keys") or (isinstance(node, ast.Subscript) and name == "slice"):
+        if (
+            name in ("annotation", "returns", "type_params")
+            or (isinstance(node, ast.Dict) and name == "keys")
+            or (isinstance(node, ast.Subscript) and name == "slice")
+        ):
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):

@@ -10,8 +10,8 @@ from penstock.apiv1 import people as p
 from penstock.server.actions import sessions, setup
 from penstock.server.api import people, queries
 from penstock.server.core.errors import Invalid
-from penstock.server.web.render import LANGUAGES
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, faults_of, read, told
+from penstock.server.web.render import LANGUAGES
 
 if TYPE_CHECKING:
     from penstock.apiv1.common import Problem

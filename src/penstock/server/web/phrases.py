@@ -89,14 +89,21 @@ def _pattern(english: str, said: str) -> _Pattern:
 class Catalogue:
     """The phrases of one language, ready to be asked thousands of times a page."""
 
-    def __init__(self, language: str, phrases: Mapping[str, str]) -> None:
-        for english, said in phrases.items():
+    def __init__(self, language: str, phrases: Mapping[str, str], composed: Mapping[str, str]) -> None:
+        """`composed` are patterns for what programs put together, which may be as loose as one word beside holes. Raises ValueError for a phrase whose
+        holes are not those of its English."""
+        both = {**phrases, **composed}
+        for english, said in both.items():
             if holes(english) != holes(said):
                 raise ValueError(f"{language}: {said!r} has not the holes and marks of {english!r}")
         self.language = language
-        self.phrases = dict(phrases)
+        self.phrases = both
         self._kept: dict[str, str] = {}
-        found = [(english, said) for english, said in phrases.items() if HOLE.search(english) and not MARK.search(english) and sayable(english, said)]
+        found = [
+            (english, said)
+            for english, said in both.items()
+            if HOLE.search(english) and not MARK.search(english) and (english in composed or sayable(english, said))
+        ]
         common = Counter(word for english, _ in found for word in set(_whole(HOLE.sub("\0", english))))
         self._by_word: dict[str, list[_Pattern]] = {}
         for english, said in found:

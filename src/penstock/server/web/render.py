@@ -187,7 +187,7 @@ def progress_words(env: Pages, rollout: Rollout) -> str:
 def catalogue(language: str) -> Catalogue:
     """The phrases of a language. Raises ValueError where a phrase has not the holes of its English."""
     found = json.loads((HERE / "lang" / f"{language}.json").read_text("utf-8"))
-    return Catalogue(language, found["phrases"] | found["composed"])
+    return Catalogue(language, found["phrases"], found["composed"])
 
 
 class _Said(CodeGenerator):

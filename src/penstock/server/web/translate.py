@@ -73,9 +73,9 @@ class Walk:
         elif isinstance(node, nodes.If):
             before = self._place()
             self._body(node.body)
-            for other in (*node.elif_, node.else_):  # each branch begins where the first began
+            for other in (*([one] for one in node.elif_), node.else_):  # each branch begins where the first began
                 self.within, self.in_tag, self.attribute, self.quote = before
-                self._body(other if isinstance(other, list) else [other])
+                self._body(other)
         elif isinstance(node, nodes.For):
             node.iter = self._expr(node.iter)
             self._body(node.body)
