@@ -1,10 +1,11 @@
-"""Lists what the pages can say, and what of it has no words in another language yet: `python -m tools.phrases [de]`.
+"""Lists what the pages can say, and what of it has no words in another language yet: `python -m tools.phrases de`.
 
 Owns the rule of what counts as a sentence. In templates: what `web/translate.py` finds. In Python: text literals and f-strings of the rooms in SAID that
 read like words (two words side by side; in the tables of words, one word that begins with a capital); dotted names of what happened, as notes and the devices' logs have them. An f-string's expressions
 are holes; where one chooses between literals, each choice is a sentence of its own. Not counted: docstrings, keys, what is compared or sought, what goes to the log,
 `__repr__`, errors of the programmer (a bare ValueError and its kin), and the files and texts named in SILENT and NOT_SAID, each with its reason. Prints a JSON skeleton
-to be filled into src/penstock/server/web/lang/. Never writes a file.
+on standard output and where each stands on standard error; `python -m tools.phrases de --fill FILE` takes the filled skeleton into the language's file,
+sorted, and drops what nobody says any more.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from penstock.server.web.phrases import flat, sayable
+from penstock.server.web.phrases import Catalogue, flat, sayable
 from penstock.server.web.translate import Walk
 
 SRC = Path(__file__).parents[1] / "src" / "penstock"
@@ -214,13 +215,30 @@ def unused(language: str) -> list[str]:
     return [phrase for phrase in catalogue(language)["phrases"] if phrase not in wanted]
 
 
-if __name__ == "__main__":
-    tongue = sys.argv[1] if len(sys.argv) > 1 else "de"
-    lacking = missing(tongue)
+def fill(language: str, given: dict[str, str]) -> None:
+    """Take words into a language's file and drop what nobody says any more. Raises ValueError where holes differ."""
+    held = catalogue(language)
+    wanted = listed()
+    phrases = {phrase: said for phrase, said in {**held["phrases"], **given}.items() if phrase in wanted and said}
+    Catalogue(language, phrases, held["composed"])
+    made = {"phrases": dict(sorted(phrases.items())), "composed": held["composed"]}
+    (WEB / "lang" / f"{language}.json").write_text(json.dumps(made, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+
+def main(arguments: list[str]) -> int:
+    """The command; 1 while something has no words."""
+    language = arguments[0] if arguments else "de"
+    if arguments[1:2] == ["--fill"]:
+        fill(language, json.loads(Path(arguments[2]).read_text("utf-8")))
+    lacking = missing(language)
     print(json.dumps(dict.fromkeys(lacking, ""), ensure_ascii=False, indent=1))
     for phrase, where in lacking.items():
         print(f"{where}: {phrase}", file=sys.stderr)
-    for phrase in unused(tongue):
+    for phrase in unused(language):
         print(f"not said any more: {phrase}", file=sys.stderr)
-    print(f"{len(lacking)} of {len(listed())} have no words in {tongue!r}", file=sys.stderr)
-    sys.exit(1 if lacking else 0)
+    print(f"{len(lacking)} of {len(listed())} have no words in {language!r}", file=sys.stderr)
+    return 1 if lacking else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

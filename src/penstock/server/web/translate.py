@@ -73,7 +73,8 @@ class Walk:
         elif isinstance(node, nodes.If):
             before = self._place()
             self._body(node.body)
-            for other in (*([one] for one in node.elif_), node.else_):  # each branch begins where the first began
+            others: list[list[nodes.Node]] = [[one] for one in node.elif_]
+            for other in (*others, node.else_):  # each branch begins where the first began
                 self.within, self.in_tag, self.attribute, self.quote = before
                 self._body(other)
         elif isinstance(node, nodes.For):
