@@ -71,7 +71,7 @@ def log_out(ask: Ask) -> Go:
 def choose_language(ask: Ask) -> Go:
     """Another language, kept in a cookie of this browser."""
     wanted = ask.query.get("to", "")
-    if wanted not in LANGUAGES:
+    if wanted and wanted not in LANGUAGES:
         raise Invalid("language-unknown", f"{wanted[:20]!r} is no language of these pages", field="to", remedy=f"choose one of {', '.join(LANGUAGES)}")
     return Go(safe_next(ask.query.get("next", "")), language=wanted)
 
