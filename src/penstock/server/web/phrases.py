@@ -20,7 +20,7 @@ _BLANK = re.compile(r"\s+")
 # Sentences that code puts together stand between these; tried in this order, the loosest bond first.
 _JOINTS = ("; ", ". ", ": ", " · ", ", ")
 LONGEST = 2000  # characters; longer text is no sentence of ours
-DEEPEST = 4  # a sentence in a sentence in a sentence
+DEEPEST = 8  # a sentence in a sentence in a sentence
 _REMEMBERED = 4096
 
 
@@ -131,11 +131,11 @@ class Catalogue:
                 said = said[:1].upper() + said[1:] if capital else said
                 return said + "." if stop and said[-1:] not in ".!?:" else said
         for joint in _JOINTS:
-            if joint in text:
-                pieces = text.split(joint)
-                said_pieces = [self._say(piece, depth + 1) if " " in piece else piece for piece in pieces]
-                if said_pieces != pieces:
-                    return joint.join(said_pieces)
+            head, found, rest = text.partition(joint)
+            if found:
+                pair = tuple(self._say(piece, depth + 1) if " " in piece else piece for piece in (head, rest))
+                if pair != (head, rest):
+                    return joint.join(pair)
         return text
 
     def _by_pattern(self, text: str, depth: int) -> str | None:

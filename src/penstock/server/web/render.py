@@ -234,7 +234,8 @@ def _sentence(env: Pages, text: str) -> str:
 @pass_environment
 def _headline(env: Pages, title: str) -> str:
     said = env.say(title)
-    return headline(title) if said == title else said[:1].upper() + said[1:]
+    plain = headline(title)
+    return plain if said == title else said[:1].upper() + said[1:] if plain[:1] != title[:1] else said
 
 
 @pass_environment

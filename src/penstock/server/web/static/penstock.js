@@ -8,7 +8,7 @@
   const day = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
   const clock = new Intl.DateTimeFormat(locale, { timeStyle: "medium" });
   const full = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "long" });
-  const near = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" });
+  const near = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: lang === "de" ? "long" : "short" }); // German shortens with a full stop, which ends no sentence here
 
   const ago = (then, now) => {
     const s = Math.round((then - now) / 1000), a = Math.abs(s);
