@@ -130,7 +130,16 @@ def test_2_every_page(chromium, served, fleet, size, scheme):
         viewer.look("de-login")
         sign_in(viewer)
         own = f"/devices/{fleet['device'].device}"
-        paths = ("/", "/join", "/apps", "/apps/press-monitor", "/apps/press-monitor/2.0.0", "/publish", "/deploy", "/deploy?release=press-monitor:2.0.0")
+        paths: tuple[str, ...] = (
+            "/",
+            "/join",
+            "/apps",
+            "/apps/press-monitor",
+            "/apps/press-monitor/2.0.0",
+            "/publish",
+            "/deploy",
+            "/deploy?release=press-monitor:2.0.0",
+        )
         paths += ("/deployments", "/deployments?state=withdrawn", f"/deployments/{fleet['deployment']}", f"/deploy?deployment={fleet['deployment']}")
         paths += (own, f"{own}/timeline", f"{own}/commands", f"{own}/commands/{fleet['command']}", f"{own}/settings", "/sites", "/history", "/settings")
         for path in paths:

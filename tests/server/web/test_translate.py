@@ -22,7 +22,7 @@ ENV = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=True)
 def phrases(source: str) -> list[str]:
     """What is found in a template."""
     found: list[str] = []
-    Walk(found.append).template(ENV.parse(source))  # type: ignore[arg-type]
+    Walk(found.append).template(ENV.parse(source))
     return found
 
 
