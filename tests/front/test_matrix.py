@@ -240,6 +240,7 @@ D, L = "/devices/{device}", "/deployments/{deployment}"
 WEB = {
     ("GET", "/setup"): Line(),
     ("POST", "/setup"): Line(skip="set-up is over: test_pages"),
+    ("GET", "/language"): Line(),
     ("GET", "/login"): Line(),
     ("POST", "/login"): Line(skip="it is what makes a session; its answers are the same for everybody"),
     ("POST", "/logout"): Line(skip="it would end the asker's session"),
