@@ -113,7 +113,7 @@ def test_two_that_ask_for_one_name_are_told_apart_and_a_join_line_can_be_taken_b
         assert one.enrol() == "approved"
         assert other.enrol() == "waiting"
         assert "compares the fingerprint" in said(capsys, "waiting", "list")
-        assert "needs-replace" in said(capsys, "device", "approve", "twin", "--fingerprint", other.fingerprint, code=1)
+        assert "needs-replace" in said(capsys, "device", "approve", "twin", "--fingerprint", other.fingerprint, code=7)
         (kept,) = (item for item in json.loads(said(capsys, "site", "joins", "bremen", "--json")))
         assert "2 of 3" in said(capsys, "site", "joins")
         said(capsys, "site", "revoke-join", kept["id"])
@@ -156,7 +156,7 @@ def test_the_main_job(mara, served, capsys, tmp_path):
     with ScriptedDevice(served, line, "press-01") as device:
         device.enrol()
         assert device.fingerprint in said(capsys, "waiting", "list").replace("\n", "")
-        assert "other-fingerprint" in said(capsys, "device", "approve", "press-01", "--fingerprint", "12:34", code=1)
+        assert "other-fingerprint" in said(capsys, "device", "approve", "press-01", "--fingerprint", "12:34", code=7)
         said(capsys, "device", "approve", "press-01", "--fingerprint", device.fingerprint)
         assert device.enrol() == "approved"
         device.start()

@@ -88,3 +88,9 @@ class Events(Struct, frozen=True, forbid_unknown_fields=True):
     """Where a stream of events begins: after this number (Last-Event-ID wins); -1 is now."""
 
     after: Annotated[int, Meta(ge=-1, le=2**53 - 1)] = -1
+
+
+class Changes(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a stream of changes is about: one to eight topics, separated by commas: fleet, enrolments, deployments, events, device/ID, rollout/ID."""
+
+    topics: Annotated[str, Meta(min_length=1, max_length=700)]

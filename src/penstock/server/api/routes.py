@@ -72,6 +72,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{V}/rollouts/{{rollout}}/stop", apps.stop_rollout, "deployments.write", "Give nobody leave any more.", Outcome, d.Reason),
     # the plane
     Route("GET", f"{V}/events", streams.acts, "events.read", "Every act on the plane as server-sent events; resumes after Last-Event-ID.", bytes, query=queries.Events, media_type="text/event-stream", stream=True),
+    Route("GET", f"{V}/changes", streams.changed, SIGNED_IN, "That something changed under the topics named, as server-sent events.", bytes, query=queries.Changes, media_type="text/event-stream", stream=True),
     Route("GET", f"{V}/history", people.history, "events.read", "Acts on the plane, newest first.", Page[p.HistoryItem], query=queries.History),
     Route("GET", f"{V}/about", people.about, "settings.read", "What this plane is.", p.About),
     Route("GET", f"{V}/settings", people.get_settings, "settings.read", "The plane's settings.", p.Settings),

@@ -125,6 +125,11 @@ def changes(plane: Plane, actor: Actor, topics: frozenset[str], left: asyncio.Fu
     return _pump(plane, topics, each, idle, left)
 
 
+def changed(call: Call) -> AsyncIterator[bytes]:
+    """A stream for programs: "changed" whenever something under one of the topics did; what it is now is asked for anew."""
+    return changes(call.plane, call.actor, call.scope, check_topics(call.actor, call.scope, call.query.topics.split(",")))
+
+
 def acts(call: Call) -> AsyncIterator[bytes]:
     """A stream for programs: every act on the plane from a number on, in order, none left out."""
     _admit()
@@ -145,8 +150,8 @@ def acts(call: Call) -> AsyncIterator[bytes]:
         while batch := await asyncio.to_thread(since, last):
             for number, data in batch:
                 last = number
-                if data:
-                    yield _message("act", data.decode(), number)
+                # where the stream begins is said too: an asker cut off before the first act misses none
+                yield _message("act", data.decode(), number) if data else f"id: {number}\n\n".encode()
             if not data:
                 break
 
