@@ -25,6 +25,7 @@ command = App(name="command", help="Ask something of a device.")
 
 WAIT_S = 90  # a device at rest asks once a minute
 LINES_MOST = 5000
+LINES_LOOK = 200  # a look while following shows at least so many, so that the one before continues in it
 LOG_BYTES = 65_536  # a device cuts a log's end at this
 TONES = {"done": "good", "failed": "bad", "refused": "wait", "unknown": "wait", "open": "busy", "expired": "none"}
 
@@ -121,12 +122,13 @@ def logs(
         if follow:
             if not wait:
                 raise Usage("--follow waits for the device: leave out --wait 0")
-            return _follow(client, d.CommandCreate(verb="logs", app=app, service=service, lines=lines, valid_s=300), device, wait, every, json=common.json)
+            looked = d.CommandCreate(verb="logs", app=app, service=service, lines=max(lines, LINES_LOOK), valid_s=300)
+            return _follow(client, looked, device, lines, wait, every, json=common.json)
         found = waited(client, client.order(device, d.CommandCreate(verb="logs", app=app, service=service, lines=lines)), device, wait)
     return _ended(found, json=common.json, waiting=wait > 0)
 
 
-def _follow(client: Client, ask: d.CommandCreate, device: str, wait_s: float, every_s: float, *, json: bool) -> int:
+def _follow(client: Client, ask: d.CommandCreate, device: str, first: int, wait_s: float, every_s: float, *, json: bool) -> int:
     before: tuple[str, ...] | None = None
     told = ""  # the trouble that was told of last
     found = client.order(device, ask)
@@ -139,7 +141,7 @@ def _follow(client: Client, ask: d.CommandCreate, device: str, wait_s: float, ev
             if found.outcome == "done":
                 now = lines_of(found.output, LOG_BYTES)
                 if before is None:
-                    _print(now, json=json)
+                    _print(now[-first:], json=json)
                 else:
                     seen = fresh(before, now, ask.lines)
                     if seen.gap:

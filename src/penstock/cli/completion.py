@@ -24,7 +24,7 @@ def completion(shell: Literal["bash", "zsh", "fish"]) -> int:
     fish: penstock completion fish > ~/.config/fish/completions/penstock.fish"""
     from penstock.cli.main import build
 
-    sys.stdout.write(build().generate_completion(shell=shell))
+    sys.stdout.write(build(whole=True).generate_completion(shell=shell))
     if sys.stdout.isatty():
         out.aside(f"Keep it in {WHERE[shell]}, and make it anew after an update.")
     return out.DONE

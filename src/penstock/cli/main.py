@@ -5,6 +5,7 @@ Owns the assembly only; a command's module is read when it is asked for, so that
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -48,8 +49,8 @@ def _default(value: object) -> str | None:
     return None if value in ("", (), None, False, 0, -1) else str(value)
 
 
-def build() -> App:
-    """The program with all its commands, none of them read yet."""
+def build(*, whole: bool = False) -> App:
+    """The program with all its commands, none of them read yet unless the `whole` of it is wanted."""
     from cyclopts import App, Parameter
 
     app = App(
@@ -65,6 +66,8 @@ def build() -> App:
     )
     for name, place in COMMANDS:
         app.command(f"penstock.cli.{place}", name=name)
+    for name, _ in COMMANDS if whole else ():
+        app[name]  # reads it: what a command is for stands with it
     return app
 
 
@@ -75,6 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command; its exit code."""
+    gc.set_threshold(50_000)  # what is imported stays: looking through it again and again is a tenth of a short command
     if arguments == ["--version"]:
         sys.stdout.write(f"{__version__}\n")
         return 0
@@ -89,7 +93,8 @@ def run(arguments: list[str]) -> int:
         return out.complain(Problem(title=title, status=status, code=code, detail=detail, remedy=remedy), json="--json" in arguments)
 
     try:
-        found = build()(arguments, result_action="return_value", exit_on_error=False, print_error=False)
+        whole = not arguments or arguments[0] in ("--help", "-h")
+        found = build(whole=whole)(arguments, result_action="return_value", exit_on_error=False, print_error=False)
     except CycloptsError as fault:
         refused("Usage", 2, "usage", str(fault).strip(), f"`penstock {' '.join((*(fault.command_chain or ()), '--help'))}` says how it is used")
         return out.USAGE

@@ -23,14 +23,21 @@ class Fresh:
 def fresh(before: tuple[str, ...], now: tuple[str, ...], asked: int) -> Fresh:
     """What `now`, the last `asked` lines of a log at most, has beyond `before`, what was its end (any part of it) when it was read last.
 
-    The longest continuation is believed: with lines that differ it is the only one. Never shows a line twice; what it cannot know it says."""
+    Of all the ways `before` may lie in `now` or begin ahead of it, the one with the most lines in common is believed, and of several the latest: with
+    lines that differ it is the only one. Never shows a line twice; what it cannot know it says."""
     whole = len(now) < asked  # the log from its first line on
     if not before:
         return Fresh(now, gap=not whole and bool(now))
-    kept = [len(before) - start for start in range(len(before)) if before[start:] == now[: len(before) - start]]
-    if not kept:
+    found: dict[int, int] = {}  # where what is new begins in `now` -> lines in common
+    for ends in range(1, len(now) + 1):
+        common = min(ends, len(before))
+        if now[ends - 1] == before[-1] and now[ends - common : ends] == before[len(before) - common :]:
+            found[ends] = common
+    if not found:
         return Fresh(now, gap=True)
-    return Fresh(now[kept[0] :], gap=kept[0] < min(SURE, len(before)), alike=len(kept) > 1 and not whole)
+    most = max(found.values())
+    begins = max(ends for ends, common in found.items() if common == most)
+    return Fresh(now[begins:], gap=most < min(SURE, len(before)), alike=len(found) > 1)
 
 
 def lines_of(text: str, limit: int) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from cyclopts import Parameter
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
 from penstock.cli import out
@@ -23,6 +22,7 @@ from penstock.client import ClientError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.live import Live
     from typing_extensions import Self
 
     from penstock.client import Client
@@ -96,6 +96,8 @@ class Picture:
 
     def __enter__(self) -> Self:
         if out.console.is_terminal and not self._json:
+            from rich.live import Live
+
             # a console of its own: what is captured for the picture must not be drawn beside it
             self._live = Live(console=Console(highlight=False), auto_refresh=False, transient=False)
             self._live.start()
