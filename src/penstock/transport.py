@@ -21,8 +21,8 @@ import msgspec
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 import httpx  # noqa: E402
 
-from penstock.apiv1.common import Problem, to_json
-from penstock.apiv1.people import Authorities
+from penstock.apiv1.common import Problem, to_json  # noqa: E402
+from penstock.apiv1.people import Authorities  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
