@@ -81,7 +81,7 @@ class Client:
 
     def tokens(self) -> tuple[p.Token, ...]:
         """One's own tokens."""
-        return self._ask("GET", "/tokens", Page[p.Token]).items
+        return tuple(self._pages("/tokens", Page[p.Token], {}))
 
     def create_token(self, label: str, valid_s: int) -> p.TokenMade:
         """Another token."""
@@ -95,7 +95,7 @@ class Client:
 
     def sites(self) -> tuple[p.Site, ...]:
         """Every site."""
-        return self._ask("GET", "/sites", Page[p.Site]).items
+        return tuple(self._pages("/sites", Page[p.Site], {}))
 
     def site(self, site: str) -> p.Site:
         """One site, by id or name."""
@@ -115,7 +115,7 @@ class Client:
 
     def joins(self, site: str = "") -> tuple[d.JoinToken, ...]:
         """Join tokens, without their secrets."""
-        return self._ask("GET", "/join-tokens", Page[d.JoinToken], query={"site": site}).items
+        return tuple(self._pages("/join-tokens", Page[d.JoinToken], {"site": site}))
 
     def revoke_join(self, join: str) -> Outcome:
         """A join line lets nobody in any more."""
@@ -123,7 +123,7 @@ class Client:
 
     def enrolments(self, status: str = "waiting") -> tuple[d.Enrolment, ...]:
         """Who asks to be let in."""
-        return self._ask("GET", "/enrolments", Page[d.Enrolment], query={"status": status}).items
+        return tuple(self._pages("/enrolments", Page[d.Enrolment], {"status": status}))
 
     def approve(self, enrolment: str, body: d.Approve) -> Outcome:
         """Let a device in."""
@@ -183,7 +183,7 @@ class Client:
 
     def apps(self) -> tuple[a.App, ...]:
         """The catalogue."""
-        return self._ask("GET", "/apps", Page[a.App]).items
+        return tuple(self._pages("/apps", Page[a.App], {}))
 
     def app(self, app: str) -> a.App:
         """One app and its releases."""
@@ -191,7 +191,7 @@ class Client:
 
     def releases(self, app: str = "") -> tuple[a.ReleaseBrief, ...]:
         """Releases, newest first."""
-        return self._ask("GET", "/releases", Page[a.ReleaseBrief], query={"app": app}).items
+        return tuple(self._pages("/releases", Page[a.ReleaseBrief], {"app": app}))
 
     def release(self, release: str) -> a.Release:
         """One release, by id or "app:version"."""
@@ -215,7 +215,7 @@ class Client:
 
     def deployments(self, app: str = "", state: str = "") -> tuple[a.Deployment, ...]:
         """Deployments and how far they are."""
-        return self._ask("GET", "/deployments", Page[a.Deployment], query={"app": app, "state": state}).items
+        return tuple(self._pages("/deployments", Page[a.Deployment], {"app": app, "state": state}))
 
     def deployment(self, deployment: str) -> a.Deployment:
         """One deployment."""
@@ -235,7 +235,7 @@ class Client:
 
     def rollouts(self, deployment: str) -> tuple[a.Rollout, ...]:
         """The rollouts of a deployment."""
-        return self._ask("GET", f"/deployments/{_part(deployment)}/rollouts", Page[a.Rollout]).items
+        return tuple(self._pages(f"/deployments/{_part(deployment)}/rollouts", Page[a.Rollout], {}))
 
     def members(self, rollout: str) -> Iterator[a.Member]:
         """The devices of a rollout."""

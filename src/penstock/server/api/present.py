@@ -12,7 +12,7 @@ from penstock.server.api import problems, words
 from penstock.server.core.rights import VERBS, reach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from penstock.server.actions import releases
     from penstock.server.core import model, views
@@ -31,11 +31,6 @@ def one_of(word: str) -> Any:
 def page(found: views.Page[A], one: Callable[[A], B]) -> common.Page[B]:
     """A page of nouns as a page of shapes."""
     return common.Page(items=tuple(one(item) for item in found.items), next=found.next)
-
-
-def whole(found: Iterable[A], one: Callable[[A], B]) -> common.Page[B]:
-    """A complete list as its only page."""
-    return common.Page(items=tuple(one(item) for item in found))
 
 
 def me(actor: model.Actor) -> people.Me:

@@ -127,7 +127,7 @@ def changes(plane: Plane, actor: Actor, topics: frozenset[str], left: asyncio.Fu
 
 def changed(call: Call) -> AsyncIterator[bytes]:
     """A stream for programs: "changed" whenever something under one of the topics did; what it is now is asked for anew."""
-    return changes(call.plane, call.actor, call.scope, check_topics(call.actor, call.scope, call.query.topics.split(",")))
+    return changes(call.plane, call.actor, check_topics(call.plane, call.actor, call.query.topics.split(",")))
 
 
 def acts(call: Call) -> AsyncIterator[bytes]:

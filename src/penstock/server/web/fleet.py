@@ -93,10 +93,10 @@ def fleet(ask: Ask) -> Show:
 
 
 def _room(ask: Ask, *, made: d.JoinTokenMade | None = None, problem: Problem | None = None, form: dict[str, Any] | None = None) -> Show:
-    waiting = ask.ask(devices.list_enrolments, query=queries.Enrolments(status="waiting")).items
-    decided = [*ask.ask(devices.list_enrolments, query=queries.Enrolments(status="approved")).items]
-    decided += ask.ask(devices.list_enrolments, query=queries.Enrolments(status="rejected")).items
-    tokens = [item for item in ask.ask(devices.list_joins, query=queries.Joins()).items if item.good]
+    waiting = ask.ask(devices.list_enrolments, query=queries.Enrolments(status="waiting", limit=queries.WHOLE)).items
+    decided = [*ask.ask(devices.list_enrolments, query=queries.Enrolments(status="approved", limit=queries.WHOLE)).items]
+    decided += ask.ask(devices.list_enrolments, query=queries.Enrolments(status="rejected", limit=queries.WHOLE)).items
+    tokens = [*ask.ask(devices.list_joins, query=queries.Joins(good=True, limit=queries.WHOLE)).items]
     return Show(
         "join.html",
         {
