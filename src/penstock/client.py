@@ -15,7 +15,7 @@ from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
-from penstock.transport import TIMEOUT_S, ClientError, Transport, Way, pinned_ca, plain_print
+from penstock.transport import TIMEOUT_S, ClientError, Switch, Transport, Way, pinned_ca, plain_print
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import httpx
     from typing_extensions import Self
 
-__all__ = ("TIMEOUT_S", "Client", "ClientError", "Way", "pinned_ca", "plain_print")
+__all__ = ("TIMEOUT_S", "Client", "ClientError", "Switch", "Way", "pinned_ca", "plain_print")
 
 T = TypeVar("T")
 
@@ -265,10 +265,10 @@ class Client:
             if event.name == "act":
                 yield msgspec.json.decode(event.data, type=p.HistoryItem)
 
-    def changes(self, topics: tuple[str, ...]) -> Iterator[str]:
-        """The topics something changed under, as it happens; "resync" where some may have been missed. Goes on for ever. A device that is listened to
-        ("device/ID") answers within a second."""
-        for event in self._transport.resumed("/changes", {"topics": ",".join(topics)}, opened="resync"):
+    def changes(self, topics: tuple[str, ...], switch: Switch | None = None) -> Iterator[str]:
+        """The topics something changed under, as it happens; "resync" where some may have been missed. Goes on until `switch` is put off. A device
+        that is listened to ("device/ID") answers within a second."""
+        for event in self._transport.resumed("/changes", {"topics": ",".join(topics)}, opened="resync", switch=switch):
             yield msgspec.json.decode(event.data, type=dict[str, str])["topic"] if event.name == "changed" else "resync"
 
 

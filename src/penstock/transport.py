@@ -7,9 +7,12 @@ method, path, status and duration, no header and no body.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import socket
 import ssl
 import sys
+import threading
 import time
 import uuid
 from dataclasses import dataclass
@@ -63,6 +66,34 @@ class Event:
     name: str
     data: str
     number: int = -1
+
+
+class Switch:
+    """Ends a stream that another thread reads: its connection is shut, and the thread that reads it closes it."""
+
+    def __init__(self) -> None:
+        self._off = threading.Event()
+        self._socket: socket.socket | None = None
+
+    def off(self) -> None:
+        """End it, at once."""
+        self._off.set()
+        self._shut()
+
+    def holds(self, used: socket.socket | None) -> None:
+        """The connection that is read from now on."""
+        self._socket = used
+        if self._off.is_set():
+            self._shut()
+
+    def waited(self, seconds: float) -> bool:
+        """Wait that long; True, at once, when it was switched off."""
+        return self._off.wait(seconds)
+
+    def _shut(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # it is gone already
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # not the TLS socket's own, which the reader is using
 
 
 def unreachable(url: str, fault: Exception) -> ClientError:
@@ -232,7 +263,7 @@ class Transport:
                 remedy="check the address; a proxy may be answering for the control plane",
             )
 
-    def stream(self, path: str, query: dict[str, Any], after: int = -1) -> Iterator[Event]:
+    def stream(self, path: str, query: dict[str, Any], after: int = -1, switch: Switch | None = None) -> Iterator[Event]:
         """The messages of one stream, from the one numbered `after` on, until it ends by itself ("bye") or breaks (httpx.TransportError). One without a
         name only says the number to resume after. Raises ClientError where it is refused."""
         began = time.monotonic()
@@ -240,6 +271,8 @@ class Transport:
         headers = {"Last-Event-ID": str(after)} if after >= 0 else {}
         with self._http.stream("GET", f"/api/v1{path}", params=parameters(query), headers=headers, timeout=timeout) as answer:
             self._trace("GET", path, str(answer.status_code), began)
+            if switch is not None:
+                switch.holds(answer.extensions["network_stream"].get_extra_info("socket"))
             if answer.status_code != 200:
                 answer.read()
                 raise ClientError(self._problem(answer))
@@ -258,16 +291,17 @@ class Transport:
                         yield Event(name, data, number)
                     name, data, number = "", "", -1
 
-    def resumed(self, path: str, query: dict[str, Any], *, opened: str = "") -> Iterator[Event]:
+    def resumed(self, path: str, query: dict[str, Any], *, opened: str = "", switch: Switch | None = None) -> Iterator[Event]:
         """A stream that goes on for ever: one that ended or broke is opened again after the last number that was heard, after a pause that grows from one
-        second to thirty. `opened`: an event of this name is given each time the stream is opened anew, where what happened in between is not told."""
+        second to thirty. `opened`: an event of this name is given each time the stream is opened anew, where what happened in between is not told. It ends when the `switch` is put off."""
+        switch = switch or Switch()
         pause, last, first = 1.0, -1, True
         while True:
             if opened and not first:
                 yield Event(opened, "")
             first = False
             try:
-                for event in self.stream(path, query, last):
+                for event in self.stream(path, query, last, switch):
                     pause, last = 1.0, max(last, event.number)
                     if event.name:
                         yield event
@@ -277,7 +311,8 @@ class Transport:
                 if fault.problem.status not in (429, 502, 503, 504):
                     raise
                 pause = min(pause * 2, 30.0)
-            time.sleep(pause)
+            if switch.waited(pause):
+                return
 
 
 def parameters(query: dict[str, Any]) -> dict[str, str]:

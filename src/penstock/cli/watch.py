@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from penstock.cli import out
-from penstock.client import ClientError
+from penstock.client import ClientError, Switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,32 +40,32 @@ class News:
     def __init__(self, client: Client, *topics: str) -> None:
         self._client, self._topics = client, topics
         self._some = threading.Event()
-        self._refused = threading.Event()
-        self._thread = threading.Thread(target=self._listen, daemon=True, name="news")  # it ends with the process: a stream cannot be interrupted
+        self._deaf = threading.Event()
+        self._switch = Switch()
+        self._thread = threading.Thread(target=self._listen, daemon=True, name="news")
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._refused.set()
+        self._switch.off()
+        self._thread.join(2.0)
 
     def _listen(self) -> None:
         try:
-            for _ in self._client.changes(self._topics):
+            for _ in self._client.changes(self._topics, self._switch):
                 self._some.set()
-                if self._refused.is_set():
-                    return
-        except (ClientError, RuntimeError):  # not for this asker, or the client was closed meanwhile: then it is asked again and again
-            self._refused.set()
+        except ClientError:  # not for this asker: then it is asked again and again
+            self._deaf.set()
 
     def heard(self, seconds: float) -> bool:
         """Wait for news, at most `seconds`; less where there is no stream. True when there is reason to look again."""
-        found = self._some.wait(min(seconds, POLL_S) if self._refused.is_set() else seconds)
+        found = self._some.wait(min(seconds, POLL_S) if self._deaf.is_set() else seconds)
         if found:
             time.sleep(SETTLE_S)
         self._some.clear()
-        return found or self._refused.is_set()
+        return found or self._deaf.is_set()
 
 
 def shown(client: Client, topics: tuple[str, ...], get: Callable[[], Any], show: Callable[[Any], None], *, watch: bool, json: bool) -> Any:
