@@ -271,8 +271,9 @@ class Transport:
         headers = {"Last-Event-ID": str(after)} if after >= 0 else {}
         with self._http.stream("GET", f"/api/v1{path}", params=parameters(query), headers=headers, timeout=timeout) as answer:
             self._trace("GET", path, str(answer.status_code), began)
-            if switch is not None:
-                switch.holds(answer.extensions["network_stream"].get_extra_info("socket"))
+            wire = answer.extensions.get("network_stream")
+            if switch is not None and wire is not None:
+                switch.holds(wire.get_extra_info("socket"))
             if answer.status_code != 200:
                 answer.read()
                 raise ClientError(self._problem(answer))

@@ -130,6 +130,7 @@ def logs(
 
 def _follow(client: Client, ask: d.CommandCreate, device: str, first: int, wait_s: float, every_s: float, *, json: bool) -> int:
     before: tuple[str, ...] | None = None
+    began = False  # whether `before` was the whole log
     told = ""  # the trouble that was told of last
     found = client.order(device, ask)
     with News(client, f"device/{found.device}") as news:
@@ -140,10 +141,11 @@ def _follow(client: Client, ask: d.CommandCreate, device: str, first: int, wait_
                 continue
             if found.outcome == "done":
                 now = lines_of(found.output, LOG_BYTES)
+                whole = len(now) < ask.lines and len(found.output) < LOG_BYTES
                 if before is None:
                     _print(now[-first:], json=json)
                 else:
-                    seen = fresh(before, now, ask.lines)
+                    seen = fresh(before, now, ask.lines, began=began)
                     if seen.gap:
                         _trouble("", "lines may be missing here: more was written than a look shows, or the log began anew", json=json)
                     elif seen.alike:
@@ -151,7 +153,7 @@ def _follow(client: Client, ask: d.CommandCreate, device: str, first: int, wait_
                     _print(seen.lines, json=json)
                     if seen.gap or len(seen.lines) > ask.lines // 2:
                         ask = d.CommandCreate(verb="logs", app=ask.app, service=ask.service, lines=min(2 * ask.lines, LINES_MOST), valid_s=ask.valid_s)
-                before = now
+                before, began = now, whole
             elif before is None:
                 return _ended(found, json=json, waiting=True)
             else:

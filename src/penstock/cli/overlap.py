@@ -20,14 +20,17 @@ class Fresh:
     alike: bool = False
 
 
-def fresh(before: tuple[str, ...], now: tuple[str, ...], asked: int) -> Fresh:
-    """What `now`, the last `asked` lines of a log at most, has beyond `before`, what was its end (any part of it) when it was read last.
+def fresh(before: tuple[str, ...], now: tuple[str, ...], asked: int, *, began: bool = False) -> Fresh:
+    """What `now`, the last `asked` lines of a log at most, has beyond `before`, what was its end (any part of it) when it was read last;
+    `began`: that was all of it then.
 
     Of all the ways `before` may lie in `now` or begin ahead of it, the one with the most lines in common is believed, and of several the latest: with
     lines that differ it is the only one. Never shows a line twice; what it cannot know it says."""
     whole = len(now) < asked  # the log from its first line on
     if not before:
         return Fresh(now, gap=not whole and bool(now))
+    if began and whole and now[: len(before)] == before:
+        return Fresh(now[len(before) :])
     found: dict[int, int] = {}  # where what is new begins in `now` -> lines in common
     for ends in range(1, len(now) + 1):
         common = min(ends, len(before))
