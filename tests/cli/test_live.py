@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -15,6 +16,8 @@ import pytest
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
 from tests.front.served import ScriptedDevice, Served, until
+
+COUNT = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +83,10 @@ class Running:
 
 
 @pytest.fixture
-def device(served, request):
+def device(served):
     with served.client() as client:
         line = client.create_join("hamburg", d.JoinTokenCreate(auto_approve=True)).line
-    with ScriptedDevice(served, line, f"press-{abs(hash(request.node.name)) % 10**6}") as found:
+    with ScriptedDevice(served, line, f"press-{next(COUNT)}") as found:
         found.enrol()
         found.start()
         yield found
@@ -155,8 +158,8 @@ def test_a_command_that_is_not_heard_in_time_has_a_code_of_its_own(environment, 
 def test_deploying_is_waited_for_a_line_each_time_a_device_gets_on(environment, served, device):
     with Running(environment, "deploy", "press-monitor:1.0.0", "--device", device.name, "--name", "waited", "--set", "LINE_NAME=1", "--wait") as waiting:
         until(lambda: device.poll() and device.desired and device.desired.apps, "the device is told")
+        until(lambda: waiting.lines, "where it stands at first")
         device.observe("applying", "step 1 of 2")
-        until(lambda: "Applying: step 1 of 2" in waiting.text, "it is told")
         device.observe("soaked", "healthy for 60 seconds")
         device.receipt("soaked", "healthy for 60 seconds")
         assert waiting.ended() == 0

@@ -222,8 +222,11 @@ def forget(found: contexts.Contexts, name: str) -> None:
 
 def shown_proxy(url: str) -> str:
     """A proxy's URL without the password in it."""
-    head, sign, host = url.rpartition("@")
-    return f"{head.partition('//')[0]}//…@{host}" if sign else url
+    who, sign, host = url.rpartition("@")
+    if not sign:
+        return url
+    scheme, slashes, _ = who.rpartition("://")
+    return f"{scheme}{slashes}…@{host}"
 
 
 def _told(name: str, one: contexts.Context, *, current: bool) -> dict[str, object]:
