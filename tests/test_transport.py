@@ -22,7 +22,7 @@ from penstock.transport import Transport
 @pytest.fixture(autouse=True)
 def paused(monkeypatch):
     """The pauses that were made, none of which takes its time."""
-    found = []
+    found: list[float] = []
     monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic=time.monotonic, sleep=found.append))
     return found
 
@@ -57,7 +57,7 @@ def code_of(caught):
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
 def test_what_the_plane_puts_off_is_asked_again_when_it_says(status, method, paused):
-    told = []
+    told: list[str] = []
     way, asked = plane(problem(status, headers={"Retry-After": "7"}), fine(), way=Way(told=told.append))
     assert way.ask(method, "/x", Outcome, {} if method != "GET" else None).said == "done"
     assert len(asked) == 2
@@ -105,7 +105,7 @@ def test_a_time_out_is_waited_for_once_and_says_what_to_do():
 
 
 def test_a_trace_tells_the_way_and_no_secret():
-    lines = []
+    lines: list[str] = []
     way, _ = plane(fine(), httpx.ReadError("x"), way=Way(trace=lines.append))
     way.ask("POST", "/tokens", Outcome, {"label": "hidden"}, query={"text": "hidden"}, creates=True)
     with pytest.raises(ClientError):
@@ -241,9 +241,7 @@ def test_a_proxy_that_is_named_is_gone_through_by_requests_and_streams(served, p
         assert client.me().name
         assert proxy.asked == [served.host]
         client.create_site("by-proxy")
-        stream = client.events(0)
-        assert next(stream).number
-        stream.close()
+        assert next(client.events(0)).number
         switch.off()
         assert list(client.changes(("fleet",), switch)) == []
 
@@ -273,7 +271,8 @@ def test_a_proxy_that_is_not_there_is_told(served):
 
 
 def test_a_stream_that_waits_is_ended_from_another_thread(served):
-    switch, heard = Switch(), []
+    switch = Switch()
+    heard: list[str] = []
     with Client(served.url, served.token, ca=served.ca) as client:
         thread = threading.Thread(target=lambda: heard.extend(client.changes(("fleet",), switch)))
         thread.start()

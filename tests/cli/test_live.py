@@ -48,10 +48,14 @@ class Running:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "penstock.cli.main", *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        self.lines, self.told = [], []
+        assert self.process.stdout
+        assert self.process.stderr
+        self.streams = (self.process.stdout, self.process.stderr)
+        self.lines: list[str] = []
+        self.told: list[str] = []
         self.readers = [
-            threading.Thread(target=lambda: self.lines.extend(iter(self.process.stdout.readline, ""))),
-            threading.Thread(target=lambda: self.told.extend(iter(self.process.stderr.readline, ""))),
+            threading.Thread(target=lambda: self.lines.extend(iter(self.streams[0].readline, ""))),
+            threading.Thread(target=lambda: self.told.extend(iter(self.streams[1].readline, ""))),
         ]
         for reader in self.readers:
             reader.start()
@@ -73,8 +77,8 @@ class Running:
         if self.process.poll() is None:
             self.process.kill()
         self.ended()
-        self.process.stdout.close()
-        self.process.stderr.close()
+        for stream in self.streams:
+            stream.close()
 
     def stop(self):
         """As Ctrl-C does."""

@@ -151,6 +151,7 @@ API = {
     ("GET", f"{V}/rollouts/{{rollout}}/members"): Line("deployment"),
     ("POST", f"{V}/rollouts/{{rollout}}/stop"): Line("deployment", "deployments.write", body=lambda _: {}),
     ("GET", f"{V}/events"): Line(skip="a stream: test_streams"),
+    ("GET", f"{V}/changes"): Line(skip="a stream: test_streams"),
     ("GET", f"{V}/history"): Line(),
     ("GET", f"{V}/about"): Line("fleet", "settings.read"),
     ("GET", f"{V}/settings"): Line("fleet", "settings.read"),

@@ -20,7 +20,7 @@ class Item(NamedTuple):
     at: int
 
 
-ORDERS = {
+ORDERS: dict[str, Order[Item]] = {
     "name": Order(lambda item: item.name, lambda item: item.id),
     "title": Order(lambda item: item.at, lambda item: item.id, down=True),
     "devices": Order(lambda item: item.at, lambda item: item.id),
@@ -33,7 +33,8 @@ def text(item):
 
 
 def walked(found, sort, limit, between=lambda items: items):
-    seen, cursor = [], ""
+    seen: list[Item] = []
+    cursor = ""
     for _ in range(100):
         page = part(found, queries.Sites(sort=sort, cursor=cursor, limit=limit), ORDERS, text)
         assert len(page.items) <= limit
@@ -77,7 +78,7 @@ def test_a_cursor_of_another_order_or_list_is_refused():
         part(items, queries.Sites(cursor="bm9uc2Vuc2U", limit=2), ORDERS)
     with pytest.raises(Invalid):
         part(items, queries.Sites(cursor="W10", limit=2), ORDERS)
-    numbered = {"name": Order(lambda item: item.at, lambda item: item.id)}
+    numbered: dict[str, Order[Item]] = {"name": Order(lambda item: item.at, lambda item: item.id)}
     with pytest.raises(Invalid, match="another"):
         part(items, queries.Sites(cursor=cursor, limit=2), numbered)
 

@@ -103,13 +103,14 @@ async def _pump(
         _open.discard(ticket)
 
 
-def changes(plane: Plane, actor: Actor, topics: frozenset[str], left: asyncio.Future[None]) -> AsyncGenerator[bytes]:
+def changes(plane: Plane, actor: Actor, topics: frozenset[str], left: asyncio.Future[None] | None = None) -> AsyncGenerator[bytes]:
     """A stream for a page: "changed" whenever something under one of `topics` did, until `left` is done. A device's page keeps the device watched, so
     that it answers within a second."""
     try:
         _admit()
     except Refused:
-        left.cancel()
+        if left is not None:
+            left.cancel()
         raise
     watched = [topic.partition("/")[2] for topic in topics if topic.startswith("device/")]
 
