@@ -10,7 +10,6 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,7 +23,7 @@ from penstock.server.front import build_front
 from penstock.server.store import access, users
 from penstock.wire.log import Boot
 from tests.server.paper import PaperDevice, straight
-from tests.server.planes import ADMIN, make_plane, work_off
+from tests.server.planes import ADMIN, work_off
 from tests.server.pushing import push, small_image
 
 COMPOSE = "services:\n  web:\n    image: {half}/web:1\n"
@@ -64,8 +63,8 @@ class Got:
 class World:
     """The plane, its halves, and a way to ask it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.plane: Plane = make_plane(folder)
+    def __init__(self, plane: Plane) -> None:
+        self.plane = plane
         self.agents = AgentApi(self.plane)
         self.front = build_front(self.plane)
         self.loop = asyncio.new_event_loop()
@@ -76,7 +75,6 @@ class World:
     def close(self) -> None:
         self.loop.close()
         self.agents.close()
-        self.plane.db.close()
 
     # --- making -------------------------------------------------------------------------------------------------------
 

@@ -6,14 +6,16 @@ import pytest
 
 from penstock.server.actions import commands, joins
 from tests.front.halves import World
-from tests.server.planes import ADMIN
+from tests.server.planes import ADMIN, make_plane
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    made = World(tmp_path_factory.mktemp("halves"))
+    plane = make_plane(tmp_path_factory.mktemp("halves"))
+    made = World(plane)
     yield made
     made.close()
+    plane.db.close()
 
 
 def asker(world, label):

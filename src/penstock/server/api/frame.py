@@ -141,7 +141,7 @@ class Frame:
         asker = auth.nobody() if public else await self.identify(request)
         if not public:
             if route.permission == SIGNED_IN:
-                access.require(asker.actor, "tokens.own")
+                access.known(asker.actor)
             else:
                 access.require(asker.actor, route.permission)
             if asker.signed_in and route.method not in ("GET", "HEAD"):

@@ -22,10 +22,15 @@ def require(actor: Actor, verb: str) -> Reach:
     return found
 
 
-def permit(actor: Actor, verb: str, target: Target) -> None:
-    """Raises Forbidden unless the actor may do `verb` on exactly this, Unauthenticated for nobody."""
+def known(actor: Actor) -> None:
+    """Raises Unauthenticated for nobody: what is about oneself needs no more than being known."""
     if actor.kind == "nobody":
         raise Unauthenticated("not-signed-in", "this needs somebody who is signed in", remedy="sign in, or send an API token")
+
+
+def permit(actor: Actor, verb: str, target: Target) -> None:
+    """Raises Forbidden unless the actor may do `verb` on exactly this, Unauthenticated for nobody."""
+    known(actor)
     verdict = rights.may(actor.rights, verb, target)
     if isinstance(verdict, Deny):
         raise Forbidden("not-allowed", verdict.why, remedy=REMEDY)

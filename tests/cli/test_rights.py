@@ -1,0 +1,153 @@
+"""Every command for those who may nothing, those who may look at one half of the fleet, and an administrator: codes that tell, and no word of the other half."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from penstock.cli import out
+from penstock.cli.main import build, run
+from penstock.server.core.model import ApiToken
+from penstock.server.store import api_tokens
+from penstock.wire.types import sha256_of
+from tests.front.halves import Half, World
+from tests.front.served import Served
+
+REFUSED, NOT_THERE = 4, 5
+
+# What is done with the context and the machine alone, or begins without a token, or only prints.
+LOCAL = {"whoami", "setup", "login", "logout", "context list", "context use", "context rename", "context remove", "open", "completion"}
+# About oneself; then those that list what the asker may see.
+OWN = {"token list": [], "token create": ["mine"], "token revoke": ["tok_nothing"]}
+LISTS = {
+    "status": [],
+    "device list": [],
+    "site list": [],
+    "site joins": [],
+    "waiting list": [],
+    "app list": [],
+    "release list": [],
+    "deployment list": [],
+    "events": ["--since", "1d", "--no-follow"],
+}
+FLEET: dict[str, list[str]] = {"site create": ["another"], "settings show": [], "settings set": ["--poll", "60"]}
+Words = Callable[[Half], list[str]]
+DEVICE: dict[str, Words] = {
+    name: (lambda half, more=more: [f"{half.name}-press", *more])  # type: ignore[misc]
+    for name, more in {
+        "device show": [],
+        "device labels": ["a=b"],
+        "device rename": ["another"],
+        "device retire": ["--reason", "x", "--yes"],
+        "device release": ["--reason", "x"],
+        "device accept": ["--reason", "x"],
+        "timeline": [],
+        "command send": ["refresh", "--wait", "0"],
+        "command list": [],
+        "logs": ["any", "web", "--wait", "0"],
+    }.items()
+}
+OTHERS: dict[str, Words] = {
+    "device approve": lambda half: [half.ids["enrolment"], "--fingerprint", "00"],
+    "device reject": lambda half: [half.ids["enrolment"]],
+    "command show": lambda half: [half.ids["command"]],
+    "site show": lambda half: [f"{half.name}-site"],
+    "site change": lambda half: [f"{half.name}-site", "--title", "x"],
+    "site revoke-join": lambda half: [half.ids["join"]],
+    "join": lambda half: [f"{half.name}-site"],
+    "release show": lambda half: [f"{half.ids['app']}:1"],
+    "deploy": lambda half: [f"{half.ids['app']}:1", "--device", f"{half.name}-press"],
+    "preview": lambda half: [f"{half.ids['app']}:1", "--device", f"{half.name}-press"],
+    "deployment show": lambda half: [f"{half.name}-line"],
+    "deployment withdraw": lambda half: [f"{half.name}-line"],
+    "deployment retry": lambda half: [f"{half.name}-line"],
+    "deployment stop": lambda half: [f"{half.name}-line", "--reason", "x"],
+}
+ABOUT = {**DEVICE, **OTHERS}
+# They begin with a file; what they may is releases.publish, on the app (test_matrix).
+FILES = {"release check", "release publish"}
+# What an administrator is not asked to do here, because the rest needs it.
+SPOILS = {"device retire", "device rename", "device approve", "device reject", "deployment withdraw", "settings set", "site create"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    served = Served(tmp_path_factory.mktemp("plane"))
+    served.ready()
+    made = World(served.plane)
+    made.served = served  # type: ignore[attr-defined]
+    made.secrets = {one.label: f"pst_{number:064}" for number, one in enumerate(made.askers)}  # type: ignore[attr-defined]
+
+    def work(tx):
+        for number, one in enumerate(made.askers):
+            secret = made.secrets[one.label]
+            api_tokens.add(tx, ApiToken(f"tok_{number}", one.actor.id, "a test", sha256_of(secret.encode()), 0, 1 << 50))
+
+    served.plane.db.update(work)
+    yield made
+    made.close()
+    served.stop()
+
+
+@pytest.fixture
+def ask(world, tmp_path, monkeypatch, capsys):
+    """`ask(label, command, words)`: the exit code and what was printed."""
+    ca = tmp_path / "ca.pem"
+    ca.write_text(world.served.ca)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("PENSTOCK_URL", world.served.url)
+    monkeypatch.setenv("PENSTOCK_CA", str(ca))
+    monkeypatch.setattr(out.console, "width", 200)
+
+    def asked(label: str, command: str, words: list[str]) -> tuple[int, str]:
+        monkeypatch.setenv("PENSTOCK_TOKEN", world.secrets[label])
+        code = run([*command.split(), *words])
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
+
+    return asked
+
+
+def commands(app: Any, before: tuple[str, ...] = ()) -> set[str]:
+    """Every command there is."""
+    found: set[str] = set()
+    for name in app:
+        if not name.startswith("-"):
+            inner = {one for one in app[name] if not one.startswith("-")}
+            found |= commands(app[name], (*before, name)) if inner else {" ".join((*before, name))}
+    return found
+
+
+def test_every_command_has_a_line():
+    assert commands(build()) == {*LOCAL, *OWN, *LISTS, *FLEET, *ABOUT, *FILES}
+
+
+def test_those_who_may_nothing(ask):
+    assert ask("nothing", "whoami", [])[0] == 0
+    wrong = {}
+    for command, words in {**LISTS, **FLEET, **OWN}.items():
+        code, text = ask("nothing", command, words)
+        if code != REFUSED:
+            wrong[command] = (code, text)
+    assert not wrong
+
+
+@pytest.mark.parametrize("command", sorted(ABOUT))
+def test_what_is_the_other_halfs(world, ask, command):
+    for label in ("nothing", "viewer on amber's site", "engineer on amber's device"):
+        words = ABOUT[command](world.basalt)
+        code, text = ask(label, command, words)
+        assert code in (REFUSED, NOT_THERE), (label, code, text)
+        assert not [word for word in world.basalt.words() if word in text and word not in " ".join(words)], (label, text)
+    if command not in SPOILS:
+        code, text = ask("administrator on the fleet", command, ABOUT[command](world.basalt))
+        assert code not in (REFUSED, NOT_THERE), text
+
+
+def test_lists_hold_ones_own_half(world, ask):
+    for command, words in LISTS.items():
+        _, text = ask("administrator on amber's site", command, words)
+        assert not [word for word in world.basalt.words() if word in text], (command, text)
+    assert "amber-press" in ask("viewer on amber's site", "device list", [])[1]
