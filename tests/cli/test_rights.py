@@ -78,11 +78,10 @@ def world(tmp_path_factory):
     served.ready()
     made = World(served.plane)
     made.served = served  # type: ignore[attr-defined]
-    made.secrets = {one.label: f"pst_{number:064}" for number, one in enumerate(made.askers)}  # type: ignore[attr-defined]
 
     def work(tx):
         for number, one in enumerate(made.askers):
-            secret = made.secrets[one.label]
+            secret = made.secrets[one.label] = f"pst_{number:064}"
             api_tokens.add(tx, ApiToken(f"tok_{number}", one.actor.id, "a test", sha256_of(secret.encode()), 0, 1 << 50))
 
     served.plane.db.update(work)
