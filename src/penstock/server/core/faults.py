@@ -21,6 +21,7 @@ FOLLOW_WITHIN_MS = HOUR_MS  # from a new document to the device saying that it h
 ROOT_WARN_MS, ROOT_BAD_MS = 90 * DAY_MS, 14 * DAY_MS
 CERTIFICATE_WARN_MS, CERTIFICATE_BAD_MS = 21 * DAY_MS, 5 * DAY_MS
 BACKUP_WITHIN_MS = 8 * DAY_MS
+FAILING_WITHIN_MS = HOUR_MS  # nothing reaches a receiver for so long
 
 
 # --- what is known ----------------------------------------------------------------------------------------------------
@@ -270,6 +271,8 @@ def _of_plane(plane: PlaneKnown, now_ms: int, held: Mapping[str, int]) -> Iterat
         )
         yield made("plane-no-backup", WARN, why, newest + BACKUP_WITHIN_MS)
     for name, since_ms, why in plane.failing:
+        if now_ms - since_ms < FAILING_WITHIN_MS:
+            continue
         yield made("notices-failing", WARN, f"to {name}: {why}", since_ms, detail=name)
 
 
