@@ -6,20 +6,24 @@ tells anybody by itself (see `notices`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from penstock.server.actions import visible
 from penstock.server.actions.context import Plane, bounded, make_cursor, note, read_cursor
-from penstock.server.core.access import Allow, may, require
+from penstock.server.actions.devices import find as find_device
+from penstock.server.actions.sites import find as find_site
+from penstock.server.core.access import permit, require
 from penstock.server.core.causes import Cause, Known, causes
 from penstock.server.core.errors import Conflict, Invalid, missing
 from penstock.server.core.faultkinds import KINDS, SEVERITIES
-from penstock.server.core.faults import DAY_MS, PLANE, Fault, PlaneKnown, SiteKnown, faults
+from penstock.server.core.faults import DAY_MS, DEVICE, PLANE, SITE, Fault, PlaneKnown, SiteKnown, faults
 from penstock.server.core.faults import Known as Judged
-from penstock.server.core.model import EVERYWHERE, Actor, Scope
+from penstock.server.core.model import Actor
+from penstock.server.core.rights import EVERYWHERE, Allow, Reach, Target, may
+from penstock.server.core.rights import reach as reach_of
 from penstock.server.core.views import Page
 from penstock.server.store import devices, notices, outbox, roots, settings
 from penstock.server.store import faults as store
-from penstock.server.store import sites as site_store
 from penstock.server.store.db import Tx
 
 BACKUP_KEY = "backup-made"  # unix ms of the newest backup, written by whoever made it
@@ -38,14 +42,13 @@ class Query:
     known: bool | None = None
 
 
-def judged(plane: Plane, tx: Tx, scope: Scope, *, own: bool, room: bool, site: str = "") -> tuple[tuple[Cause, ...], tuple[Fault, ...], dict[str, SiteKnown]]:
-    """The causes, faults and sites of a part of the fleet now. `own`: with the plane's own faults; `room`: with who waits to be let in."""
+def judged(plane: Plane, tx: Tx, reach: Reach, room: Reach, *, own: bool, site: str = "") -> tuple[tuple[Fault, ...], dict[str, SiteKnown]]:
+    """The faults now of the devices inside `reach` and of who waits to be let in inside `room` (at one site), and the sites they are at. `own`: with the plane's
+    own faults."""
     now = plane.clock.now_ms()
-    places = {key: one for key, one in store.places(tx, scope).items() if not site or key == site}
-    shown = places if room else {key: replace(one, waiting=0) for key, one in places.items()}
-    known = Judged(store.suspects(tx, scope, now, site), shown, of_plane(plane, tx) if own else None)
-    found = faults(known, now, store.marks(tx))
-    return causes(found, places, store.known(tx, now), now), found, places
+    places = {key: one for key, one in store.places(tx, reach, room).items() if not site or key == site}
+    known = Judged(store.suspects(tx, reach, now, site), places, of_plane(plane, tx) if own else None)
+    return faults(known, now, store.marks(tx)), places
 
 
 def of_plane(plane: Plane, tx: Tx) -> PlaneKnown:
@@ -66,18 +69,17 @@ def of_plane(plane: Plane, tx: Tx) -> PlaneKnown:
     )
 
 
-def _seen(plane: Plane, tx: Tx, actor: Actor, scope: Scope, site: str = "") -> tuple[tuple[Cause, ...], dict[str, SiteKnown]]:
-    own = not site and scope.sites is None and isinstance(may(actor, "settings.read", scope), Allow)
-    room = isinstance(may(actor, "enrolments.read", scope), Allow)
-    found, _, places = judged(plane, tx, scope, own=own, room=room, site=site)
-    return found, places
+def _seen(plane: Plane, tx: Tx, actor: Actor, site: str = "") -> tuple[tuple[Cause, ...], dict[str, SiteKnown]]:
+    reach, room = require(actor, "devices.read"), reach_of(actor.rights, "enrolments.read")
+    own = not site and isinstance(may(actor.rights, "settings.read", Target()), Allow)
+    found, places = judged(plane, tx, reach, room, own=own, site=site)
+    now = plane.clock.now_ms()
+    return causes(found, places, store.known(tx, now), now, whole=reach.whole and not site), places
 
 
-def list_faults(
-    plane: Plane, actor: Actor, scope: Scope, *, query: Query | None = None, cursor: str = "", limit: int = 50
-) -> tuple[Page[Cause], dict[str, SiteKnown]]:
+def list_faults(plane: Plane, actor: Actor, *, query: Query | None = None, cursor: str = "", limit: int = 50) -> tuple[Page[Cause], dict[str, SiteKnown]]:
     """Causes the query finds, worst first, and the sites they name."""
-    require(actor, "devices.read", scope)
+    require(actor, "devices.read")
     wanted = query or Query()
     if wanted.severity and wanted.severity not in SEVERITIES:
         raise Invalid("severity-unknown", f"severity is {wanted.severity[:40]!r}; it is one of {', '.join(SEVERITIES)}", field="severity")
@@ -87,27 +89,20 @@ def list_faults(
     most = bounded(plane, limit)
 
     def work(tx: Tx) -> tuple[Page[Cause], dict[str, SiteKnown]]:
-        site, device = _place(tx, scope, wanted)
-        found, places = _seen(plane, tx, actor, scope, site)
+        site, device = _place(tx, actor, wanted)
+        found, places = _seen(plane, tx, actor, site)
         chosen = tuple(one for one in found if _wanted(one, wanted, device) and (after is None or one.order > after))
         return Page(chosen[:most], make_cursor(*chosen[most - 1].order) if len(chosen) > most else ""), places
 
     return plane.db.view(work)
 
 
-def _place(tx: Tx, scope: Scope, wanted: Query) -> tuple[str, str]:
+def _place(tx: Tx, actor: Actor, wanted: Query) -> tuple[str, str]:
     """The ids of the site and the device asked for. Raises Missing."""
     if wanted.device:
-        found = devices.find(tx, scope, wanted.device)
-        if found is None:
-            raise missing("device", wanted.device)
+        found = find_device(tx, actor, wanted.device)
         return found.site, found.id
-    if wanted.site:
-        place = site_store.find(tx, scope, wanted.site)
-        if place is None:
-            raise missing("site", wanted.site)
-        return place.id, ""
-    return "", ""
+    return (find_site(tx, actor, wanted.site).id, "") if wanted.site else ("", "")
 
 
 def _wanted(one: Cause, wanted: Query, device: str) -> bool:
@@ -119,12 +114,19 @@ def _wanted(one: Cause, wanted: Query, device: str) -> bool:
     )
 
 
+def overview(plane: Plane, actor: Actor, *, limit: int) -> tuple[tuple[Cause, ...], dict[str, SiteKnown], int]:
+    """The worst causes that are news, the sites they name, and how many somebody knows of."""
+    found, places = plane.db.view(lambda tx: _seen(plane, tx, actor))
+    news = tuple(one for one in found if one.known is None)
+    return news[:limit], places, len(found) - len(news)
+
+
 # --- known, until then, because ---------------------------------------------------------------------------------------
 
 
-def acknowledge(plane: Plane, actor: Actor, scope: Scope, *, fault: str, until_ms: int, reason: str) -> Cause:
+def acknowledge(plane: Plane, actor: Actor, *, fault: str, until_ms: int, reason: str) -> Cause:
     """Somebody knows of this cause: it is muted until then, unless it gets worse or somebody else falls to it. Raises Missing, Invalid."""
-    require(actor, "faults.acknowledge", scope)
+    require(actor, "faults.acknowledge")
     now = plane.clock.now_ms()
     if not reason.strip():
         raise Invalid("reason-missing", "it needs a reason, for whoever looks next", field="reason", remedy="say in a few words what is being done about it")
@@ -132,38 +134,51 @@ def acknowledge(plane: Plane, actor: Actor, scope: Scope, *, fault: str, until_m
         raise Invalid("until-out-of-range", "it can be known of from now to a year ahead", field="until_ms", remedy="give a time in the future")
 
     def work(tx: Tx) -> Cause:
-        cause = _find(plane, tx, actor, scope, fault)
+        cause = _find(plane, tx, actor, fault)
         said = [Known(one.key, one.severity, until_ms, reason.strip()[:1000], actor.name, now) for one in cause.faults]
         store.put_known(tx, said)
         data = {"until_ms": str(until_ms), "cause": cause.title, "faults": str(len(said))}
-        note(plane, tx, actor, "fault.acknowledged", cause.id, site=cause.site, outcome="known", reason=reason, data=data, topics=_topics(cause))
-        return _find(plane, tx, actor, scope, fault)
+        note(plane, tx, actor, "fault.acknowledged", _subject(cause), site=cause.site, outcome="known", reason=reason, data=data, topics=_topics(cause))
+        return _find(plane, tx, actor, fault)
 
     return plane.db.update(work)
 
 
-def unacknowledge(plane: Plane, actor: Actor, scope: Scope, *, fault: str) -> Cause:
+def unacknowledge(plane: Plane, actor: Actor, *, fault: str) -> Cause:
     """It is news again. Raises Missing, Conflict."""
-    require(actor, "faults.acknowledge", scope)
+    require(actor, "faults.acknowledge")
 
     def work(tx: Tx) -> Cause:
-        cause = _find(plane, tx, actor, scope, fault)
+        cause = _find(plane, tx, actor, fault)
         if not store.drop_known(tx, [one.key for one in cause.faults]):
             raise Conflict("not-acknowledged", "nobody has said to know of it")
-        note(plane, tx, actor, "fault.unacknowledged", cause.id, site=cause.site, data={"cause": cause.title}, topics=_topics(cause))
-        return _find(plane, tx, actor, scope, fault)
+        note(plane, tx, actor, "fault.unacknowledged", _subject(cause), site=cause.site, data={"cause": cause.title}, topics=_topics(cause))
+        return _find(plane, tx, actor, fault)
 
     return plane.db.update(work)
 
 
-def _find(plane: Plane, tx: Tx, actor: Actor, scope: Scope, fault: str) -> Cause:
-    found, _ = _seen(plane, tx, actor, scope)
+def _find(plane: Plane, tx: Tx, actor: Actor, fault: str) -> Cause:
+    """What the actor sees of a cause and may acknowledge, all of it. Raises Missing, Forbidden."""
+    found, _ = _seen(plane, tx, actor)
     cause = next((one for one in found if one.id == fault), None)
     if cause is None:
         raise missing("fault", fault)
-    if any(one.subject == PLANE for one in cause.faults):
-        require(actor, "settings.write", scope)
+    mine = {device for device, *_ in devices.labels(tx, require(actor, "faults.acknowledge"))}
+    beyond = [one.id for one in cause.faults if one.subject == DEVICE and one.id not in mine]
+    for device in devices.many(tx, beyond[:1]).values():
+        permit(actor, "faults.acknowledge", visible.target_of(tx, device))
+    for one in cause.faults:
+        if one.subject == SITE:
+            permit(actor, "faults.acknowledge", Target(site=one.site))
+        elif one.subject == PLANE:
+            permit(actor, "settings.write", Target())
     return cause
+
+
+def _subject(cause: Cause) -> str:
+    """What the record names: the one device, so that it stands in its timeline, or the cause."""
+    return cause.faults[0].id if len(cause.faults) == 1 and cause.faults[0].subject == DEVICE else cause.id
 
 
 def _topics(cause: Cause) -> list[tuple[str, str]]:
@@ -178,7 +193,7 @@ def mark(plane: Plane) -> int:
     now = plane.clock.now_ms()
 
     def look(tx: Tx) -> tuple[dict[str, int], list[str], bool]:
-        _, found, _ = judged(plane, tx, EVERYWHERE, own=True, room=True)
+        found, _ = judged(plane, tx, EVERYWHERE, EVERYWHERE, own=True)
         held = store.marks(tx)
         present = {one.key: one.since_ms for one in found}
         return {key: at for key, at in present.items() if key not in held}, [key for key in held if key not in present], bool(store.run_out(tx, now))

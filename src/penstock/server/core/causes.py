@@ -83,14 +83,17 @@ def cause_key(fault: Fault) -> str:
     return fault.key
 
 
-def causes(found: Iterable[Fault], sites: Mapping[str, SiteKnown], known: Mapping[str, Known] | None = None, now_ms: int = 0) -> tuple[Cause, ...]:
-    """The causes of these faults, worst first. `sites` tells how many devices there are; `known` what somebody has said of faults, by key."""
+def causes(
+    found: Iterable[Fault], sites: Mapping[str, SiteKnown], known: Mapping[str, Known] | None = None, now_ms: int = 0, *, whole: bool = True
+) -> tuple[Cause, ...]:
+    """The causes of these faults, worst first. `sites` tells how many devices there are; `known` what somebody has said of faults, by
+    key; `whole`: this is the whole fleet, so that everybody being away says something of the plane."""
     groups: dict[str, list[Fault]] = {}
     for fault in found:
         groups.setdefault(cause_key(fault), []).append(fault)
     away = {key: group for key, group in groups.items() if group[0].kind == "away"}
     everybody = sum(site.devices for site in sites.values())
-    if len(away) > 1 and sum(len(group) for group in away.values()) == everybody:
+    if whole and len(away) > 1 and sum(len(group) for group in away.values()) == everybody:
         for key in away:
             del groups[key]
         groups[FLEET_AWAY] = [fault for group in away.values() for fault in group]

@@ -40,7 +40,7 @@ def _line(news: News, plane: str, sites: dict[str, str]) -> dict[str, Any]:
         "over_ms": told.gone_ms,
         "names": names[:MOST_SUBJECTS],
         "count": len(names) if cause is not None else told.count,
-        "url": f"{plane}/faults?id={told.id}",
+        "url": f"{plane}/faults#{told.id}",
     }
 
 

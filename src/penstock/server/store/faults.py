@@ -6,15 +6,16 @@ A fleet that is well gives an empty answer, so that asking costs as much as ther
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from sqlalchemy import Text, and_, func, or_, select, type_coerce
 
 from penstock.server.core.causes import Known
 from penstock.server.core.faults import FOLLOW_WITHIN_MS, LOW_BYTES, AppKnown, DeviceKnown, SiteKnown
-from penstock.server.core.model import ACTIVE, RETIRED, Scope
+from penstock.server.core.model import ACTIVE, RETIRED
+from penstock.server.core.rights import Reach
 from penstock.server.core.status import ill_services
 from penstock.server.store.db import Tx
+from penstock.server.store.reach import inside
 from penstock.server.store.rows import nouns, row_of
 from penstock.server.store.tables import device_status as s
 from penstock.server.store.tables import devices as d
@@ -25,7 +26,7 @@ _STANDING = (s.c.liveness, s.c.seen_ms, s.c.reported_ms, s.c.engine_ok, s.c.alar
 _APPS = or_(s.c.phase == "failed", s.c.ill > 0, s.c.drift > 0, s.c.pinned > 0, s.c.way_back == "missing")
 
 
-def suspects(tx: Tx, scope: Scope, now_ms: int, site: str = "") -> tuple[DeviceKnown, ...]:
+def suspects(tx: Tx, reach: Reach, now_ms: int, site: str = "") -> tuple[DeviceKnown, ...]:
     """Every device (of one site) that something may be wrong with, with the apps that are."""
     late = and_(or_(states.c.generation > s.c.generation, states.c.epoch > s.c.epoch), states.c.changed_ms <= now_ms - FOLLOW_WITHIN_MS)
     anything = or_(
@@ -41,7 +42,9 @@ def suspects(tx: Tx, scope: Scope, now_ms: int, site: str = "") -> tuple[DeviceK
     )
     query = select(*_COLUMNS, *_STANDING, states.c.changed_ms, late.label("late"), _APPS.label("apps"))
     query = query.select_from(d.join(s, s.c.device == d.c.id).outerjoin(states, states.c.device == d.c.id)).where(d.c.state != RETIRED, anything)
-    query = _within(query, scope, site)
+    query = query.where(*inside(reach, site=d.c.site, device=d.c.id))
+    if site:
+        query = query.where(d.c.site == site)
     rows = tx.run(query).all()
     apps = _apps(tx, [row.id for row in rows if row.apps])
     return tuple(
@@ -65,12 +68,6 @@ def suspects(tx: Tx, scope: Scope, now_ms: int, site: str = "") -> tuple[DeviceK
         )
         for row in rows
     )
-
-
-def _within(query: Any, scope: Scope, site: str) -> Any:
-    if scope.sites is not None:
-        query = query.where(d.c.site.in_(scope.sites))
-    return query.where(d.c.site == site) if site else query
 
 
 def _apps(tx: Tx, devices: list[str]) -> dict[str, list[AppKnown]]:
@@ -104,17 +101,17 @@ def _apps(tx: Tx, devices: list[str]) -> dict[str, list[AppKnown]]:
     return found
 
 
-def places(tx: Tx, scope: Scope) -> dict[str, SiteKnown]:
-    """The sites of the scope, with how many devices each has and who waits there."""
-    have = dict(tx.run(_within(select(d.c.site, func.count()).where(d.c.state != RETIRED).group_by(d.c.site), scope, "")).all())
-    asked = select(enrolments.c.site, func.count(), func.min(enrolments.c.asked_ms)).where(enrolments.c.status == "waiting").group_by(enrolments.c.site)
-    wait = {site: (number, since_ms) for site, number, since_ms in tx.run(asked)}
-    query = select(sites)
-    if scope.sites is not None:
-        query = query.where(sites.c.id.in_(scope.sites))
+def places(tx: Tx, reach: Reach, room: Reach) -> dict[str, SiteKnown]:
+    """The sites that devices inside `reach` stand at, with how many, or that somebody inside `room` waits to be let in at."""
+    counted = select(d.c.site, func.count()).where(d.c.state != RETIRED, *inside(reach, site=d.c.site, device=d.c.id)).group_by(d.c.site)
+    have = dict(tx.run(counted).all())
+    asked = select(enrolments.c.site, func.count(), func.min(enrolments.c.asked_ms)).group_by(enrolments.c.site)
+    waiting = tx.run(asked.where(enrolments.c.status == "waiting", *inside(room, site=enrolments.c.site)))
+    wait = {site: (number, since_ms) for site, number, since_ms in waiting}
     return {
         row.id: SiteKnown(row.id, row.name, row.title, row.time_zone, have.get(row.id, 0), *wait.get(row.id, (0, 0)))
-        for row in tx.run(query.order_by(sites.c.name))
+        for row in tx.run(select(sites).order_by(sites.c.name))
+        if row.id in have or row.id in wait
     }
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from penstock.server.core.model import Scope
 from penstock.server.core.notices import Book, Rules, Target, Told
+from penstock.server.core.rights import Reach
 from penstock.server.store.db import Tx
+from penstock.server.store.reach import inside
 from penstock.server.store.rows import compare_and_set, noun
 from penstock.server.store.tables import notice_books as b
 from penstock.server.store.tables import notice_targets as t
@@ -67,10 +68,11 @@ def add(tx: Tx, target: Target, event: int) -> None:
     tx.run(b.insert(), [{"target": target.id, "told": [], "sent": [], "event": event}])
 
 
-def find(tx: Tx, scope: Scope, target: str) -> Target | None:
-    """By id or name, if it lies in the scope: one of the fleet only in the whole of it."""
-    row = tx.run(select(t).where((t.c.id == target) | (t.c.name == target)).order_by((t.c.id == target).desc())).first()
-    return _target(row) if row is not None and scope.covers(row.site) else None
+def find(tx: Tx, reach: Reach, target: str) -> Target | None:
+    """By id or name, if it lies inside: one of the fleet only in the whole of it."""
+    query = select(t).where((t.c.id == target) | (t.c.name == target), *inside(reach, site=t.c.site))
+    row = tx.run(query.order_by((t.c.id == target).desc())).first()
+    return _target(row) if row is not None else None
 
 
 def named(tx: Tx, name: str) -> Target | None:
@@ -79,12 +81,9 @@ def named(tx: Tx, name: str) -> Target | None:
     return _target(row) if row is not None else None
 
 
-def all_in(tx: Tx, scope: Scope) -> tuple[Target, ...]:
-    """All, by name."""
-    query = select(t).order_by(t.c.name)
-    if scope.sites is not None:
-        query = query.where(t.c.site.in_(scope.sites))
-    return tuple(_target(row) for row in tx.run(query))
+def all_in(tx: Tx, reach: Reach) -> tuple[Target, ...]:
+    """All inside, by name."""
+    return tuple(_target(row) for row in tx.run(select(t).where(*inside(reach, site=t.c.site)).order_by(t.c.name)))
 
 
 def count(tx: Tx) -> int:
