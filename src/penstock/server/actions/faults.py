@@ -6,7 +6,7 @@ tells anybody by itself (see `notices`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penstock.server.actions import visible
 from penstock.server.actions.context import Plane, bounded, make_cursor, note, read_cursor
@@ -16,7 +16,7 @@ from penstock.server.core.access import permit, require
 from penstock.server.core.causes import Cause, Known, causes
 from penstock.server.core.errors import Conflict, Invalid, missing
 from penstock.server.core.faultkinds import KINDS, SEVERITIES
-from penstock.server.core.faults import DAY_MS, DEVICE, PLANE, SITE, Fault, PlaneKnown, SiteKnown, faults
+from penstock.server.core.faults import DAY_MS, DEVICE, PLANE, SITE, DeviceKnown, Fault, PlaneKnown, SiteKnown, faults
 from penstock.server.core.faults import Known as Judged
 from penstock.server.core.model import Actor
 from penstock.server.core.rights import EVERYWHERE, Allow, Reach, Target, may
@@ -47,8 +47,14 @@ def judged(plane: Plane, tx: Tx, reach: Reach, room: Reach, *, own: bool, site: 
     own faults."""
     now = plane.clock.now_ms()
     places = {key: one for key, one in store.places(tx, reach, room).items() if not site or key == site}
-    known = Judged(store.suspects(tx, reach, now, site), places, of_plane(plane, tx) if own else None)
+    known = Judged(tuple(_heard(plane, one) for one in store.suspects(tx, reach, now, site)), places, of_plane(plane, tx) if own else None)
     return faults(known, now, store.marks(tx)), places
+
+
+def _heard(plane: Plane, device: DeviceKnown) -> DeviceKnown:
+    """A device with the newest word on when it was heard, which is written to the store in batches only."""
+    entry = plane.fleet.entries.get(device.id)
+    return device if entry is None or entry.seen_ms <= device.seen_ms else replace(device, seen_ms=entry.seen_ms)
 
 
 def of_plane(plane: Plane, tx: Tx) -> PlaneKnown:

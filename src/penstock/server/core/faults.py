@@ -7,7 +7,7 @@ Owns from which evidence each kind of fault (`faultkinds`) follows, how bad it i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penstock.server.core.faultkinds import BAD, KINDS, SEVERITIES, WARN
 from penstock.server.core.liveness import span
@@ -176,9 +176,12 @@ def _of_device(device: DeviceKnown, now_ms: int, held: Mapping[str, int]) -> Ite
         return
     if device.review:
         yield made("in-review", WARN, device.review)
-    if not apart and device.liveness == "silent" and device.seen_ms:
-        long = now_ms - device.seen_ms >= LONG_AWAY_MS
-        yield made("away", BAD if long else WARN, f"nothing has been heard of it for {span(now_ms - device.seen_ms)}", device.seen_ms)
+    if not apart and device.liveness == "silent":
+        gone = made("away", WARN, "nothing has been heard of it for longer than it should take", device.seen_ms)
+        long = now_ms - gone.since_ms
+        yield replace(
+            gone, severity=BAD if long >= LONG_AWAY_MS else WARN, why=f"nothing has been heard of it for {span(long)}" if device.seen_ms else gone.why
+        )
     if device.liveness == "never" and device.enrolled_ms and now_ms - device.enrolled_ms >= CALL_WITHIN_MS:
         why = f"it was let in {span(now_ms - device.enrolled_ms)} ago and has not called since"
         yield made("never-called", WARN, why, device.enrolled_ms)
@@ -277,19 +280,7 @@ def _of_plane(plane: PlaneKnown, now_ms: int, held: Mapping[str, int]) -> Iterat
 
 
 def _since(draft: Fault, held: Mapping[str, int], now_ms: int) -> Fault:
-    return Fault(
-        draft.kind,
-        draft.severity,
-        draft.subject,
-        draft.id,
-        draft.name,
-        draft.site,
-        held.get(draft.key, now_ms),
-        draft.why,
-        draft.app,
-        draft.deployment,
-        draft.detail,
-    )
+    return replace(draft, since_ms=held.get(draft.key, now_ms))
 
 
 def _low(free: int, total: int) -> str | None:
