@@ -182,10 +182,10 @@ def away(number: int, site: str = "site_1") -> DeviceKnown:
 
 def test_a_whole_site_away_is_one_cause_and_bad():
     (one,) = causes(faults(Judged(tuple(away(n) for n in range(12))), NOW), SITES)
-    assert (one.severity, one.title, len(one.faults), one.site) == (BAD, "Hamburg: 12 of 12 devices: Away", 12, "site_1")
+    assert (one.severity, one.title, len(one.faults), one.site) == (BAD, "Hamburg: 12 of 12 devices away", 12, "site_1")
     assert "link" in one.why
     (some,) = causes(faults(Judged(tuple(away(n) for n in range(3))), NOW), SITES)
-    assert (some.key, some.severity, some.title) == (one.key, WARN, "Hamburg: 3 of 12 devices: Away"), "the same cause, grown"
+    assert (some.key, some.severity, some.title) == (one.key, WARN, "Hamburg: 3 of 12 devices away"), "the same cause, grown"
 
 
 def test_every_site_away_is_the_planes_own_network():

@@ -34,7 +34,7 @@ def mail(post: Post, **way: object) -> Parcel:
         "ca": post.ca,
     }
     secret = b"p4ss" if way.get("user") else b""
-    return Parcel("ntc_1", "email", {**plain, **way}, secret, BODY, "[Penstock] Hamburg: 12 of 12 devices: Away", "Überall still.\n.\nEnde\n")
+    return Parcel("ntc_1", "email", {**plain, **way}, secret, BODY, "[Penstock] Hamburg: 12 of 12 devices away", "Überall still.\n.\nEnde\n")
 
 
 def sent(one: Parcel, courier: NetCourier = COURIER) -> str:
@@ -127,7 +127,7 @@ def test_a_mail_arrives(tmp_path, security):
         assert sent(mail(post, security=security)) == ""
         (got,) = post.mails
     assert (got.sender, got.to, got.encrypted) == ("plane@plant.example", ["mara@plant.example"], security != "none")
-    assert "Subject: [Penstock] Hamburg: 12 of 12 devices: Away" in got.text
+    assert "Subject: [Penstock] Hamburg: 12 of 12 devices away" in got.text
     assert "Auto-Submitted: auto-generated" in got.text
 
 

@@ -16,7 +16,8 @@ from penstock.wire.types import sha256_of
 NAMED = 5  # devices named in a sentence
 FLEET_AWAY = "away|fleet"
 
-_BY_SITE = ("away", "clock", "never-called")  # what a place does to all its devices: a link, a power cut, a time server
+# What a place does to all its devices (a link, a power cut, a time server), and what is said of many there.
+_BY_SITE = {"away": "away", "clock": "with a wrong clock", "never-called": "that never called"}
 _BY_APP = ("failed-change", "crash-looping", "unhealthy", "no-way-back", "drifted")  # what a release does wherever it runs
 
 
@@ -126,7 +127,7 @@ def _words(key: str, group: tuple[Fault, ...], place: str, of: int, *, whole: bo
         return f"{first.name}: {word}", first.why
     names = ", ".join(sorted(fault.name for fault in group)[:NAMED]) + (f" and {many - NAMED} more" if many > NAMED else "")
     if first.kind in _BY_SITE:
-        title = f"{place or 'one site'}: {many} of {max(of, many)} devices: {word}"
+        title = f"{place or 'one site'}: {many} of {max(of, many)} devices {_BY_SITE[first.kind]}"
         return title, f"nothing is heard of any device there: probably the site's link or power ({names})" if whole else f"{names}: {first.why}"
     return f"{first.app}: {word} on {many} devices", f"{names}. On {first.name}: {first.why}"
 

@@ -93,6 +93,8 @@
       due = setTimeout(() => {
         due = 0;
         if (document.hidden) { missed = true; return; }
+        // Somebody is about to do something here: what they opened and typed stays until they are done.
+        if (document.querySelector("#live details.confirm[open]")) { setTimeout(refresh, 2000); return; }
         htmx.trigger("#live", "live");
       }, 250);
     };
