@@ -118,7 +118,7 @@ def test_somebody_is_told(viewer, served, wrong, tmp_path):
     with Hook(tmp_path, 500, 200) as hook:
         viewer.goto("/settings")
         page.get_by_role("link", name="Notifications").click()
-        page.get_by_label("Name").fill("Night shift")
+        page.get_by_label("Name", exact=True).fill("Night shift")
         page.get_by_label("Address").fill(hook.url)
         page.get_by_label("Quiet hours").first.fill("22:00-06:00")
         page.get_by_label("Time zone").fill("Europe/Berlin")
@@ -128,7 +128,7 @@ def test_somebody_is_told(viewer, served, wrong, tmp_path):
         expect(page.get_by_role("alert").first).to_be_visible()
         assert page.get_by_label("Address").input_value() == hook.url, "what was typed is kept"
         viewer.look("47-notice-refused")
-        page.get_by_label("Name").fill("night-shift")
+        page.get_by_label("Name", exact=True).fill("night-shift")
         page.get_by_role("button", name="Tell them").click()
         expect(page.get_by_role("heading", name="The secret of night-shift")).to_be_visible()
         secret = page.locator("#new-secret").inner_text()
