@@ -210,9 +210,9 @@ class Client:
         """Other rules, another address, on or off."""
         return self._ask("PATCH", f"/notices/{_part(notice)}", n.Notice, body, revision=revision)
 
-    def remove_notice(self, notice: str) -> Outcome:
+    def remove_notice(self, notice: str, revision: int) -> Outcome:
         """Told nothing any more."""
-        return self._ask("DELETE", f"/notices/{_part(notice)}", Outcome)
+        return self._ask("DELETE", f"/notices/{_part(notice)}", Outcome, revision=revision)
 
     def test_notice(self, notice: str) -> n.NoticeTested:
         """A test, sent at once."""

@@ -178,7 +178,8 @@ def notice_test(notice: str, *, common: Common = COMMON) -> int:
 def notice_remove(notice: str, *, common: Common = COMMON) -> int:
     """Tell it nothing any more."""
     with common.client() as client:
-        out.say(client.remove_notice(notice).said)
+        found = client.notice(notice)
+        out.say(client.remove_notice(found.id, found.revision).said)
     return out.DONE
 
 

@@ -355,11 +355,11 @@ def test_a_notice_of_a_site_hears_of_that_site_only(plane, api):
     a_notice(plane, "ours", owner, site="plant-2", rules=Rules(acts=("site.",)))
     a_notice(plane, "theirs")
     assert [one.target.name for one in notices.list_notices(plane, owner)] == ["ours"]
-    for act in (lambda: notices.get_notice(plane, owner, notice="theirs"), lambda: notices.remove_notice(plane, owner, notice="theirs")):
+    for act in (lambda: notices.get_notice(plane, owner, notice="theirs"), lambda: notices.remove_notice(plane, owner, notice="theirs", revision=1)):
         with pytest.raises(Missing):
             act()
     with pytest.raises(Forbidden):
-        notices.remove_notice(plane, acting(("viewer", "fleet", "")), notice="ours")
+        notices.remove_notice(plane, acting(("viewer", "fleet", "")), notice="ours", revision=1)
     sites.change_site(plane, ADMIN, site="plant-1", revision=1, title="One")
     sites.change_site(plane, ADMIN, site="plant-2", revision=1, title="Two")
     turn(plane, 700_000)
@@ -390,8 +390,9 @@ def test_secrets_are_sealed_shown_once_and_go_to_no_other_address(plane, api):
     record = plane.db.view(lambda tx: events.after(tx, rights.EVERYWHERE, 0, "", 1000))
     assert made.secret not in repr(record)
     assert "secret-path" not in repr(record)
-    notices.change_notice(plane, ADMIN, notice="pager", revision=changed.target.revision, enabled=False)
-    notices.remove_notice(plane, ADMIN, notice="pager")
+    with pytest.raises(Stale):
+        notices.remove_notice(plane, ADMIN, notice="pager", revision=1)
+    notices.remove_notice(plane, ADMIN, notice="pager", revision=changed.target.revision)
     assert notices.list_notices(plane, ADMIN) == ()
 
 

@@ -17,7 +17,7 @@ from penstock.server.actions.sites import find as find_site
 from penstock.server.core import rights
 from penstock.server.core.access import permit, require
 from penstock.server.core.causes import causes
-from penstock.server.core.errors import Conflict, Invalid, Unavailable, missing
+from penstock.server.core.errors import Conflict, Invalid, Unavailable, missing, stale
 from penstock.server.core.faultkinds import KINDS, SEVERITIES
 from penstock.server.core.faults import Fault, SiteKnown
 from penstock.server.core.model import SYSTEM, Actor
@@ -178,12 +178,14 @@ def change_notice(
     return plane.db.update(work)
 
 
-def remove_notice(plane: Plane, actor: Actor, *, notice: str) -> None:
-    """It is told nothing any more; what is on its way is dropped. Raises Missing."""
+def remove_notice(plane: Plane, actor: Actor, *, notice: str, revision: int) -> None:
+    """It is told nothing any more; what is on its way is dropped. Raises Missing, Stale."""
     require(actor, "notices.write")
 
     def work(tx: Tx) -> None:
         found = _find(tx, actor, notice)
+        if found.revision != revision:
+            raise stale("notice", found.revision, revision)
         store.remove(tx, found.id)
         note(plane, tx, actor, "notice.removed", found.id, site=found.site, data={"name": found.name, "to": _address(found)}, topics=[("notices", found.id)])
 
@@ -193,9 +195,9 @@ def remove_notice(plane: Plane, actor: Actor, *, notice: str) -> None:
 def send_test(plane: Plane, actor: Actor, *, notice: str) -> tuple[View, str]:
     """Send a test at once, past the queue; how the target fares, and why the test did not arrive (empty: it did). Raises Missing."""
     require(actor, "notices.write")
+    target = plane.db.view(lambda tx: _find(tx, actor, notice))
     if plane.courier is None:
         raise Unavailable("no-courier", "this control plane sends nothing", remedy="start it as a server")
-    target = plane.db.view(lambda tx: _find(tx, actor, notice))
     now = plane.clock.now_ms()
     key = plane.ids.new("ntc")
     (why,) = plane.courier.deliver([_parcel(plane, target, key, body_of_test(_home(plane)), now)], now)

@@ -113,7 +113,7 @@ def change_notice(call: Call) -> Answer:
 
 def remove_notice(call: Call) -> Outcome:
     """Told nothing any more."""
-    notices.remove_notice(call.plane, call.actor, notice=call.path["notice"])
+    notices.remove_notice(call.plane, call.actor, notice=call.path["notice"], revision=call.revision)
     return Outcome(said="It is removed, and what was on its way to it is dropped.")
 
 

@@ -60,7 +60,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{V}/notices", notices.create_notice, "notices.write", "Tell somebody by webhook or mail.", n.NoticeMade, n.NoticeCreate, status=201, creates=True),
     Route("GET", f"{V}/notices/{{notice}}", notices.get_notice, "notices.read", "One notice, by id or name.", n.Notice),
     Route("PATCH", f"{V}/notices/{{notice}}", notices.change_notice, "notices.write", "Change a notice's rules or address, or turn it off.", n.Notice, n.NoticeChange, conditional=True),
-    Route("DELETE", f"{V}/notices/{{notice}}", notices.remove_notice, "notices.write", "Remove a notice.", Outcome),
+    Route("DELETE", f"{V}/notices/{{notice}}", notices.remove_notice, "notices.write", "Remove a notice.", Outcome, conditional=True),
     Route("POST", f"{V}/notices/{{notice}}/test", notices.try_notice, "notices.write", "Send a test at once.", n.NoticeTested),
     # apps and releases
     Route("GET", f"{V}/apps", apps.list_apps, "apps.read", "The catalogue.", Page[a.App], query=queries.Apps),

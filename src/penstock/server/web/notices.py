@@ -156,4 +156,4 @@ def switch(ask: Ask) -> Go:
 
 def remove(ask: Ask) -> Go:
     """Told nothing any more."""
-    return Go("/notices", ask.ask(notices.remove_notice).said)
+    return Go("/notices", ask.ask(notices.remove_notice, revision=ask.revision()).said)
