@@ -40,7 +40,7 @@ def test_faults_are_told_known_and_news_again(mara, away, capsys):
     assert "crane-01" not in said(capsys, "faults")
     assert "Known to mara" in said(capsys, "faults", "--known")
     assert "is news again" in said(capsys, "fault", "undo", one["id"])
-    assert "not-acknowledged" in said(capsys, "fault", "undo", one["id"], code=1)
+    assert "not-acknowledged" in said(capsys, "fault", "undo", one["id"], code=7)
     assert "fault-not-found" in said(capsys, "fault", "undo", "flt_none", code=5)
     assert run(["status"]) == 6
     assert "crane-01: Away" in capsys.readouterr().out
