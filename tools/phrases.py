@@ -48,13 +48,14 @@ SILENT = {
     "server/api/registry": "answers to engines and registry clients",
     "server/api/blobs.py": "answers to agents",
     "server/actions/devicesessions.py": "answers to agents",
+    "server/core/noticetexts.py": "mails and webhooks are English",
     "server/web/routes.py": "the documentation of the pages",
     "wire/": "see WIRE",
 }
 # Of the contract only what a name may be is shown to people.
 WIRE = ("wire/types.py",)
 # Tables of words: a single word counts.
-WORDS = ("server/api/words.py", "server/web/render.py", "server/web/fleet.py")
+WORDS = ("server/core/faultkinds.py", "server/api/words.py", "server/web/render.py", "server/web/fleet.py")
 NOT_SAID = (
     re.compile(r"[A-Z][A-Za-z-]+: "),  # a header of HTTP
     re.compile(r"(Bearer|Basic) "),

@@ -13,6 +13,7 @@ import msgspec
 
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
+from penstock.apiv1 import notices as n
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
 from penstock.transport import TIMEOUT_S, ClientError, Switch, Transport, Way, pinned_ca, plain_print
@@ -178,6 +179,44 @@ class Client:
     def commands(self, device: str, limit: int = 50) -> Iterator[d.Command]:
         """The commands of a device, newest first; 0: all there are."""
         return self._pages(f"/devices/{_part(device)}/commands", Page[d.Command], {}, limit)
+
+    # --- faults, and who is told ----------------------------------------------------------------------------------------------
+
+    def faults(self, **query: Any) -> Iterator[n.FleetFault]:
+        """What is wrong, worst first. Filters are those of GET /api/v1/faults."""
+        return self._pages("/faults", Page[n.FleetFault], query)
+
+    def acknowledge(self, fault: str, until_ms: int, reason: str) -> Outcome:
+        """Somebody knows of a fault."""
+        return self._ask("POST", f"/faults/{_part(fault)}/acknowledge", Outcome, n.Acknowledge(until_ms=until_ms, reason=reason))
+
+    def unacknowledge(self, fault: str) -> Outcome:
+        """It is news again."""
+        return self._ask("POST", f"/faults/{_part(fault)}/unacknowledge", Outcome)
+
+    def notices(self) -> tuple[n.Notice, ...]:
+        """Who is told."""
+        return self._ask("GET", "/notices", Page[n.Notice]).items
+
+    def notice(self, notice: str) -> n.Notice:
+        """One of them, by id or name."""
+        return self._ask("GET", f"/notices/{_part(notice)}", n.Notice)
+
+    def create_notice(self, body: n.NoticeCreate) -> n.NoticeMade:
+        """Somebody more is told."""
+        return self._ask("POST", "/notices", n.NoticeMade, body, creates=True)
+
+    def change_notice(self, notice: str, revision: int, body: n.NoticeChange) -> n.Notice:
+        """Other rules, another address, on or off."""
+        return self._ask("PATCH", f"/notices/{_part(notice)}", n.Notice, body, revision=revision)
+
+    def remove_notice(self, notice: str, revision: int) -> Outcome:
+        """Told nothing any more."""
+        return self._ask("DELETE", f"/notices/{_part(notice)}", Outcome, revision=revision)
+
+    def test_notice(self, notice: str) -> n.NoticeTested:
+        """A test, sent at once."""
+        return self._ask("POST", f"/notices/{_part(notice)}/test", n.NoticeTested)
 
     # --- apps and deployments ---------------------------------------------------------------------------------------------------
 

@@ -200,7 +200,7 @@ def test_the_main_job(mara, served, capsys, tmp_path):
         device.observe_device("the disk is nearly full")
         device.observe("failed", "web was unhealthy for 120 seconds", health="unhealthy")
         assert run(["status"]) == 6
-        assert "press-01: failed" in capsys.readouterr().out
+        assert "press-01: Change failed" in capsys.readouterr().out
         said(capsys, "deployment", "withdraw", "press-monitor", "--reason", "over")
         said(capsys, "device", "retire", "press-01", "--reason", "gone", "--yes")
 

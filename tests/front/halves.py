@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from penstock.server.actions import commands, deployments, enrolments, joins, progress, releases, sessions, sites
+from penstock.server.actions import commands, deployments, enrolments, faults, joins, notices, progress, releases, sessions, sites
 from penstock.server.actions.context import Plane
 from penstock.server.api import auth
 from penstock.server.api.agent import AgentApi
 from penstock.server.core.model import Actor, Target, User, UserId
 from penstock.server.core.rights import BUILT_IN, Binding, Part
+from penstock.server.effects.notify import Parcel
 from penstock.server.front import build_front
-from penstock.server.store import access, users
+from penstock.server.store import access, status, users
 from penstock.wire.log import Boot
+from penstock.wire.record import replace
 from tests.server.paper import PaperDevice, straight
 from tests.server.planes import ADMIN, work_off
 from tests.server.pushing import push, small_image
@@ -60,11 +62,19 @@ class Got:
     headers: dict[str, str]
 
 
+class Nobody:
+    """A courier that reaches nobody."""
+
+    def deliver(self, parcels: Sequence[Parcel], now_ms: int) -> list[str]:
+        return ["there is nobody there" for _ in parcels]
+
+
 class World:
     """The plane, its halves, and a way to ask it."""
 
     def __init__(self, plane: Plane) -> None:
         self.plane = plane
+        self.plane.courier = Nobody()
         self.agents = AgentApi(self.plane)
         self.front = build_front(self.plane)
         self.loop = asyncio.new_event_loop()
@@ -100,6 +110,10 @@ class World:
         standing = deployments.create_deployment(plane, ADMIN, name=f"{name}-line", release=made.ids["release"], target=Target(devices=(device.id,)))
         made.ids["deployment"] = standing.id
         made.ids["rollout"] = progress.list_rollouts(plane, ADMIN, deployment=standing.id)[0].rollout.id
+        plane.db.update(lambda tx: status.put_reported(tx, [replace(status.get(tx, device.id), lost=1)]))
+        made.ids["fault"] = faults.list_faults(plane, ADMIN, query=faults.Query(device=device.id, kind="log-gap"))[0].items[0].id
+        hook = {"url": f"https://{name}.example/{name}-hook", "ca": ""}
+        made.ids["notice"] = notices.create_notice(plane, ADMIN, name=f"{name}-pager", kind="webhook", site=place.id, way=hook).view.target.id
         made.ids["command"] = commands.order(plane, ADMIN, device=device.id, verb="refresh").id
         return made
 

@@ -22,10 +22,12 @@ from penstock import crypto
 from penstock.client import Client
 from penstock.server import commandline
 from penstock.server.__main__ import web_config
+from penstock.server.actions import housekeeping
 from penstock.server.actions.context import Limits
 from penstock.server.app import build_asgi, open_plane
 from penstock.server.front import build_front
 from penstock.server.settings import Settings
+from penstock.server.store import status
 from penstock.wire import log
 from penstock.wire.codec import decode, encode
 from penstock.wire.envelope import open_unverified, payload_type, seal
@@ -265,6 +267,15 @@ class ScriptedDevice:
         """End the newest command."""
         command = self.commands[-1]
         self.say("command-outcome", log.CommandOutcome(command.id, command.verb, outcome, why, output))
+
+    def unheard(self, ms: int) -> None:
+        """Let the plane find that nothing was heard of it for so long."""
+        plane = self.served.plane
+        entry = plane.fleet.entries[self.device]
+        entry.heard = False
+        entry.seen_ms = plane.clock.now_ms() - ms
+        plane.db.update(lambda tx: status.set_seen(tx, [(self.device, entry.seen_ms)]))
+        housekeeping.judge_liveness(plane)
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.http.close()

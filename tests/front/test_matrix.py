@@ -39,6 +39,8 @@ SEEN = {
     "join": ("joins.read", lambda half: Target(site=half.ids["site"])),
     "enrolment": ("enrolments.read", lambda half: Target(site=half.ids["site"])),
     "device": ("devices.read", lambda half: Target(site=half.ids["site"], device=half.ids["device"])),
+    "fault": ("devices.read", lambda half: Target(site=half.ids["site"], device=half.ids["device"])),
+    "notice": ("notices.read", lambda half: Target(site=half.ids["site"])),
     "app": ("apps.read", lambda half: Target(site=half.ids["site"], device=half.ids["device"], app=half.ids["app"])),
     "deployment": ("deployments.read", lambda half: Target(site=half.ids["site"], device=half.ids["device"], app=half.ids["app"])),
 }
@@ -89,6 +91,9 @@ class Line:
 STALE = {"if-match": '"r999"'}  # a change that is allowed gets as far as the revision, and changes nothing
 
 
+HOOK = {"webhook": {"url": "https://x.example/"}}
+
+
 def compose(half: Half) -> str:
     return f"services:\n  web:\n    image: {half.ids['app']}/web:1\n"
 
@@ -132,6 +137,15 @@ API = {
     ("GET", f"{V}/devices/{{device}}/commands"): Line("device"),
     ("POST", f"{V}/devices/{{device}}/commands"): Line("device", "devices.command", body=lambda _: {"verb": "refresh"}),
     ("GET", f"{V}/commands/{{command}}"): Line("device"),
+    ("GET", f"{V}/faults"): Line(),
+    ("POST", f"{V}/faults/{{fault}}/acknowledge"): Line("fault", "faults.acknowledge", body=lambda _: {"until_ms": 1_800_000_100_000, "reason": "x"}),
+    ("POST", f"{V}/faults/{{fault}}/unacknowledge"): Line("fault", "faults.acknowledge"),
+    ("GET", f"{V}/notices"): Line(),
+    ("POST", f"{V}/notices"): Line("site", "notices.write", body=lambda half: {**HOOK, "name": f"{half.name}-other", "site": half.ids["site"]}),
+    ("GET", f"{V}/notices/{{notice}}"): Line("notice"),
+    ("PATCH", f"{V}/notices/{{notice}}"): Line("notice", "notices.write", body=lambda _: {}, headers=STALE),
+    ("DELETE", f"{V}/notices/{{notice}}"): Line("notice", "notices.write", headers=STALE),
+    ("POST", f"{V}/notices/{{notice}}/test"): Line("notice", "notices.write"),
     ("GET", f"{V}/apps"): Line(),
     ("GET", f"{V}/apps/{{app}}"): Line("app"),
     ("GET", f"{V}/releases"): Line(),
@@ -247,6 +261,16 @@ WEB = {
     ("POST", "/login"): Line(skip="it is what makes a session; its answers are the same for everybody"),
     ("POST", "/logout"): Line(skip="it would end the asker's session"),
     ("GET", "/"): Line(),
+    ("GET", "/faults"): Line(),
+    ("POST", "/faults/{fault}/acknowledge"): Line("fault", "faults.acknowledge", body=lambda _: {"days": "1", "reason": "x"}),
+    ("POST", "/faults/{fault}/unacknowledge"): Line("fault", "faults.acknowledge"),
+    ("GET", "/notices"): Line(),
+    ("POST", "/notices"): Line(
+        "site", "notices.write", body=lambda half: {"name": f"{half.name}-another", "site": half.ids["site"], "way": "webhook", "url": "https://x.example/"}
+    ),
+    ("POST", "/notices/{notice}/test"): Line("notice", "notices.write"),
+    ("POST", "/notices/{notice}/switch"): Line("notice", "notices.write", body=lambda _: {"enabled": "no", "revision": "999"}),
+    ("POST", "/notices/{notice}/remove"): Line("notice", "notices.write", body=lambda _: {"revision": "999"}),
     ("GET", "/join"): Line(),
     ("POST", "/join"): Line("site", "joins.write", body=lambda half: {"site": half.ids["site"], "uses": "1", "valid_s": "60"}),
     ("POST", "/join-tokens/{join}/revoke"): Line("join", "joins.write"),

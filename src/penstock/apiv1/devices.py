@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from penstock.apiv1.common import Labels, Name, Text, Title
+from penstock.apiv1.notices import FleetFault
 
 Phase = Literal["none", "pending", "fetching", "waiting", "applying", "claimed", "confirmed", "soaked", "reverting", "failed", "removing", "removed"]
 Liveness = Literal["never", "current", "late", "silent"]
@@ -252,19 +253,8 @@ class Command(Struct, frozen=True, kw_only=True):
     ended_ms: int = 0
 
 
-class Concern(Struct, frozen=True, kw_only=True):
-    """Something a person should look at, worst first, with what to do."""
-
-    severity: Literal["bad", "warn"]
-    device: str
-    name: str
-    what: str
-    why: str
-    remedy: str
-
-
 class Overview(Struct, frozen=True, kw_only=True):
-    """The fleet in numbers, and what needs a person."""
+    """The fleet in numbers, and what needs a person: the worst faults that nobody knows of yet, and how many somebody does (`faults_known`)."""
 
     devices: int
     current: int
@@ -281,4 +271,5 @@ class Overview(Struct, frozen=True, kw_only=True):
     sites: int
     releases: int
     deployments: int
-    concerns: tuple[Concern, ...]
+    faults: tuple[FleetFault, ...]
+    faults_known: int

@@ -25,7 +25,7 @@ def status(*, watch: Watch = False, common: Common = COMMON) -> int:
     """The fleet in numbers, and what needs a person. Exit code 6 when something is bad."""
     with common.client() as client:
         found = shown(client, ("fleet", "enrolments", "deployments"), client.overview, _print_overview, watch=watch, json=common.json)
-    return out.ENDED_BADLY if any(item.severity == "bad" for item in found.concerns) else out.DONE
+    return out.ENDED_BADLY if any(item.severity == "bad" for item in found.faults) else out.DONE
 
 
 def _print_overview(found: d.Overview) -> None:
@@ -44,15 +44,17 @@ def _print_overview(found: d.Overview) -> None:
     out.say(f"{out.number(found.devices, 'device')} on {out.number(found.sites, 'site')}{f': {told}' if told else ''}")
     if found.waiting_room:
         out.console.print(f"{found.waiting_room} in the waiting room: penstock waiting list", style="yellow")
-    for item in found.concerns[:20]:
-        out.console.print(out.status("bad" if item.severity == "bad" else "wait", f"{item.name}: {item.what}"))
+    for item in found.faults[:20]:
+        out.console.print(out.status("bad" if item.severity == "bad" else "wait", out.plain(item.title)))
         out.console.print(Text(out.plain(f"    {out.sentence(item.why)} {out.sentence(item.remedy)}"), style="dim"))
-    if len(found.concerns) > 20:
-        out.say(f"and {len(found.concerns) - 20} more: penstock device list")
+    if len(found.faults) > 20:
+        out.say(f"and {len(found.faults) - 20} more: penstock faults")
     if not found.devices:
         out.say("No device yet: penstock join SITE" if found.sites else "No site yet: penstock site create NAME")
-    elif not found.concerns:
+    elif not found.faults:
         out.console.print(out.status("good", "nothing needs a person"))
+    if found.faults_known:
+        out.console.print(f"{found.faults_known} more somebody knows of: penstock faults --known", style="dim")
 
 
 @device.command(name="list")

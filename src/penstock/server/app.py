@@ -28,9 +28,11 @@ from penstock.server.effects.blobs import FileContent
 from penstock.server.effects.certstore import Certificates, OwnCertificate, PrivateAuthority, reload_context, server_context
 from penstock.server.effects.clock import SystemClock
 from penstock.server.effects.fleetcache import FleetCache
+from penstock.server.effects.house import FolderHouse
 from penstock.server.effects.ids import RandomIds
 from penstock.server.effects.keys import file_keys
 from penstock.server.effects.live import Live
+from penstock.server.effects.notify import NetCourier
 from penstock.server.effects.tokens import SessionTokens, key_file
 from penstock.server.effects.vault import open_vault
 from penstock.server.effects.verifiers import Verifiers
@@ -168,10 +170,11 @@ def _open(settings: Settings, limits: Limits, db: Db, found: dict[str, Path]) ->
     certificates = certificates_of(settings)
     notes: tuple[str, ...] = ()
     context: ssl.SSLContext | None = None
+    shown: Path | None = None
     names = settings.certificate_names
     if settings.tls:
         served = certificates.ensure(names or ("localhost", "127.0.0.1"), clock.now_ms())
-        context, notes = server_context(served), served.notes
+        context, notes, shown = server_context(served), served.notes, served.path
     authorities = certificates.trusted() if settings.tls else trust_of(settings)
     content = FileContent(found["registry"])
     plane = Plane(
@@ -187,6 +190,8 @@ def _open(settings: Settings, limits: Limits, db: Db, found: dict[str, Path]) ->
         roots=book,
         images=RegistryImages(content),
         blobs=content,
+        house=FolderHouse(settings.data, shown),
+        courier=NetCourier(loopback=settings.notify_loopback, proxy=settings.notify_proxy),
         limits=limits,
         addresses=settings.addresses,
         authorities=authorities,

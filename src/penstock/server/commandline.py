@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from penstock.server.actions import restore, rootbook
+from penstock.server.actions.faults import BACKUP_KEY
 from penstock.server.actions.setup import KEY as SETUP_KEY
 from penstock.server.actions.tokens import PREFIX as TOKEN_PREFIX
 from penstock.server.app import StartFault, certificates_of, paths, trust_of
@@ -34,7 +35,7 @@ from penstock.server.settings import KEPT_FILE, Settings, check, keep
 from penstock.server.store import access, api_tokens, devices, events, users
 from penstock.server.store import settings as setting_store
 from penstock.server.store.db import Busy, Db, Tx, copy_database
-from penstock.server.store.migrate import upgrade
+from penstock.server.store.migrate import HEAD, upgrade, version_of
 from penstock.wire.trust import Root, key_id
 from penstock.wire.types import name_fault, sha256_of
 
@@ -156,7 +157,11 @@ def backup(settings: Settings, target: Path, *, images: bool = False) -> int:
             "addresses": list(settings.addresses),
             "listen": settings.listen,
         }
-        return write_archive(target, copy, settings.data, about, found["registry"] if images else None)
+        size = write_archive(target, copy, settings.data, about, found["registry"] if images else None)
+    with contextlib.closing(Db(f"sqlite:///{found['database']}")) as db:
+        if version_of(db) == HEAD:  # an older plane is not touched; it does not ask for it either
+            db.update(lambda tx: setting_store.put(tx, BACKUP_KEY, str(about["made_ms"])))
+    return size
 
 
 def restored(settings: Settings, archive: Path, root_key: Path) -> tuple[str, ...]:

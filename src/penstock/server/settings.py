@@ -31,7 +31,7 @@ class SettingsFault(ValueError):
 class Settings:
     """All of them. `addresses`: how devices and people reach the plane, e.g. https://plane.example.com:8443. `certificate`, `key`, `trust`: files
     of a certificate of one's own (empty: the plane's private authority makes one). `tls` False: a proxy in front ends TLS, and the plane
-    listens in clear on loopback only."""
+    listens in clear on loopback only. `notify_proxy`: an HTTP proxy for webhooks; `notify_loopback`: notices may go to this very machine."""
 
     data: Path = Path("/var/lib/penstock")
     addresses: tuple[str, ...] = ()
@@ -42,6 +42,8 @@ class Settings:
     tls: bool = True
     names: tuple[str, ...] = field(default=())
     log: str = "text"
+    notify_proxy: str = ""
+    notify_loopback: bool = False
 
     @property
     def host(self) -> str:
@@ -104,6 +106,11 @@ def check(found: Settings) -> Settings:
         raise SettingsFault("certificate and key belong together: give both, or neither for a certificate of the plane's own authority")
     if not found.tls and found.host not in ("127.0.0.1", "::1", "localhost"):
         raise SettingsFault('with tls off the plane listens on loopback only (listen = "127.0.0.1:8080"); the proxy in front ends TLS')
+    if found.notify_proxy:
+        try:
+            read_url(found.notify_proxy, ("http",), "notify_proxy")
+        except WireError as fault:
+            raise SettingsFault(f"notify_proxy: {fault.why}") from None
     if found.log not in ("text", "json"):
         raise SettingsFault(f"log is {found.log!r}; it is text or json")
     return found
@@ -159,4 +166,6 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
     "tls": _flag,
     "names": _texts,
     "log": _text,
+    "notify_proxy": _text,
+    "notify_loopback": _flag,
 }

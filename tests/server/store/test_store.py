@@ -14,12 +14,13 @@ from sqlalchemy import inspect, text
 from penstock.server.core.errors import Stale
 from penstock.server.core.model import Site, SiteId
 from penstock.server.core.rights import EVERYWHERE
+from penstock.server.core.status import seen_of
 from penstock.server.store import events, observations, outbox, settings, sites
 from penstock.server.store.db import Busy, Db, copy_database
 from penstock.server.store.migrate import FOLDER, HEAD, Newer, upgrade, version_of
 from penstock.server.store.tables import metadata
 from penstock.wire.codec import encode
-from penstock.wire.log import AppObservation
+from penstock.wire.log import AppObservation, Observation, ServiceStatus
 
 
 @pytest.fixture
@@ -90,6 +91,30 @@ def test_what_an_older_program_kept_of_an_app_is_read_as_before(tmp_path):
     assert upgrade(older)
     (found,) = older.view(lambda tx: observations.of_device(tx, "dev_1"))
     assert found.observed == observed
+    older.close()
+
+
+def test_services_that_were_ill_before_the_step_count_after_it(tmp_path):
+    from alembic import command
+    from alembic.config import Config
+
+    path = tmp_path / "plane.db"
+    older = Db(f"sqlite:///{path}")
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    with older.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005" if "0005" in {file.stem[-4:] for file in (FOLDER / "versions").glob("step_*.py")} else "0003")
+    services = (ServiceStatus("web", "running", "unhealthy"), ServiceStatus("db", "running", "healthy"), ServiceStatus("job", "exited", "none"))
+    said = [AppObservation("line", "dep_1", phase, "it runs", version="1", services=services) for phase in ("soaked", "applying")]
+    with contextlib.closing(sqlite3.connect(path)) as plain, plain:
+        for device, one in zip(("dev_1", "dev_2"), said, strict=True):
+            row = (device, "line", "dep_1", one.phase, "", "", "1", 5, 7, 0, 0, "it runs", 0, "none", encode(Observation(app=one)).decode())
+            plain.execute(f"INSERT INTO observations VALUES ({', '.join('?' * len(row))})", row)
+    assert upgrade(older)
+    found = older.view(lambda tx: observations.seen_on(tx, ["dev_1", "dev_2"]))
+    assert [found[device]["line"].ill for device in ("dev_1", "dev_2")] == [1, 0]
+    assert [found[device]["line"].ill for device in ("dev_1", "dev_2")] == [seen_of(one).ill for one in said]
     older.close()
 
 

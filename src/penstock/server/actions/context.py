@@ -19,8 +19,10 @@ from penstock.server.core.events import line
 from penstock.server.core.model import Actor, ApiToken, Session, User
 from penstock.server.effects.clock import Clock
 from penstock.server.effects.fleetcache import FleetCache
+from penstock.server.effects.house import House
 from penstock.server.effects.ids import Ids
 from penstock.server.effects.live import Live, Note
+from penstock.server.effects.notify import Courier
 from penstock.server.effects.tokens import SessionTokens
 from penstock.server.effects.vault import Vault
 from penstock.server.effects.verifiers import Verifiers
@@ -83,6 +85,8 @@ class Plane:
     roots: RootBook
     images: Any = None  # the registry's look-up of images, see actions.releases
     blobs: Any = None  # where blobs lie, see api.agent
+    house: House | None = None  # the machine it runs on; None: nothing is known of it
+    courier: Courier | None = None  # who carries notices; None: nobody does
     limits: Limits = field(default_factory=Limits)
     addresses: tuple[str, ...] = ()
     authorities: tuple[str, ...] = ()  # PEM certificates that devices need to trust the addresses; empty: the system's

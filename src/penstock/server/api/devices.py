@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from penstock.apiv1 import devices as shapes
 from penstock.apiv1.common import Outcome, Page
-from penstock.server.actions import commands, deployments, enrolments, joins, releases, sites
+from penstock.server.actions import commands, deployments, enrolments, faults, joins, releases, sites
 from penstock.server.actions import devices as actions
 from penstock.server.actions import timeline as timelines
-from penstock.server.api import present, words
+from penstock.server.api import present, present_notices, words
 from penstock.server.api.frame import Answer
 from penstock.server.api.lists import Order, part
 from penstock.server.core.errors import Conflict
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from penstock.server.api.frame import Call
     from penstock.server.core.model import Actor
 
-CONCERNS_FROM = 200  # devices looked at, worst first; a fleet with more in need of a person shows the worst of them
+FAULTS_SHOWN = 100  # of the worst; the rest is on the page of faults
 
 JOINS: dict[str, Order[shapes.JoinToken]] = {
     "newest": Order(lambda item: item.created_ms, lambda item: item.id, down=True),
@@ -129,11 +129,9 @@ def overview(call: Call) -> shapes.Overview:
 
 
 def overview_of(plane: Plane, actor: Actor) -> shapes.Overview:
-    """The fleet in numbers, worst concerns first."""
+    """The fleet in numbers, worst faults first."""
     counts = actions.count_devices(plane, actor, query=DeviceQuery())
-    worst = actions.list_devices(plane, actor, query=DeviceQuery(sort="worst"), cursor="", limit=CONCERNS_FROM)
-    concerns = [found for item in worst.items if (found := words.concern(item.device, item.status))]
-    concerns.sort(key=lambda found: found.severity != "bad")
+    wrong, places, known = faults.overview(plane, actor, limit=FAULTS_SHOWN)
     at = counts.phases.get
     return shapes.Overview(
         devices=counts.devices,
@@ -151,7 +149,8 @@ def overview_of(plane: Plane, actor: Actor) -> shapes.Overview:
         sites=len(sites.list_sites(plane, actor)) if reach(actor.rights, "sites.read") else 0,
         releases=len(releases.list_releases(plane, actor)) if reach(actor.rights, "apps.read") else 0,
         deployments=len(deployments.list_deployments(plane, actor)) if reach(actor.rights, "deployments.read") else 0,
-        concerns=tuple(concerns),
+        faults=tuple(present_notices.fault(one, places) for one in wrong),
+        faults_known=known,
     )
 
 

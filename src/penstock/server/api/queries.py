@@ -157,3 +157,15 @@ class Changes(Struct, frozen=True, forbid_unknown_fields=True):
     """What a stream of changes is about: one to eight topics, separated by commas: fleet, enrolments, deployments, events, device/ID, rollout/ID."""
 
     topics: Annotated[str, Meta(min_length=1, max_length=700)]
+
+
+class Faults(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which faults: of one severity, kind, site or device; `known` true: only those somebody knows of, false: only news."""
+
+    severity: Literal["", "bad", "warn"] = ""
+    kind: Word = ""
+    site: Word = ""
+    device: Word = ""
+    known: bool | None = None
+    cursor: Cursor = ""
+    limit: Limit = 50

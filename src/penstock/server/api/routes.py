@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
+from penstock.apiv1 import notices as n
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
-from penstock.server.api import apps, devices, openapi, people, queries, streams
+from penstock.server.api import apps, devices, notices, openapi, people, queries, streams
 from penstock.server.api.frame import PUBLIC, SIGNED_IN, Route
 
 V = "/api/v1"
@@ -51,6 +52,16 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V}/devices/{{device}}/commands", devices.list_commands, "devices.read", "Commands given to a device.", Page[d.Command], query=queries.Paging),
     Route("POST", f"{V}/devices/{{device}}/commands", devices.order, "devices.command", "Ask something of a device.", d.Command, d.CommandCreate, status=201, creates=True),
     Route("GET", f"{V}/commands/{{command}}", devices.get_command, "devices.read", "One command and its outcome.", d.Command),
+    # faults, and who is told
+    Route("GET", f"{V}/faults", notices.list_faults, "devices.read", "What is wrong, worst first.", Page[n.FleetFault], query=queries.Faults),
+    Route("POST", f"{V}/faults/{{fault}}/acknowledge", notices.acknowledge, "faults.acknowledge", "Say that a fault is known, until when and why.", Outcome, n.Acknowledge),
+    Route("POST", f"{V}/faults/{{fault}}/unacknowledge", notices.unacknowledge, "faults.acknowledge", "Let an acknowledged fault be news again.", Outcome),
+    Route("GET", f"{V}/notices", notices.list_notices, "notices.read", "Who is told of faults and acts.", Page[n.Notice]),
+    Route("POST", f"{V}/notices", notices.create_notice, "notices.write", "Tell somebody by webhook or mail.", n.NoticeMade, n.NoticeCreate, status=201, creates=True),
+    Route("GET", f"{V}/notices/{{notice}}", notices.get_notice, "notices.read", "One notice, by id or name.", n.Notice),
+    Route("PATCH", f"{V}/notices/{{notice}}", notices.change_notice, "notices.write", "Change a notice's rules or address, or turn it off.", n.Notice, n.NoticeChange, conditional=True),
+    Route("DELETE", f"{V}/notices/{{notice}}", notices.remove_notice, "notices.write", "Remove a notice.", Outcome, conditional=True),
+    Route("POST", f"{V}/notices/{{notice}}/test", notices.try_notice, "notices.write", "Send a test at once.", n.NoticeTested),
     # apps and releases
     Route("GET", f"{V}/apps", apps.list_apps, "apps.read", "The catalogue.", Page[a.App], query=queries.Apps),
     Route("GET", f"{V}/apps/{{app}}", apps.get_app, "apps.read", "One app and its releases.", a.App),

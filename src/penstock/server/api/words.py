@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from penstock.apiv1.devices import Concern, Tone
+from penstock.apiv1.devices import Tone
 from penstock.server.core.model import QUARANTINED, RETIRED, Device, DeviceStatus
 
 PHASES: dict[str, tuple[Tone, str]] = {
@@ -96,45 +96,13 @@ def of_device(device: Device, status: DeviceStatus) -> tuple[Tone, str, str]:
     if not status.apps:
         return ("none", "Idle", "nothing is deployed here")
     tone, word = of_phase(status.phase)
+    if status.ill and status.phase in ("soaked", "confirmed"):
+        return ("bad", "Unhealthy", status.why)
     if status.phase == "soaked":
         word = "Healthy"
         if status.severity > 0 and status.alarms:
             return ("wait", "Alarm", status.alarms[0])
     return (tone, word, status.why)
-
-
-_CONCERNS = {
-    "Quarantined": "look at its timeline, find out whether disk or key were copied, then release it from quarantine or replace it",
-    "Needs a look": "open it, read what it runs that this plane does not know, then accept",
-    "Failed": "read why in its timeline; it stays on its way back until a new release or a retry is ordered",
-    "Silent": "check its power, network and proxy; nothing is changed there until it is back",
-    "Engine down": "look at the container engine on the device",
-    "Alarm": "open the device for the whole list",
-}
-
-
-def concern(device: Device, status: DeviceStatus) -> Concern | None:
-    """What a person should look at here; None when nothing."""
-    if device.state == RETIRED:
-        return None
-    tone, word, why = of_device(device, status)
-
-    def made(severity: str, what: str, reason: str, remedy: str) -> Concern:
-        return Concern(severity="bad" if severity == "bad" else "warn", device=device.id, name=device.name, what=what, why=reason, remedy=remedy)
-
-    if word in _CONCERNS:
-        return made("bad" if tone == "bad" else "warn", word.lower(), why, _CONCERNS[word])
-    if status.way_back == "missing":
-        return made("bad", "no way back", status.why, "the images or snapshots to go back to are gone; changes are refused until they are fetched again")
-    if status.pinned:
-        return made("warn", "pinned at the device", "somebody on site went back to an earlier release", "agree with it, or deploy a release they can accept")
-    if status.drift:
-        return made("warn", "drift", status.why or "what runs differs from what was ordered", "open the device to see it field by field")
-    if status.lost:
-        return made("warn", "log gap", f"{status.lost} entries of its log are lost; their loss is named in its timeline", "check its disk")
-    if status.alarms:
-        return made("warn", "alarm", status.alarms[0], _CONCERNS["Alarm"])
-    return None
 
 
 _GOOD = {"soaked", "done"}

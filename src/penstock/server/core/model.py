@@ -220,6 +220,7 @@ class DeviceStatus:
     seen_ms: int = 0
     liveness: str = "never"
     lost: int = 0
+    ill: int = 0  # services that are not well
 
 
 @record
@@ -252,7 +253,7 @@ class AppStatus:
 
 @record
 class Seen:
-    """As much of an observation of an app as rollouts and the status row ask for. `drift` counts fields; `way_back`: ok, missing (there was
+    """As much of an observation of an app as rollouts and the status row ask for. `drift` counts fields, `ill` services that are not well; `way_back`: ok, missing (there was
     one, or should be), none (nothing to go back to yet)."""
 
     app: str
@@ -264,6 +265,7 @@ class Seen:
     why: str
     drift: int = 0
     way_back: str = "none"
+    ill: int = 0
 
 
 @dataclass(frozen=True, slots=True)

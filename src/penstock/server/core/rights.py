@@ -96,6 +96,7 @@ VERBS = _READ | frozenset(
         "devices.command",
         "devices.quarantine",
         "devices.retire",
+        "faults.acknowledge",
         "releases.publish",
         "images.push",
         "images.pull",
@@ -111,7 +112,7 @@ VERBS = _READ | frozenset(
     )
 )
 _LOOK = frozenset(("sites.read", "groups.read", "devices.read", "apps.read", "releases.read", "deployments.read", "events.read", "notices.read", "tokens.own"))
-_OPERATE = _LOOK | {"devices.command", "joins.read", "enrolments.read"}
+_OPERATE = _LOOK | {"devices.command", "faults.acknowledge", "joins.read", "enrolments.read"}
 _OWN = _OPERATE | {"joins.write", "enrolments.decide", "devices.write", "devices.quarantine", "devices.retire", "sites.people", "deployments.approve"}
 _PUBLISH = frozenset(("apps.read", "releases.read", "releases.publish", "images.push", "images.pull", "tokens.own"))
 

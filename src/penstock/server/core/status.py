@@ -28,7 +28,7 @@ SEVERITY = {
     "soaked": 0,
     "removed": 0,
 }
-QUARANTINED, REVIEW, ALARM, DRIFT, NO_WAY_BACK, PINNED, IDLE = 100, 95, 75, 60, 50, 45, 5
+QUARANTINED, REVIEW, ILL, ALARM, DRIFT, NO_WAY_BACK, PINNED, IDLE = 100, 95, 78, 75, 60, 50, 45, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +49,35 @@ def _with(status: DeviceStatus, **changes: Any) -> DeviceStatus:
     return DeviceStatus(**{**dict(zip(_NAMES, _values(status), strict=True)), **changes})
 
 
+SETTLED = ("confirmed", "soaked", "failed")  # phases in which every service should be up; in the others a change is under way
+LOOPS = 3  # restarts by the engine, after which a service that ended badly counts as starting over and over
+
+
+def ill_services(one: AppObservation) -> tuple[tuple[str, bool, str], ...]:
+    """(service, whether it starts over and over, why) of each service that is not well although it should be."""
+    if one.phase not in SETTLED or one.removed:
+        return ()
+    found = []
+    for service in one.services:
+        down = service.state in ("restarting", "dead", "paused", "missing") or (service.state == "exited" and service.exit_code != 0)
+        if down or service.health == "unhealthy":
+            loops = service.state == "restarting" or (down and service.restarts >= LOOPS)
+            found.append((service.service, loops, service.why or f"it is {service.state}"))
+    return tuple(found)
+
+
 def seen_of(one: AppObservation) -> Seen:
     """The gist of an observation."""
     back = one.way_back
     way_back = "ok" if back.ok else "missing" if back.version or back.content else "none"
-    return Seen(one.app, one.phase, one.content, one.target, one.pinned, one.removed, one.why, len(one.drift), way_back)
+    return Seen(one.app, one.phase, one.content, one.target, one.pinned, one.removed, one.why, len(one.drift), way_back, len(ill_services(one)))
 
 
 def summary(device: Plight | Device, status: DeviceStatus, apps: Iterable[Seen]) -> DeviceStatus:
     """The row anew, from what is held of the device and its apps. Keeps what other functions own (seen, liveness, lost)."""
     shown = [app for app in apps if not app.removed]
     worst, phase, why = IDLE, "none", "nothing is deployed here"
-    drift = pinned = 0
+    drift = pinned = ill = 0
     back = "none"
     for app in sorted(shown, key=lambda one: one.app):
         grade = SEVERITY.get(app.phase, 80)
@@ -68,6 +85,7 @@ def summary(device: Plight | Device, status: DeviceStatus, apps: Iterable[Seen])
             worst, phase, why = grade, app.phase, f"{app.app}: {app.why}"
         drift += app.drift
         pinned += app.pinned
+        ill += app.ill
         if app.way_back == "missing" or (app.way_back == "ok" and back == "none"):
             back = app.way_back
     for grade, holds, word in (
@@ -75,12 +93,13 @@ def summary(device: Plight | Device, status: DeviceStatus, apps: Iterable[Seen])
         (NO_WAY_BACK, back == "missing", "there is no way back"),
         (DRIFT, drift > 0, f"{drift} field{'s differ' if drift != 1 else ' differs'} from what was ordered"),
         (ALARM, bool(status.alarms) or not status.engine_ok, status.alarms[0] if status.alarms else "its container engine does not answer"),
+        (ILL, ill > 0, f"{ill} service{'s are' if ill != 1 else ' is'} not well"),
         (REVIEW, bool(device.review), device.review),
         (QUARANTINED, device.state != ACTIVE, device.why or device.state),
     ):
         if holds and grade >= worst:
             worst, why = grade, word
-    return _with(status, severity=worst, phase=phase, why=why[:500], drift=drift, pinned=pinned, way_back=back, apps=len(shown))
+    return _with(status, severity=worst, phase=phase, why=why[:500], drift=drift, pinned=pinned, way_back=back, apps=len(shown), ill=ill)
 
 
 def observed(status: DeviceStatus, seen: DeviceObservation, at_ms: int) -> DeviceStatus:

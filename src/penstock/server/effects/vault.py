@@ -27,6 +27,10 @@ class Vault(Protocol):
         """The text to keep; it opens only with the same `bound_to`."""
         ...
 
+    def get(self, kept: str, bound_to: bytes) -> bytes:
+        """A kept value, for what the plane itself must show to others: a password of a mail server, the key of a signature."""
+        ...
+
     def seal_for(self, kept: str, bound_to: bytes, seal_key: str, device_bound: bytes) -> Sealed:
         """A kept value, sealed for the holder of `seal_key` and bound to `device_bound`."""
         ...
@@ -43,10 +47,17 @@ class KeyVault:
         """Seal for the vault itself."""
         return encode(sealed_to_wire(seal(self._public, value, bound_to))).decode("ascii")
 
+    def get(self, kept: str, bound_to: bytes) -> bytes:
+        """Open with the vault's key. Raises VaultFault."""
+        try:
+            return open_sealed(self._private, sealed_from_wire(decode(Sealed, kept.encode("ascii"))), bound_to)
+        except (CryptoError, WireError) as fault:
+            raise VaultFault(str(fault)) from None
+
     def seal_for(self, kept: str, bound_to: bytes, seal_key: str, device_bound: bytes) -> Sealed:
         """Open with the vault's key, seal with the device's. Raises VaultFault."""
         try:
-            value = open_sealed(self._private, sealed_from_wire(decode(Sealed, kept.encode("ascii"))), bound_to)
+            value = self.get(kept, bound_to)
             return sealed_to_wire(seal(seal_key.encode("utf-8"), value, device_bound))
         except (CryptoError, WireError) as fault:
             raise VaultFault(str(fault)) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from penstock.server.actions import commands, housekeeping, images, rollouts, states
+from penstock.server.actions import commands, faults, housekeeping, images, notices, rollouts, states
 from penstock.server.actions.context import Plane
 from penstock.server.reconcilers.driver import Reconciler
 
@@ -42,6 +42,14 @@ def all_of(plane: Plane, renew_certificate: Callable[[], bool]) -> tuple[Reconci
         images.sweep(plane)
         return False
 
+    def judge() -> bool:
+        faults.mark(plane)
+        notices.decide_all(plane)
+        return False
+
+    def carry() -> bool:
+        return notices.deliver(plane) > 0
+
     def certificate() -> bool:
         renew_certificate()
         return False
@@ -55,5 +63,7 @@ def all_of(plane: Plane, renew_certificate: Callable[[], bool]) -> tuple[Reconci
         Reconciler("commands", lapsed, 30.0),
         Reconciler("retention", sweep, 3600.0),
         Reconciler("images", registry, 6 * 3600.0),
+        Reconciler("faults", judge, 15.0),
+        Reconciler("notices", carry, 5.0),
         Reconciler("certificate", certificate, 3600.0),
     )

@@ -13,7 +13,7 @@ from penstock.server.store.prepared import AMONG, Lookup
 from penstock.server.store.rows import nouns, row_of
 from penstock.server.store.tables import observations as t
 
-_GIST = ("pinned", "removed", "why", "drift", "way_back")
+_GIST = ("pinned", "removed", "why", "drift", "way_back", "ill")
 _gist = attrgetter(*_GIST)
 _COLUMNS = tuple(t.c[name] for name in ("device", "app", "phase", "content", "target", *_GIST))
 _seen_on = Lookup(select(*_COLUMNS).where(t.c.device.in_(AMONG)))
@@ -30,15 +30,15 @@ def of_device(tx: Tx, device: str) -> tuple[AppStatus, ...]:
 
 
 def _seen(row: Any) -> Seen:
-    return Seen(row.app, row.phase, row.content, row.target, bool(row.pinned), bool(row.removed), row.why, row.drift, row.way_back)
+    return Seen(row.app, row.phase, row.content, row.target, bool(row.pinned), bool(row.removed), row.why, row.drift, row.way_back, row.ill)
 
 
 def seen_on(tx: Tx, devices: list[str]) -> dict[str, dict[str, Seen]]:
     """The gist of every app on these devices, by app."""
     found: dict[str, dict[str, Seen]] = {device: {} for device in devices}
     for device, app, phase, content, target, *gist in tx.look_up(_seen_on, devices):
-        pinned, removed, why, drift, way_back = gist
-        found[device][app] = Seen(app, phase, content, target, pinned, removed, why, drift, way_back)
+        pinned, removed, why, drift, way_back, ill = gist
+        found[device][app] = Seen(app, phase, content, target, pinned, removed, why, drift, way_back, ill)
     return found
 
 

@@ -35,3 +35,10 @@ def later(tx: Tx, topic: str, key: str, due_ms: int, why: str) -> None:
 def count(tx: Tx, topic: str) -> int:
     """How much is owed."""
     return int(tx.run(select(func.count()).select_from(t).where(t.c.topic == topic)).scalar())
+
+
+def overdue(tx: Tx, before_ms: int, attempts: int) -> tuple[int, int]:
+    """How much is owed that was due before then, or failed so often; and since when the oldest of it is due (unix ms, 0: nothing is)."""
+    late = (t.c.due_ms > 0) & ((t.c.due_ms < before_ms) | (t.c.attempts >= attempts))
+    number, oldest = tx.run(select(func.count(), func.min(t.c.due_ms)).where(late)).one()
+    return int(number), int(oldest or 0)

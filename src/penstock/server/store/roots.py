@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from penstock.server.store.db import Tx
 from penstock.server.store.tables import roots as t
@@ -16,3 +16,8 @@ def add(tx: Tx, version: int, epoch: int, envelope: str, now_ms: int) -> None:
 def chain(tx: Tx, above: int = 0) -> tuple[str, ...]:
     """All above a version, oldest first."""
     return tuple(tx.run(select(t.c.envelope).where(t.c.version > above).order_by(t.c.version)).scalars())
+
+
+def first_ms(tx: Tx) -> int:
+    """When the plane got its first root document, which is when it was made (unix ms)."""
+    return int(tx.run(select(func.min(t.c.added_ms))).scalar() or 0)

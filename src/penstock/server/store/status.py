@@ -32,6 +32,7 @@ REPORTED = (
     "engine_ok",
     "reported_ms",
     "lost",
+    "ill",
 )
 
 _standing = Lookup(

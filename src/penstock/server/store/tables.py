@@ -277,6 +277,7 @@ device_status = Table(
     _ms("seen_ms"),
     _text("liveness"),
     _number("lost"),
+    _number("ill"),
     Index(None, "severity"),
 )
 
@@ -324,6 +325,7 @@ observations = Table(
     _number("drift"),
     _text("way_back"),
     Column("observed", SaidOfApp, nullable=False),
+    _number("ill"),
 )
 receipts = Table(
     "receipts",
@@ -523,6 +525,59 @@ events = Table(
     _text("device"),
     _text("app"),
     Index(None, "subject", "number"),
+    sqlite_autoincrement=True,
+)
+fault_marks = Table("fault_marks", metadata, Column("key", String(300), primary_key=True), _ms("since_ms"))
+fault_known = Table(
+    "fault_known",
+    metadata,
+    Column("key", String(300), primary_key=True),
+    _text("severity"),
+    _ms("until_ms"),
+    _text("reason"),
+    _text("by"),
+    _ms("at_ms"),
+)
+notice_targets = Table(
+    "notice_targets",
+    metadata,
+    _id(primary_key=True),
+    _text("name", unique=True),
+    _text("site"),
+    _text("kind"),
+    _flag("enabled"),
+    _json("rules"),
+    _json("way"),
+    _text("vaulted"),
+    _ms("created_ms"),
+    _text("created_by"),
+    _number("revision"),
+)
+notice_books = Table(
+    "notice_books",
+    metadata,
+    Column("target", String(64), ForeignKey("notice_targets.id"), primary_key=True),
+    _json("told"),
+    _json("sent"),
+    _number("event"),
+    _ms("last_ms"),
+    _text("last_outcome"),
+    _text("last_why"),
+    _ms("failing_ms"),
+)
+notices = Table(
+    "notices",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("target", String(64), ForeignKey("notice_targets.id"), nullable=False),
+    _text("kind"),
+    _text("body"),
+    _ms("made_ms"),
+    _ms("due_ms"),
+    _number("attempts"),
+    _text("why"),
+    Index(None, "target", "number"),
     sqlite_autoincrement=True,
 )
 outbox = Table(

@@ -7,9 +7,10 @@ from urllib.parse import urlencode
 
 from penstock.apiv1 import devices as d
 from penstock.apiv1.common import Page
-from penstock.server.api import devices, people, queries, words
+from penstock.server.api import devices, notices, people, queries, words
 from penstock.server.core.errors import Invalid
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, faults_of, read, told
+from penstock.server.web.notices import may_know
 
 if TYPE_CHECKING:
     from penstock.apiv1.common import Problem
@@ -71,14 +72,21 @@ def fleet(ask: Ask) -> Show:
         ("drifted", "Drifted", found.drifted, "drift"),
         ("noway", "No way back", found.no_way_back, "back"),
     ]
+    places = ask.ask(people.list_sites).items if found.sites else ()
+    wrong = found.faults
+    if q["site"]:
+        here = any(site.name == q["site"] for site in places)
+        wrong = ask.ask(notices.list_faults, query=queries.Faults(site=q["site"], known=False)).items if here else ()
     kept = {key: value for key, value in q.items() if value and key != "cursor"}
     return Show(
         "fleet.html",
         {
             "overview": found,
+            "wrong": wrong,
+            "may_know": may_know(ask),
             "devices": listed,
             "problem": problem,
-            "sites": ask.ask(people.list_sites).items if found.sites else (),
+            "sites": places,
             "filters": q,
             "tally": [
                 ("/?" + urlencode({**{k: v for k, v in kept.items() if k != "show"}, **({"show": key} if key else {})}), key, *rest) for key, *rest in tally
@@ -168,7 +176,9 @@ def device(ask: Ask) -> Show:
     """One device: what runs, whether it is well, the way back, its latest entries."""
     recent = ask.ask(devices.timeline, query=queries.Timeline(limit=8))
     commands = ask.ask(devices.list_commands, query=queries.Paging(limit=5))
-    return _device(ask, "now", "device.html", recent=recent.items, commands=commands.items)
+    found = ask.ask(devices.get_device)
+    wrong = ask.ask(notices.list_faults, query=queries.Faults(device=found.summary.id)).items if found.summary.state != "retired" else ()
+    return _device(ask, "now", "device.html", device=found, recent=recent.items, commands=commands.items, wrong=wrong, may_know=may_know(ask))
 
 
 def device_timeline(ask: Ask) -> Show:

@@ -6,7 +6,7 @@ Owns nothing else. A test proves that no line lacks a permission.
 from __future__ import annotations
 
 from penstock.server.api.frame import PUBLIC, SIGNED_IN
-from penstock.server.web import apps, fleet, people
+from penstock.server.web import apps, fleet, notices, people
 from penstock.server.web.frame import Page
 
 D = "/devices/{device}"
@@ -20,6 +20,9 @@ PAGES: tuple[Page, ...] = (
     Page("POST", "/logout", people.log_out, SIGNED_IN, "Sign out."),
     Page("GET", "/language", people.choose_language, PUBLIC, "Read these pages in another language."),
     Page("GET", "/", fleet.fleet, "devices.read", "The fleet."),
+    Page("GET", "/faults", notices.faults, "devices.read", "What is wrong, worst first."),
+    Page("POST", "/faults/{fault}/acknowledge", notices.acknowledge, "faults.acknowledge", "Say that a fault is known."),
+    Page("POST", "/faults/{fault}/unacknowledge", notices.unacknowledge, "faults.acknowledge", "Let a fault be news again."),
     Page("GET", "/join", fleet.join, "enrolments.read", "Add a device; the waiting room.", "/join"),
     Page("POST", "/join", fleet.make_join, "joins.write", "Make a join line.", "/join"),
     Page("POST", "/join-tokens/{join}/revoke", fleet.revoke_join, "joins.write", "Revoke a join line.", "/join"),
@@ -51,6 +54,11 @@ PAGES: tuple[Page, ...] = (
     Page("POST", "/sites", people.create_site, "sites.write", "Name a site.", "/sites"),
     Page("POST", "/sites/{site}", people.change_site, "sites.write", "Change a site.", "/sites"),
     Page("GET", "/history", people.history, "events.read", "Who did what.", "/history"),
+    Page("GET", "/notices", notices.page, "notices.read", "Who is told of faults.", "/settings"),
+    Page("POST", "/notices", notices.create, "notices.write", "Tell somebody by webhook or mail.", "/settings"),
+    Page("POST", "/notices/{notice}/test", notices.test, "notices.write", "Send a test.", "/settings"),
+    Page("POST", "/notices/{notice}/switch", notices.switch, "notices.write", "Turn a notice off or on.", "/settings"),
+    Page("POST", "/notices/{notice}/remove", notices.remove, "notices.write", "Remove a notice.", "/settings"),
     Page("GET", "/settings", people.settings, "settings.read", "The plane's settings, one's own account.", "/settings"),
     Page("POST", "/settings", people.change_settings, "settings.write", "Change the plane's settings.", "/settings"),
     Page("POST", "/settings/tokens", people.create_token, "tokens.own", "Make an API token.", "/settings"),

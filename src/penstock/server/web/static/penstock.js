@@ -93,9 +93,15 @@
       due = setTimeout(() => {
         due = 0;
         if (document.hidden) { missed = true; return; }
+        // Somebody is about to do something here: what they opened and typed stays until they are done.
+        if (document.querySelector("#live details.confirm[open]")) { setTimeout(refresh, 2000); return; }
         htmx.trigger("#live", "live");
       }, 250);
     };
+    // What was asked for before somebody opened a form is not laid over it either.
+    document.addEventListener("htmx:before:swap", (event) => {
+      if (event.detail.ctx.sourceElement === live && document.querySelector("#live details.confirm[open]")) { event.preventDefault(); refresh(); }
+    });
     const show = (on) => { if (lamp) lamp.dataset.on = on ? "yes" : "no"; };
     let wait = 1000, last = "";
     show(false);
