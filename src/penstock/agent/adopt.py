@@ -7,6 +7,7 @@ nothing and is noted once for the same bytes. Verifies with functions passed in;
 from __future__ import annotations
 
 from penstock.agent.ledger import Book, CommandNote, Wanted
+from penstock.rules.pins import still
 from penstock.wire.log import Event, RefusalNote
 from penstock.wire.record import record, replace
 from penstock.wire.trust import Refusal, Root, accept_authorisation, accept_command, accept_currency, accept_desired, accept_root, leave_fault
@@ -186,7 +187,15 @@ class _Walk:
             content = content_digest(app)
             wanted.append(Wanted(app.app, content))
             self.releases.append((content, app))
-        self.book = replace(self.book, wanted=tuple(wanted), endpoints=desired.endpoints, settings=desired.settings)
+        self.book = replace(
+            self.book,
+            wanted=tuple(wanted),
+            endpoints=desired.endpoints,
+            settings=desired.settings,
+            people=desired.people,
+            misses=still(self.book.misses, desired.people),
+            site=desired.site,
+        )
 
     def result(self, root: Root, roots: tuple[tuple[int, bytes], ...], time_ms: int) -> Adopted:
         return Adopted(

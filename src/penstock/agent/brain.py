@@ -7,7 +7,7 @@ ledger holds whatever a crash during it would need. The engine lane's decisions 
 
 from __future__ import annotations
 
-from penstock.agent import ordered, witness
+from penstock.agent import localpeople, ordered, witness
 from penstock.agent.adopt import Adopter
 from penstock.agent.courier import Courier
 from penstock.agent.ledger import memory_of
@@ -302,9 +302,11 @@ class Brain:
             mind.look_again()
             reply = LocalReply(True, "the plane is asked at once, and the engine is looked at", {})
         elif request.verb == "revert":
-            reply = ordered.go_back(mind, request.app, request.by, now)
+            reply = ordered.go_back(mind, request, now)
         elif request.verb == "retry":
-            reply = ordered.try_again(mind, request.app, request.by, now)
+            reply = ordered.try_again(mind, request, now)
+        elif request.verb == "people":
+            reply = localpeople.people(mind, now)
         else:
             reply = LocalReply(False, f"this agent does not know the request {request.verb!r}", {})
         self._tell(now)

@@ -102,7 +102,7 @@ class Mind:
         self._dirty = True
         self.sweep = True
         self._soft_ms = now.mono_ms
-        self._started_ms = now.mono_ms
+        self.started_ms = now.mono_ms
         self.pending: dict[str, Observation] = {}
         self._urgent: bool | None = None
         self._apps_at_start = {memory.app for memory in self.book.apps if memory.change is not None}
@@ -321,7 +321,7 @@ class Mind:
             storage_fault=self.storage_fault(),
             leaves=self.book.leaves,
             fresh=app in self._apps_at_start,
-            word_due=clock != "trusted" and now.mono_ms - self._started_ms < WORD_MS,
+            word_due=clock != "trusted" and now.mono_ms - self.started_ms < WORD_MS,
             probes=self.watching.probes,
             down_since=self.watching.down_since,
             up_since=self.watching.up_since,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from penstock.agent import looking
 from penstock.agent.ledger import CommandNote, memory_of, with_memory
+from penstock.agent.localpeople import who
 from penstock.agent.work import LocalReply, RunCommand
 from penstock.rules import turns
 from penstock.rules.commands import ASKING, judge
@@ -18,14 +19,14 @@ from penstock.rules.ours import owned
 from penstock.rules.variants import variants_of
 from penstock.rules.wayback import earlier_of, proof
 from penstock.wire.codec import WireError
-from penstock.wire.log import CommandOutcome, Event, LocalAct, body_of
+from penstock.wire.log import CommandOutcome, Event, body_of
 from penstock.wire.record import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from penstock.agent.devicelog import DeviceLog
     from penstock.agent.mind import Mind
-    from penstock.agent.work import EngineDone, EngineWork, Moment
+    from penstock.agent.work import EngineDone, EngineWork, Local, Moment
     from penstock.rules.answers import Turn
     from penstock.wire.log import Receipt
     from penstock.wire.messages import Command
@@ -267,13 +268,17 @@ def revert_turn(mind: Mind, app: str, now: Moment, *, cause: str, by: str, pin: 
     return turns.begin(refused, "revert", target, c, why, cause=cause, by=who, releases=releases, command=command)
 
 
-def go_back(mind: Mind, app: str, by: str, now: Moment) -> LocalReply:
-    """A person at the device goes back: always allowed, if there is a way."""
+def go_back(mind: Mind, request: Local, now: Moment) -> LocalReply:
+    """A person at the device goes back: always allowed, if there is a way, to whom the site lets do it."""
+    app = request.app
     fault = revert_fault(mind, app)
     if fault:
         return LocalReply(False, fault, {})
-    mind.say("local-act", LocalAct("revert", by, f"{by} went back at the device", app), now)
-    turn = revert_turn(mind, app, now, cause="local", by=by, pin=True)
+    asks = who(mind, request, "revert", now)
+    if isinstance(asks, LocalReply):
+        return asks
+    mind.say("local-act", asks.act("revert", f"{asks.by} went back at the device", app), now)
+    turn = revert_turn(mind, app, now, cause="local", by=asks.by, pin=True)
     mind.turn(turn, now)
     mind.look_again()
     if mind.storage_fault():
@@ -281,12 +286,16 @@ def go_back(mind: Mind, app: str, by: str, now: Moment) -> LocalReply:
     return LocalReply(True, turn.why, {"app": app})
 
 
-def try_again(mind: Mind, app: str, by: str, now: Moment) -> LocalReply:
+def try_again(mind: Mind, request: Local, now: Moment) -> LocalReply:
     """A person at the device lets a refused release be tried again; it still needs its leave."""
+    app = request.app
     memory = memory_of(mind.book, app)
     if not memory.refused:
         return LocalReply(False, f"nothing was refused for {app or 'this device'}, so there is nothing to try again", {})
-    mind.say("local-act", LocalAct("retry", by, "what was refused may be tried again", app), now)
+    asks = who(mind, request, "let-go", now)
+    if isinstance(asks, LocalReply):
+        return asks
+    mind.say("local-act", asks.act("retry", "what was refused may be tried again", app), now)
     mind.keep(replace(memory, refused=()))
     mind.look_again()
     return LocalReply(True, "it is tried again as soon as its leave allows", {"app": app})

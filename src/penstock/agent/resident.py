@@ -283,7 +283,8 @@ def _answers(loop: Loop, member: Member) -> Any:
     def answer(request: Local) -> LocalReply:
         reply = loop.answer(request)
         if request.verb == "status" and reply.ok:
-            reply.data.update(version=__version__, name=member.admission.name, site=member.admission.site, device=member.admission.device)
+            site = reply.data.get("site") or member.admission.site
+            reply.data.update(version=__version__, name=member.admission.name, site=site, device=member.admission.device)
         return reply
 
     return answer
