@@ -44,8 +44,7 @@ def proof_of(people: list[dict[str, Any]], name: str, right: str) -> tuple[str, 
 def _choose(people: list[dict[str, Any]], name: str, right: str) -> dict[str, Any]:
     able = [one for one in people if right in one["may"]]
     if not name and len(able) != 1 and sys.stdin.isatty():
-        print("who are you? " + ", ".join(one["name"] for one in able) + ": ", end="", flush=True)
-        name = sys.stdin.readline().strip()
+        name = input("who are you? " + ", ".join(one["name"] for one in able) + ": ").strip()
     found = [one for one in people if name and name.casefold() in (one["id"], one["name"].casefold())]
     if not name and len(able) == 1:
         found = able

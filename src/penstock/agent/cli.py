@@ -189,8 +189,11 @@ def _ask(places: Places, **request: Any) -> dict[str, Any]:
 
 def _stopped(places: Places, fault: NotRunning) -> tuple[int, str]:
     """Not running, and perhaps not enrolled either, which is then the thing to say."""
-    from penstock.agent import identity
+    from penstock.agent import identity, stone
 
+    grave = stone.read(places)
+    if grave is not None:
+        return NOT_ENROLLED, f"{grave.why()}. To let it into a fleet again: penstock-agent enroll 'pst-join:...'"
     if not places.exists():
         return NOT_ENROLLED, f"no agent has been set up here ({places.data} does not exist); enrol it with: penstock-agent enroll 'pst-join:...'"
     if identity.read_member(places) is None:
@@ -220,7 +223,7 @@ def _sure(given: Given, question: str) -> None:
 
 
 def _enroll(arguments: Sequence[str]) -> int:
-    from penstock.agent import enrol, identity
+    from penstock.agent import enrol, identity, stone
     from penstock.agent.facts import default_name
     from penstock.wire.join import MAX_JOIN
 
@@ -233,6 +236,8 @@ def _enroll(arguments: Sequence[str]) -> int:
         raise Failure(FAILED, f"this device is enrolled already, as {member.admission.name}; to enrol anew: penstock-agent uninstall --purge-data")
     try:
         if given.words:
+            if stone.lift(places):
+                print("this machine was retired before; it asks anew, with new keys", file=sys.stderr)
             ca = tuple(_certificates(path) for path in given.lists.get("--ca-file", ()))
             name = given.values.get("--name") or default_name(os.uname().nodename)
             join = sys.stdin.read(MAX_JOIN + 1) if given.words[0] == "-" else given.words[0]
@@ -325,7 +330,13 @@ def _written_down(places: Places, fault: NotRunning) -> dict[str, Any]:
     assert member is not None
     ledger = Ledger(RealDisk(places.data))
     book = ledger.book
-    data: dict[str, Any] = {"running": False, "why": why, "name": member.admission.name, "device": member.admission.device, "site": (book.site if book else "") or member.admission.site}
+    data: dict[str, Any] = {
+        "running": False,
+        "why": why,
+        "name": member.admission.name,
+        "device": member.admission.device,
+        "site": (book.site if book else "") or member.admission.site,
+    }
     apps = []
     for memory in book.apps if book is not None else ():
         release = ledger.release(memory.running)

@@ -7,7 +7,7 @@ engine or the plane.
 
 from __future__ import annotations
 
-from penstock.agent import looking, ordered, witness
+from penstock.agent import looking, ordered, wiping, witness
 from penstock.agent.adopt import void_epoch
 from penstock.agent.devicelog import DeviceLog
 from penstock.agent.ledger import Book, Ledger, LogMark, memory_of, with_memory
@@ -195,6 +195,8 @@ class Mind:
             self.log.rewind(0)
             self.mark_in_book()
         book = replace(adopted.book, etag=etag if adopted.clean else "", log=self.book.log)
+        if wiping.under_way(self):
+            book = replace(book, wanted=())
         if book != before:
             self.book = book
             if not kept or not self.save():
@@ -290,6 +292,10 @@ class Mind:
                 if work is not None:
                     return work
             if not turned:
+                work, turned = wiping.next_step(self, now)
+                if work is not None:
+                    return work
+            if not turned:
                 break
             if self._need_look:
                 return looking.observe_work(self, now)
@@ -326,6 +332,7 @@ class Mind:
             down_since=self.watching.down_since,
             up_since=self.watching.up_since,
             unfetchable=frozenset(self.unfetchable),
+            retiring=self.book.wipe.by if self.book.wipe is not None and wiping.under_way(self) else "",
         )
 
     def releases(self, memory: AppMemory) -> dict[str, AppState]:
@@ -550,8 +557,8 @@ class Mind:
         self.look_at = now.mono_ms + looking.idle_ms(self)
 
     def busy(self) -> bool:
-        """Whether a change is under way or soaking."""
-        return any(memory.change is not None for memory in self.book.apps)
+        """Whether a change is under way or soaking, or the device is being retired."""
+        return wiping.under_way(self) or any(memory.change is not None for memory in self.book.apps)
 
     def wake_at(self, now: Moment) -> int:
         """Monotonic time at which `work` has something to do."""

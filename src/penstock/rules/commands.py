@@ -32,7 +32,14 @@ def judge(command: Command, state: str, now_ms: int, clock: str) -> Judgement:
         return Judgement("wait", "the device's clock cannot be trusted, so nobody can say whether this order has lapsed; it waits for the time from the plane")
     if clock != "trusted" and command.verb in CHANGING:
         return Judgement("refused", "the device's clock cannot be trusted, so nobody can say whether this order has lapsed")
-    needs = {"restart": ("app", "service"), "revert": ("app",), "logs": ("app", "service"), "inspect": ("app", "service"), "accept-pin": ("app",), "wipe": ("data",)}
+    needs = {
+        "restart": ("app", "service"),
+        "revert": ("app",),
+        "logs": ("app", "service"),
+        "inspect": ("app", "service"),
+        "accept-pin": ("app",),
+        "wipe": ("data",),
+    }
     for name in needs.get(command.verb, ()):
         if not command.arguments.get(name):
             return Judgement("refused", f"the command {command.verb} needs the argument {name}")
