@@ -8,6 +8,7 @@ import pytest
 
 from penstock.agent.work import Local
 from penstock.rules.pins import verifier_of
+from penstock.wire.log import LocalAct
 from penstock.wire.messages import LocalPerson
 from tests.agent.stage import Stage, deployed, simple
 
@@ -19,7 +20,7 @@ def proof(pin: str) -> str:
 
 
 def person(name: str, pin: str, *may: str) -> LocalPerson:
-    return LocalPerson(f"per_{name.split()[0].lower()}", name, SALT, 1000, verifier_of(bytes.fromhex(proof(pin))), may)
+    return LocalPerson(f"per_{name.split(maxsplit=1)[0].lower()}", name, SALT, 1000, verifier_of(bytes.fromhex(proof(pin))), may)
 
 
 ANNA, BERT = person("Anna Ahrens", "271828", "revert", "let-go"), person("Bert Brandt", "314159", "let-go")
@@ -40,7 +41,7 @@ def revert(stage: Stage, **fields):
     return stage.brain.local(Local("revert", "line", "root", **fields), stage.now())
 
 
-def acts(stage: Stage) -> list:
+def acts(stage: Stage) -> list[LocalAct]:
     stage.plane.up = True
     stage.hear()
     stage.run(30)

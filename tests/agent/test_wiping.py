@@ -192,7 +192,7 @@ def test_power_cut_at_every_write_it_goes_on():
     first = whole.disk.changes
     ordered(whole, "wipe")
     whole.run(200)
-    for number in range(0, whole.disk.changes - first):
+    for number in range(whole.disk.changes - first):
         stage = deployed("1", policy="compatible")
         stage.disk.cut_after = number
         ordered(stage, "wipe")
