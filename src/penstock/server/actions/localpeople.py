@@ -120,7 +120,7 @@ def _get(tx: Tx, site: Site, person: str) -> SitePerson:
 def _free(tx: Tx, site: Site, name: str, but: str) -> None:
     other = store.find(tx, site.id, name)
     if other is not None and other.id != but:
-        raise Conflict("name-taken", f"{site.name} has a {other.name} already", field="name", remedy="add something that tells the two apart")
+        raise Conflict("name-taken", f"{site.name} has somebody called {other.name} already", field="name", remedy="add something that tells the two apart")
 
 
 def _name(name: str) -> str:
