@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from penstock.crypto import pbkdf2
 from penstock.rules.pins import fits
-from penstock.server.actions import devices, events, joins, localpeople, states
+from penstock.server.actions import devices, events, joins, localpeople
 from penstock.server.api.agent import AgentApi
 from penstock.server.core.document import content_of, place, shared, text_of
 from penstock.server.core.errors import Conflict, Invalid, Missing, Stale
+from penstock.server.store import states as state_store
 from penstock.wire.codec import encode
 from penstock.wire.messages import Desired, LocalPerson, Settings
 from penstock.wire.version import WIRE
@@ -57,7 +58,7 @@ def test_a_pin_reaches_the_devices_of_its_site_as_a_verifier_and_no_other_docume
     assert (told.id, told.name, told.may) == (anna.id, "Anna Ahrens", BOTH)
     assert fits(told, pbkdf2(b"271828", bytes.fromhex(told.salt), told.rounds, 32).hex())
     assert not fits(told, pbkdf2(b"271829", bytes.fromhex(told.salt), told.rounds, 32).hex())
-    assert b"271828" not in plane.db.view(lambda tx: states.states.get(tx, mine.id)).envelope
+    assert b"271828" not in plane.db.view(lambda tx: state_store.get(tx, mine.id)).envelope
     assert "271828" not in json.dumps([one.data for one in events.latest_events(plane, ADMIN).items])
 
 

@@ -11,7 +11,7 @@ from penstock.server.core.errors import Conflict, Invalid, Stale
 from penstock.server.core.model import Target
 from penstock.wire.log import CommandOutcome, Event
 from tests.server.paper import PaperDevice, straight
-from tests.server.planes import ADMIN, a_release, a_site, make_plane, turn
+from tests.server.planes import ADMIN, a_release, a_site, make_plane, turn, work_off
 
 
 @pytest.fixture
@@ -197,14 +197,16 @@ def test_a_device_that_was_told_nothing_cannot_retire_itself(plane, press):
 
 def test_what_was_assigned_is_let_go_at_the_end_and_not_before(plane, press):
     release = a_release(plane)
-    made = deployments.create(plane, ADMIN, name="shop", release=release.id, target=Target((press.id,)), values={})
+    made = deployments.create_deployment(plane, ADMIN, name="shop", release=release.id, target=Target((press.id,)))
+    work_off(plane)
+    assert [one.wanted_version for one in view(plane).apps] == ["1"]
     command = order(plane, press)
-    assert view(plane).apps
+    assert [one.wanted_version for one in view(plane).apps] == ["1"]
     begins(press, command)
     press.write("command-outcome", CommandOutcome(command.id, "wipe", "done", "apps removed: shop"))
     press.write("event", Event("device.retired", "gone", data={"command": command.id}))
     press.report()
-    assert [one.wanted for one in view(plane, press.id).apps if one.wanted] == []
+    assert [one.wanted_version for one in view(plane, press.id).apps if one.wanted_version] == []
     assert made is not None
 
 

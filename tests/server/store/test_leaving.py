@@ -45,6 +45,7 @@ def test_devices_retired_before_have_a_record_that_claims_nothing(tmp_path):
             plain.execute(f"INSERT INTO devices VALUES ({', '.join('?' * len(row))})", row)
     assert upgrade(older)
     found = older.view(lambda tx: retirements.get(tx, "dev_1"))
+    assert found is not None
     assert (found.outcome, found.wipe, found.reason) == ("not-wiped", "nothing", "retired by ada: old")
     assert older.view(lambda tx: retirements.get(tx, "dev_2")) is None
     assert older.view(retirements.ordered) == ()
