@@ -154,6 +154,39 @@ def test_a_lapsed_order_wipes_nothing():
     assert outcome(stage).outcome == "refused"
 
 
+def test_an_image_that_somebody_else_uses_is_left_to_them():
+    from penstock.agent.runtimes import RuntimeFault
+
+    stage = deployed("1")
+
+    def used(tag: str) -> None:
+        raise RuntimeFault("in-use", f"{tag} is still used by a container", retry=True)
+
+    stage.engine.unkeep = used  # type: ignore[method-assign]
+    ordered(stage)
+    stage.run(120)
+    assert outcome(stage).outcome == "done"
+    assert stage.brain.parting() is not None
+
+
+def test_a_container_that_will_not_go_is_owned_up_to():
+    from penstock.agent.runtimes import RuntimeFault
+
+    stage = deployed("1", policy="compatible")
+
+    def stuck(container: str) -> None:
+        raise RuntimeFault("engine-error", "the engine says no", retry=True)
+
+    stage.engine.remove = stuck  # type: ignore[method-assign]
+    ordered(stage, "wipe")
+    stage.run(4 * 3600)
+    assert outcome(stage).outcome == "failed"
+    assert "could not be removed whole: line" in outcome(stage).why
+    assert "the engine says no" in outcome(stage).why
+    assert len(stage.plane.receipts()) < 20
+    assert stage.brain.parting() is not None
+
+
 def test_an_engine_that_will_not_is_tried_again_and_then_owned_up_to():
     stage = deployed("1", policy="compatible")
     from penstock.agent.runtimes import RuntimeFault

@@ -57,7 +57,8 @@ class LogMark:
 @record
 class Wipe:
     """The order under which this device leaves its fleet for good (see `agent.wiping`), and how far it is. `seq`: the log entry whose acknowledgement is
-    waited for; `volumes`: what is to go besides what bears our label; `said`: what has been done, as sentences; `tries` of the last works."""
+    waited for; `volumes`: what is to go besides what bears our label; `said`: what has been done, as sentences; `apps` were here; `tries` that failed in
+    this stage, `left`: why the newest removal of an app did."""
 
     CHOICES = {"stage": ("telling", "asking", "apps", "engine", "last"), "data": ("keep", "wipe")}
 
@@ -69,6 +70,8 @@ class Wipe:
     volumes: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     tries: int = 0
+    apps: tuple[str, ...] = ()
+    left: str = ""
 
 
 @record

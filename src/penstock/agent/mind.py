@@ -281,7 +281,7 @@ class Mind:
     def _decide(self, now: Moment) -> EngineWork | None:
         for _ in range(MOST_TURNS):
             turned = False
-            for app in self.app_names():
+            for app in () if wiping.past_apps(self) else self.app_names():
                 work, turned = self._decide_app(app, now)
                 if work is not None:
                     return work
@@ -424,6 +424,7 @@ class Mind:
             if self.log.fault:
                 return
             ordered.change_ended(self, turn.receipt, turn.command, now)
+            wiping.change_ended(self, turn.receipt)
             if turn.receipt.kind == "recreate" and turn.receipt.verdict != "done":  # what is begun by nobody's order is not begun again at once
                 tries, _ = self._retry.get(turn.receipt.app, (0, 0))
                 self._retry[turn.receipt.app] = (tries + 1, now.mono_ms + backoff_ms(tries + 1))
@@ -480,7 +481,7 @@ class Mind:
         c = self.circumstances(step.app, now)
         self._need_look = True
         self._dirty = True
-        if outcome.ok:
+        if outcome.ok or wiping.lets_be(self, step.kind, outcome.code):
             self._retry.pop(step.app, None)
             if step.kind != "remove-image":
                 self.say("event", Event("step.done", step.why, step.app, step.change, {"step": step.kind, "service": step.service}), now)

@@ -20,8 +20,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from penstock.agent.mind import Mind
     from penstock.agent.work import EngineDone, EngineWork, Moment
+    from penstock.wire.log import Receipt
 
 DATA = ("keep", "wipe")
+APP_TRIES = 5  # of removing apps, each of them with tries of its own for every step
 TRIES = 10  # of the last work on the engine; then the record says what could not be done
 WIPE_MS = 600_000
 WAKE = ""  # the wipe's place among the apps' wake-up times
@@ -31,6 +33,24 @@ def under_way(mind: Mind) -> bool:
     """Whether it has come to deeds: from here on nothing else is changed on this device."""
     wipe = mind.book.wipe
     return wipe is not None and wipe.stage != "telling"
+
+
+def past_apps(mind: Mind) -> bool:
+    """Whether no app is looked after any more."""
+    wipe = mind.book.wipe
+    return wipe is not None and wipe.stage in ("engine", "last")
+
+
+def lets_be(mind: Mind, kind: str, code: str) -> bool:
+    """Whether a step that failed is as good as done: an image that somebody else's container uses is left to them."""
+    return under_way(mind) and kind == "remove-image" and code == "in-use"
+
+
+def change_ended(mind: Mind, receipt: Receipt) -> None:
+    """An app's removal ended; one that failed is begun again, a few times."""
+    wipe = mind.book.wipe
+    if wipe is not None and wipe.stage == "apps" and receipt.kind == "uninstall" and receipt.verdict != "done":
+        mind.book = replace(mind.book, wipe=replace(wipe, tries=wipe.tries + 1, left=f"{receipt.app}: {receipt.why}"[:1000]))
 
 
 def order(mind: Mind, note: CommandNote, now: Moment) -> bool:
@@ -54,8 +74,12 @@ def next_step(mind: Mind, now: Moment) -> tuple[EngineWork | None, bool]:
         return None, False
     if wipe.stage == "telling" and not wipe.seq:
         return None, _tell(mind, wipe, now)
-    if wipe.stage == "apps" and not any(memory.running or memory.units or memory.change is not None for memory in mind.book.apps):
-        return None, _turn(mind, replace(wipe, stage="engine"))
+    if wipe.stage == "apps":
+        here = sorted(memory.app for memory in mind.book.apps if memory.running or memory.units or memory.change is not None)
+        if not here or wipe.tries >= APP_TRIES:
+            gone = ", ".join(app for app in wipe.apps if app not in here) or "none"
+            said = (f"apps removed: {gone}", *((f"apps that could not be removed whole: {', '.join(here)} ({wipe.left})",) if here else ()))
+            return None, _turn(mind, replace(wipe, stage="engine", tries=0, said=said))
     if wipe.stage == "engine" and now.mono_ms >= mind.wakes.get(WAKE, 0):
         look = looking.observe_work(mind, now)
         return RunCommand(wipe.command, "wipe", look, timeout_ms=WIPE_MS, volumes=wipe.volumes, data=wipe.data == "wipe", device=mind.device), False
@@ -90,11 +114,10 @@ def polled(mind: Mind, listed: frozenset[str] | None, now: Moment) -> None:
         _end(mind, wipe, "refused", "the order was taken back before anything was done", now)
         mind.save()
     elif wipe.seq and mind.log.acked >= wipe.seq:
-        removed = tuple(sorted(memory.app for memory in mind.book.apps if memory.running or memory.units))
-        said = (f"apps removed: {', '.join(removed) or 'none was here'}",)
+        apps = tuple(sorted(memory.app for memory in mind.book.apps if memory.running or memory.units))
         before = mind.book
         mind.book = replace(mind.book, wanted=())
-        if not _turn(mind, replace(wipe, stage="apps", volumes=_volumes(mind) if wipe.data == "wipe" else (), said=said)):
+        if not _turn(mind, replace(wipe, stage="apps", volumes=_volumes(mind) if wipe.data == "wipe" else (), apps=apps)):
             mind.book = before
             return
     mind.look_again()
@@ -131,7 +154,7 @@ def done(mind: Mind, outcome: EngineDone, now: Moment) -> None:
     mind.wakes.pop(WAKE, None)
     said = (*wipe.said, *said)
     why = "; ".join(said) + "; its own files and keys go as soon as the control plane has this"
-    if _end(mind, wipe, "done" if outcome.ok else "failed", why, now):
+    if _end(mind, wipe, "done" if outcome.ok and not wipe.left else "failed", why, now):
         _turn(mind, replace(wipe, stage="last", seq=mind.log.seq, said=said))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from penstock.server.actions import rollouts, states
-from penstock.server.actions.context import Plane, note, refresh
+from penstock.server.actions.context import Plane, note, refresh, tell
 from penstock.server.actions.devices import find
 from penstock.server.core.errors import Conflict, Invalid
 from penstock.server.core.model import (
@@ -149,28 +149,22 @@ def told(plane: Plane, tx: Tx, words: list[tuple[str, Event]], outcomes: list[tu
         held = retirements.get(tx, device)
         if held is not None and event.name == RETIRING and held.command == event.data.get("command") and not held.heard_ms:
             retirements.change(tx, device, heard_ms=now)
-            _record(plane, tx, held, "device.retiring", "begun", event.why)
+            tell(plane, tx, _topics(device))
     for device, outcome in outcomes:
         held = retirements.get(tx, device)
         if held is None or outcome.verb != states.WIPE or held.command != outcome.command or held.wiped_ms:
             continue
         if outcome.outcome in ("done", "failed"):  # failed: apps are gone, and it says what may be left
             retirements.change(tx, device, outcome=ORDERED, ended_ms=0, wiped_ms=now, said=outcome.why)
-            _record(plane, tx, held, "device.wiped", outcome.outcome, outcome.why)
+            tell(plane, tx, _topics(device))
         elif held.outcome == ORDERED:
             retirements.change(tx, device, outcome=REFUSED, ended_ms=now, said=outcome.why)
-            _record(plane, tx, held, "device.retire-refused", "refused", outcome.why)
+            tell(plane, tx, _topics(device))
     for device, event in words:
         held = retirements.get(tx, device)
         found = devices.find(tx, EVERYWHERE, device)
         if event.name == DESTROYED and held is not None and held.wiped_ms and found is not None and found.state != RETIRED:
             _leave(plane, tx, SYSTEM, found, replace(held, destroyed_ms=now, outcome=WIPED), held.reason)
-
-
-def _record(plane: Plane, tx: Tx, held: Retirement, verb: str, outcome: str, why: str) -> None:
-    found = devices.find(tx, EVERYWHERE, held.device)
-    site = found.site if found is not None else ""
-    note(plane, tx, SYSTEM, verb, held.device, site=site, outcome=outcome, reason=why, topics=_topics(held.device))
 
 
 def settle(plane: Plane) -> int:
