@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from penstock.server.actions import commands, deployments, enrolments, joins, progress, releases, sessions, sites
+from penstock.server.actions import commands, deployments, enrolments, joins, localpeople, progress, releases, sessions, sites
 from penstock.server.actions.context import Plane
 from penstock.server.api import auth
 from penstock.server.api.agent import AgentApi
@@ -100,6 +100,7 @@ class World:
         standing = deployments.create_deployment(plane, ADMIN, name=f"{name}-line", release=made.ids["release"], target=Target(devices=(device.id,)))
         made.ids["deployment"] = standing.id
         made.ids["rollout"] = progress.list_rollouts(plane, ADMIN, deployment=standing.id)[0].rollout.id
+        made.ids["person"] = localpeople.add_person(plane, ADMIN, site=place.id, name=f"{name} one", may=("revert",), pin="314159").id
         made.ids["command"] = commands.order(plane, ADMIN, device=device.id, verb="refresh").id
         return made
 

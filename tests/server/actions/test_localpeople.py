@@ -13,7 +13,9 @@ from penstock.rules.pins import fits
 from penstock.server.actions import devices, events, joins, localpeople
 from penstock.server.api.agent import AgentApi
 from penstock.server.core.document import content_of, place, shared, text_of
-from penstock.server.core.errors import Conflict, Invalid, Missing, Stale
+from penstock.server.core.errors import Conflict, Forbidden, Invalid, Missing, Stale
+from penstock.server.core.model import Actor
+from penstock.server.core.rights import BUILT_IN, Binding, Part, rights_of
 from penstock.server.store import states as state_store
 from penstock.wire.codec import encode
 from penstock.wire.messages import Desired, LocalPerson, Settings
@@ -166,3 +168,43 @@ def test_the_text_put_together_is_the_one_the_codec_writes(many, site):
     text = text_of([], "dev_a", 1, 2, 3, same, place(many, site))
     assert text == encode(Desired(WIRE, "dev_a", 1, 2, 3, people=tuple(many), site=site))
     assert (content_of([], "dev_a", 1, same, place(many, site)) == content_of([], "dev_a", 1, same)) is (not many and not site)
+
+
+def somebody(role: str, part: Part) -> Actor:
+    return Actor("user", "usr_x", "eve", rights_of("usr_x", (Binding("bnd_1", "usr_x", role, part),), BUILT_IN))
+
+
+def test_who_looks_after_another_site_sees_nobody_and_who_only_looks_changes_nobody(plane):
+    mine, theirs = a_site(plane), a_site(plane, "plant-2")
+    made = localpeople.add_person(plane, ADMIN, site=theirs, name="Bert", may=BOTH, pin="314159")
+    owner, viewer = somebody("site-owner", Part("site", mine)), somebody("viewer", Part("site", theirs))
+    for act in (
+        lambda actor: localpeople.add_person(plane, actor, site=theirs, name="Eve", may=BOTH, pin="271828"),
+        lambda actor: localpeople.change_person(plane, actor, site=theirs, person=made.id, revision=made.revision, name="Eve"),
+        lambda actor: localpeople.set_pin(plane, actor, site=theirs, person=made.id, pin="271828"),
+        lambda actor: localpeople.remove_person(plane, actor, site=theirs, person=made.id),
+    ):
+        with pytest.raises(Missing):
+            act(owner)
+        with pytest.raises(Forbidden):
+            act(viewer)
+    with pytest.raises(Missing):
+        localpeople.list_people(plane, owner, site=theirs)
+    assert localpeople.list_people(plane, viewer, site=theirs) == localpeople.list_people(plane, ADMIN, site=theirs) == (made,)
+    with pytest.raises(Missing):  # the right site does not lead to another one's people
+        localpeople.remove_person(plane, owner, site=mine, person=made.id)
+
+
+def test_moving_takes_the_right_at_both_sites(plane, api):
+    here, there = a_site(plane), a_site(plane, "plant-2")
+    join(plane, api, here, "press")
+    revision = devices.get_device(plane, ADMIN, device="press").device.revision
+    with pytest.raises(Missing):
+        devices.move(plane, somebody("site-owner", Part("site", here)), device="press", revision=revision, site=there)
+    both = Actor(
+        "user", "usr_x", "eve",
+        rights_of("usr_x", (Binding("b1", "usr_x", "site-owner", Part("site", here)), Binding("b2", "usr_x", "viewer", Part("site", there))), BUILT_IN),
+    )  # fmt: skip
+    with pytest.raises(Forbidden):
+        devices.move(plane, both, device="press", revision=revision, site=there)
+    assert devices.get_device(plane, ADMIN, device="press").device.site == here

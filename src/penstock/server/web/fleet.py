@@ -9,6 +9,7 @@ from penstock.apiv1 import devices as d
 from penstock.apiv1.common import Page
 from penstock.server.api import devices, people, queries, words
 from penstock.server.core.errors import Invalid
+from penstock.server.core.rights import reach
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, faults_of, read, told
 
 if TYPE_CHECKING:
@@ -226,7 +227,8 @@ def device_settings(ask: Ask) -> Show:
 def _settings(ask: Ask, problem: Problem | None = None, form: dict[str, str] | None = None) -> Show:
     found = ask.ask(devices.get_device)
     shown = {"labels": labels_text(found.summary.labels), "name": found.summary.name, "reason": "", "confirm": "", "wipe": "apps", "site": ""} | (form or {})
-    places = tuple(one for one in ask.ask(people.list_sites).items if one.name != found.summary.site)
+    # Who has a device only, and no site, has nowhere to move it to.
+    places = tuple(one for one in ask.ask(people.list_sites).items if one.name != found.summary.site) if reach(ask.actor.rights, "sites.read") else ()
     more = {"problem": problem, "faults": faults_of(problem), "form": shown, "sites": places}
     return _device(ask, "settings", "device_settings.html", 422 if problem else 200, device=found, **more)
 
