@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import stat
@@ -279,3 +280,37 @@ def test_a_moment_is_a_time():
     for wrong in ("yesterday", "", "99999999999999d", "h"):
         with pytest.raises(Usage):
             moment(wrong)
+
+
+def test_local_people_and_their_pins(mara, served, capsys, monkeypatch):
+    said(capsys, "site", "create", "kiel")
+    assert "Nobody" in said(capsys, "site", "people", "list", "kiel")
+    monkeypatch.setattr("sys.stdin", io.StringIO("271828\n"))
+    assert "on the list" in said(capsys, "site", "people", "add", "kiel", "Anna Ahrens", "--pin")
+    assert "once there is a PIN" in said(capsys, "site", "people", "add", "kiel", "Bert", "--may", "revert")
+    monkeypatch.setattr("sys.stdin", io.StringIO("000000\n"))
+    assert "anybody would try" in said(capsys, "site", "people", "pin", "kiel", "Bert", code=out.REFUSED)
+    monkeypatch.setattr("sys.stdin", io.StringIO("314159\n"))
+    assert "is set" in said(capsys, "site", "people", "pin", "kiel", "Bert")
+    assert "Bert may let something be tried again" in said(capsys, "site", "people", "change", "kiel", "bert", "--may", "let-go")
+    shown = json.loads(said(capsys, "site", "people", "list", "kiel", "--json"))
+    assert [(one["name"], one["may"], bool(one["pin_ms"])) for one in shown] == [("Anna Ahrens", ["let-go", "revert"], True), ("Bert", ["let-go"], True)]
+    assert "271828" not in json.dumps(shown)
+    said(capsys, "site", "people", "remove", "kiel", "Bert")
+    assert "Bert" not in said(capsys, "site", "people", "list", "kiel")
+
+
+def test_move_retire_and_keep(mara, served, capsys):
+    said(capsys, "site", "create", "luebeck")
+    said(capsys, "site", "create", "rostock")
+    line = json.loads(said(capsys, "join", "luebeck", "--auto-approve", "--json"))["line"]
+    with ScriptedDevice(served, line, "leaver") as device:
+        assert device.enrol() == "approved"
+        device.start()
+        assert "leaver is at rostock now" in said(capsys, "device", "move", "leaver", "rostock", "--reason", "line 3")
+        assert "Say it again with --yes" in said(capsys, "device", "retire", "leaver", "--reason", "old", "--wipe", "data", code=out.USAGE)
+        assert "ordered to wipe itself" in said(capsys, "device", "retire", "leaver", "--reason", "old", "--wipe=data", "--yes")
+        assert "has not heard it yet" in said(capsys, "device", "show", "leaver")
+        assert "stays in the fleet" in said(capsys, "device", "keep", "leaver")
+        assert "Nothing was wiped" in said(capsys, "device", "retire", "leaver", "--reason", "stolen", "--wipe=nothing", "--yes")
+        assert "not-wiped" in said(capsys, "device", "show", device.device)
