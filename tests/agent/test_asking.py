@@ -19,7 +19,8 @@ class Agent:
     """Answers as a running agent would, and keeps what it was told."""
 
     def __init__(self, people) -> None:
-        self.people, self.told = people, []
+        self.people = people
+        self.told: list[dict[str, object]] = []
 
     def __call__(self, path, request, timeout_s=10.0):
         self.told.append(request)
@@ -81,9 +82,14 @@ def test_at_a_terminal_it_is_typed_without_echo(monkeypatch):
         def isatty(self):
             return True
 
-    asked = []
+    asked: list[str] = []
+
+    def typed(prompt: str) -> str:
+        asked.append(prompt)
+        return "314159"
+
     monkeypatch.setattr("sys.stdin", Terminal("bert\n"))
-    monkeypatch.setattr("getpass.getpass", lambda prompt: asked.append(prompt) or "314159")
+    monkeypatch.setattr("getpass.getpass", typed)
     assert asking.proof_of([ANNA, BERT], "", "let-go") == ("per_b", asking.derive("314159", SALT, 1000))
     assert asked == ["PIN of Bert: "]
 
