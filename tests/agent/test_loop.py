@@ -300,7 +300,12 @@ def parted(brain, loop):
     brain.wipe = Wipe("cmd_1", "ada", "keep", "last", 7)
     order: list[str] = []
     say = loop._say_last
-    loop._say_last = lambda call: order.append("said") or say(call)
+
+    def said(call):
+        order.append("said")
+        return say(call)
+
+    loop._say_last = said
     loop.bury = lambda wipe: order.append(f"buried {wipe.command}")
     return order
 
