@@ -196,14 +196,14 @@ def test_the_main_job(mara, served, capsys, tmp_path):
         assert run(["command", "show", command["id"]]) == 6, "a failed command is not a success"
         capsys.readouterr()
         assert "line=3" in said(capsys, "device", "labels", "press-01", "kind=press", "line=3")
-        assert run(["device", "retire", "press-01", "--reason", "gone"]) == 2, "it is for good: --yes"
+        assert run(["device", "retire", "press-01", "--reason", "gone", "--wipe", "nothing"]) == 2, "it is for good: --yes"
         capsys.readouterr()
         device.observe_device("the disk is nearly full")
         device.observe("failed", "web was unhealthy for 120 seconds", health="unhealthy")
         assert run(["status"]) == 6
         assert "press-01: failed" in capsys.readouterr().out
         said(capsys, "deployment", "withdraw", "press-monitor", "--reason", "over")
-        said(capsys, "device", "retire", "press-01", "--reason", "gone", "--yes")
+        said(capsys, "device", "retire", "press-01", "--reason", "gone", "--wipe", "nothing", "--yes")
 
 
 def test_settings(mara, served, capsys):
@@ -308,7 +308,7 @@ def test_move_retire_and_keep(mara, served, capsys):
         assert device.enrol() == "approved"
         device.start()
         assert "leaver is at rostock now" in said(capsys, "device", "move", "leaver", "rostock", "--reason", "line 3")
-        assert "Say it again with --yes" in said(capsys, "device", "retire", "leaver", "--reason", "old", "--wipe", "data", code=out.USAGE)
+        assert "wipes itself" in said(capsys, "device", "retire", "leaver", "--reason", "old", "--wipe", "data", code=out.USAGE)
         assert "ordered to wipe itself" in said(capsys, "device", "retire", "leaver", "--reason", "old", "--wipe=data", "--yes")
         assert "has not heard it yet" in said(capsys, "device", "show", "leaver")
         assert "stays in the fleet" in said(capsys, "device", "keep", "leaver")
