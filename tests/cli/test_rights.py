@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -120,6 +121,7 @@ def ask(world, tmp_path, monkeypatch, capsys):
 
     def asked(label: str, command: str, words: list[str]) -> tuple[int, str]:
         monkeypatch.setenv("PENSTOCK_TOKEN", world.secrets[label])
+        monkeypatch.setattr("sys.stdin", io.StringIO("271828\n"))  # a PIN, where one is asked for
         code = run([*command.split(), *words])
         printed = capsys.readouterr()
         return code, printed.out + printed.err
