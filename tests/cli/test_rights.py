@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +41,9 @@ DEVICE: dict[str, Words] = {
         "device show": [],
         "device labels": ["a=b"],
         "device rename": ["another"],
-        "device retire": ["--reason", "x", "--yes"],
+        "device retire": ["--reason", "x", "--wipe", "nothing", "--yes"],
+        "device keep": [],
+        "device move": ["nowhere"],
         "device release": ["--reason", "x"],
         "device accept": ["--reason", "x"],
         "timeline": [],
@@ -55,6 +58,11 @@ OTHERS: dict[str, Words] = {
     "command show": lambda half: [half.ids["command"]],
     "site show": lambda half: [f"{half.name}-site"],
     "site change": lambda half: [f"{half.name}-site", "--title", "x"],
+    "site people list": lambda half: [f"{half.name}-site"],
+    "site people add": lambda half: [f"{half.name}-site", f"{half.name} three"],
+    "site people change": lambda half: [f"{half.name}-site", half.ids["person"], "--name", "x"],
+    "site people pin": lambda half: [f"{half.name}-site", half.ids["person"]],
+    "site people remove": lambda half: [f"{half.name}-site", half.ids["person"]],
     "site revoke-join": lambda half: [half.ids["join"]],
     "join": lambda half: [f"{half.name}-site"],
     "release show": lambda half: [f"{half.ids['app']}:1"],
@@ -69,7 +77,18 @@ ABOUT = {**DEVICE, **OTHERS}
 # They begin with a file; what they may is releases.publish, on the app (test_matrix).
 FILES = {"release check", "release publish"}
 # What an administrator is not asked to do here, because the rest needs it.
-SPOILS = {"device retire", "device rename", "device approve", "device reject", "deployment withdraw", "settings set", "site create"}
+SPOILS = {
+    "device retire",
+    "device rename",
+    "device move",
+    "site people pin",
+    "site people remove",
+    "device approve",
+    "device reject",
+    "deployment withdraw",
+    "settings set",
+    "site create",
+}
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +121,7 @@ def ask(world, tmp_path, monkeypatch, capsys):
 
     def asked(label: str, command: str, words: list[str]) -> tuple[int, str]:
         monkeypatch.setenv("PENSTOCK_TOKEN", world.secrets[label])
+        monkeypatch.setattr("sys.stdin", io.StringIO("271828\n"))  # a PIN, where one is asked for
         code = run([*command.split(), *words])
         printed = capsys.readouterr()
         return code, printed.out + printed.err

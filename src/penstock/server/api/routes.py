@@ -10,7 +10,7 @@ from penstock.apiv1 import devices as d
 from penstock.apiv1 import notices as n
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
-from penstock.server.api import apps, devices, notices, openapi, people, queries, streams
+from penstock.server.api import apps, devices, localpeople, notices, openapi, people, queries, streams
 from penstock.server.api.frame import PUBLIC, SIGNED_IN, Route
 
 V = "/api/v1"
@@ -32,6 +32,11 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{V}/sites", people.create_site, "sites.write", "Name a site.", p.Site, p.SiteCreate, status=201, creates=True),
     Route("GET", f"{V}/sites/{{site}}", people.get_site, "sites.read", "One site, by id or name.", p.Site),
     Route("PATCH", f"{V}/sites/{{site}}", people.change_site, "sites.write", "Change a site's title or time zone.", p.Site, p.SiteChange, conditional=True),
+    Route("GET", f"{V}/sites/{{site}}/people", localpeople.list_people, "sites.read", "Who may act at the site's devices with a PIN.", Page[p.LocalPerson]),
+    Route("POST", f"{V}/sites/{{site}}/people", localpeople.add_person, "sites.people", "Add a local person.", p.LocalPerson, p.LocalPersonCreate, status=201, creates=True),
+    Route("PATCH", f"{V}/sites/{{site}}/people/{{person}}", localpeople.change_person, "sites.people", "Change a local person's name or rights.", p.LocalPerson, p.LocalPersonChange, conditional=True),
+    Route("POST", f"{V}/sites/{{site}}/people/{{person}}/pin", localpeople.set_pin, "sites.people", "Set a local person's PIN.", Outcome, p.PinChange),
+    Route("DELETE", f"{V}/sites/{{site}}/people/{{person}}", localpeople.remove_person, "sites.people", "Remove a local person.", Outcome),
     # joining
     Route("GET", f"{V}/join-tokens", devices.list_joins, "joins.read", "Join tokens, without their secrets.", Page[d.JoinToken], query=queries.Joins),
     Route("POST", f"{V}/sites/{{site}}/join-tokens", devices.create_join, "joins.write", "Make a join line for a site.", d.JoinTokenMade, d.JoinTokenCreate, status=201, creates=True),
@@ -45,7 +50,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V}/devices", devices.list_devices, "devices.read", "Devices, worst first.", Page[d.DeviceSummary], query=queries.Devices),
     Route("GET", f"{V}/devices/{{device}}", devices.get_device, "devices.read", "One device, by id or name.", d.Device),
     Route("PATCH", f"{V}/devices/{{device}}", devices.change_device, "devices.write", "Change a device's labels or name.", d.Device, d.DeviceChange, conditional=True),
-    Route("POST", f"{V}/devices/{{device}}/retire", devices.retire, "devices.retire", "Take a device out of the fleet for good.", Outcome, d.Reason, conditional=True),
+    Route("POST", f"{V}/devices/{{device}}/retire", devices.retire, "devices.retire", "Take a device out of the fleet for good, wiped first where that is asked for.", Outcome, d.Retire, conditional=True),
+    Route("POST", f"{V}/devices/{{device}}/keep", devices.keep, "devices.retire", "Take an order to retire back that the device has not heard.", Outcome, d.Reason),
+    Route("POST", f"{V}/devices/{{device}}/move", devices.move, "devices.write", "Say that a device stands at another site now.", d.Device, d.Move, conditional=True),
     Route("POST", f"{V}/devices/{{device}}/release-quarantine", devices.release_quarantine, "devices.quarantine", "Let a quarantined device change things again.", Outcome, d.Reason, conditional=True),
     Route("POST", f"{V}/devices/{{device}}/accept-review", devices.accept_review, "devices.quarantine", "Say that what an unknown-content device runs has been looked at.", Outcome, d.Reason, conditional=True),
     Route("GET", f"{V}/devices/{{device}}/timeline", devices.timeline, "devices.read", "What happened on a device, newest first.", Page[d.TimelineItem], query=queries.Timeline),

@@ -18,6 +18,7 @@ from penstock.server.core.model import (
     Member,
     Plan,
     ReleaseRow,
+    Retirement,
     Rollout,
     Session,
     Site,
@@ -128,6 +129,7 @@ class DeviceView:
     epoch: int
     generation: int
     log_seq: int
+    retirement: Retirement | None = None
 
 
 @dataclass(frozen=True, slots=True)
