@@ -137,6 +137,23 @@ sessions = Table(
     _text("address"),
     _text("agent"),
 )
+second_factors = Table(
+    "second_factors",
+    metadata,
+    Column("user", String(64), ForeignKey("users.id"), primary_key=True, nullable=False),
+    _text("secret"),
+    _ms("created_ms"),
+    _ms("confirmed_ms"),
+    _number("used"),
+    _json("codes"),
+)
+known_addresses = Table(
+    "known_addresses",
+    metadata,
+    Column("user", String(64), ForeignKey("users.id"), primary_key=True, nullable=False),
+    Column("address", Text, primary_key=True, nullable=False),
+    _ms("seen_ms"),
+)
 api_tokens = Table(
     "api_tokens",
     metadata,
