@@ -83,7 +83,9 @@ def test_every_code_is_used_up_by_its_first_use(acts: list[str]) -> None:
     now, spent_codes = NOW_MS, 0
     for act in acts:
         now += STEP_S * 1000
-        given_code = {"code": hotp(SECRET, now // (STEP_S * 1000)), "old": hotp(SECRET, factor.used), "recovery": codes[spent_codes % 10], "wrong": "nonsense"}[act]
+        given_code = {"code": hotp(SECRET, now // (STEP_S * 1000)), "old": hotp(SECRET, factor.used), "recovery": codes[spent_codes % 10], "wrong": "nonsense"}[
+            act
+        ]
         after = onetime.judged(factor, SECRET, given_code, now)
         if act == "code":
             assert after is not None

@@ -6,6 +6,8 @@ Owns the record of the seal, which lies among the plane's settings. Sealing is f
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from penstock.server.actions.context import Plane, note
 from penstock.server.core.access import permit
 from penstock.server.core.breakglass import ID, NAME, RANDOM_BYTES, ROUNDS, Seal, acknowledged, passphrase, resealed, used
@@ -17,7 +19,7 @@ from penstock.server.effects.ids import Ids
 from penstock.server.effects.passwords import hash_password
 from penstock.server.store import api_tokens, events, sessions, settings, users
 from penstock.server.store.db import Tx
-from penstock.wire.codec import canonical, from_plain, parse, to_plain
+from penstock.wire.codec import canonical, parse
 
 KEY = "break-glass"
 
@@ -25,11 +27,11 @@ KEY = "break-glass"
 def read(tx: Tx) -> Seal | None:
     """How the seal stands, None where the account was never made."""
     text, _ = settings.get(tx, KEY)
-    return from_plain(Seal, parse(text.encode("utf-8"))) if text else None
+    return Seal(**parse(text.encode("utf-8"))) if text else None
 
 
 def _keep(tx: Tx, seal: Seal) -> None:
-    settings.put(tx, KEY, canonical(to_plain(seal)).decode("ascii"))
+    settings.put(tx, KEY, canonical(asdict(seal)).decode("ascii"))
 
 
 def seal_anew(tx: Tx, ids: Ids, now_ms: int) -> str:

@@ -74,7 +74,8 @@ def prove(plane: Plane, *, name: str, password: str, address: str = "") -> User:
         keys, lane, cost = judged_by("password", name, address, known=known), KNOWN if known else STRANGERS, rounds
     with judging(plane, lane, keys):
         fits = password_fits(given, user.password if user is not None else "", cost)
-        better = hash_password(given, rounds) if user is not None and fits and lane != SEALED and outdated(user.password, rounds) else ""
+        able = user is not None and fits and not user.disabled
+        better = hash_password(given, rounds) if able and user is not None and lane != SEALED and outdated(user.password, rounds) else ""
     if user is None or not fits or (user.disabled and user.id != BREAK_GLASS):
         _refused(plane, name, user.id if user else "", "wrong name or password", address)
         raise _wrong()
