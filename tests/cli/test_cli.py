@@ -81,13 +81,13 @@ def test_sessions_of_oneself_and_of_others(mara, served, capsys):
     assert made.session.id in {one["id"] for one in shown}
     assert "curl" in {one["agent"] for one in shown}
     assert "One session has ended." in said(capsys, "session", "end", made.session.id)
-    said(capsys, "session", "end", made.session.id, code=6)
+    said(capsys, "session", "end", made.session.id, code=5)
     sessions.sign_in(served.plane, name="mara", password=PASSWORD)
     assert "One session has ended." in said(capsys, "session", "end", "--all", "--user", "mara")
     assert said(capsys, "session", "list").strip() == "Nowhere."
     for wrong in (("session", "end"), ("session", "end", "--all", "ses_1")):
         assert "say which" in said(capsys, *wrong, code=2).lower()
-    said(capsys, "session", "list", "--user", "nobody", code=6)
+    said(capsys, "session", "list", "--user", "nobody", code=5)
 
 
 def test_a_second_factor_by_commands(mara, served, capsys, monkeypatch):

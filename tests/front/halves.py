@@ -101,6 +101,8 @@ class World:
         standing = deployments.create_deployment(plane, ADMIN, name=f"{name}-line", release=made.ids["release"], target=Target(devices=(device.id,)))
         made.ids["deployment"] = standing.id
         made.ids["rollout"] = progress.list_rollouts(plane, ADMIN, deployment=standing.id)[0].rollout.id
+        person = self.asker(f"{name}-person", ())
+        made.ids |= {"user": person.actor.id, "session": sessions.list_sessions(plane, person.actor)[0].id}
         made.ids["command"] = commands.order(plane, ADMIN, device=device.id, verb="refresh").id
         return made
 
