@@ -41,7 +41,7 @@ def prove_again(plane: Plane, actor: Actor, password: str) -> User:
     """The signed-in person, if this is their password. Raises Unauthenticated wrong-password, Limited, Unavailable, Conflict sealed-account."""
     not_sealed(actor)
     user = plane.db.view(lambda tx: users.by_id(tx, actor.id))
-    keys = judged_by("present password", actor.id, "", known=True)
+    keys = judged_by("own-password", actor.id, "", known=True)
     with judging(plane, KNOWN, keys):
         fits = password_fits(password[:LONGEST_PASSWORD], user.password if user is not None else "", plane.limits.password_rounds)
     if user is None or not fits:

@@ -26,7 +26,7 @@ _SYSTEMS = (
     (r"iPhone|iPad", "iOS"),
     (r"Android", "Android"),
     (r"Windows", "Windows"),
-    (r"Mac OS X|Macintosh", "macOS"),
+    (r"Macintosh", "macOS"),
     (r"CrOS", "ChromeOS"),
     (r"Linux|X11", "Linux"),
 )

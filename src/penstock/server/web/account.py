@@ -117,7 +117,7 @@ def qr_code(ask: Ask) -> Drawing:
     """The secret that waits for its first code, as a QR code. Dark on light in either colour scheme, as scanners want it."""
     shown = secondfactor.awaiting(ask.plane, ask.actor)
     if shown is None:
-        raise missing("second factor to set up", ask.actor.name)
+        raise missing("drawing", "second-factor.svg")
     out = io.BytesIO()
     segno.make(shown.address, error="m", micro=False, boost_error=False).save(
         out, kind="svg", border=4, dark="#000", light="#fff", xmldecl=False, omitsize=True
