@@ -109,7 +109,7 @@ def test_a_second_factor_by_commands(mara, served, capsys, monkeypatch):
     assert "is off" in said(capsys, "second-factor", "off", fresh[0])
     said(capsys, "second-factor", "begin")
     assert "reset" in said(capsys, "second-factor", "reset", "mara", "--reason", "the phone fell into the press")
-    said(capsys, "second-factor", "reset", "mara", "--reason", "once more", code=1)
+    said(capsys, "second-factor", "reset", "mara", "--reason", "once more", code=7)
 
 
 def test_breaking_the_glass_by_commands(mara, served, capsys, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 from cyclopts import App, Parameter
@@ -15,6 +15,9 @@ from penstock.cli import contexts, out
 from penstock.cli.common import COMMON, Common, Usage, certificates
 from penstock.cli.names import ContextName
 from penstock.client import Client, ClientError, pinned_ca
+
+if TYPE_CHECKING:
+    from penstock.apiv1 import people as p
 
 context = App(name="context", help="Which control planes this machine knows.")
 token = App(name="token", help="Your API tokens.")
@@ -143,7 +146,7 @@ def _log_in(client: Client, user: str, password: str, days: int, code: str, reas
         if not sys.stdin.isatty() or wanted not in ("second-factor-needed", "reason-needed"):
             raise
     if wanted == "second-factor-needed":
-        code = getpass.getpass("One-time code: ")
+        code = secret_from("One-time code: ", stdin=False, variable="PENSTOCK_CODE")
     else:
         sys.stderr.write("This account is for emergencies; everybody will read your reason.\nReason: ")
         sys.stderr.flush()
