@@ -19,6 +19,7 @@ import msgspec
 
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
+from penstock.apiv1 import fleet as f
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page, Problem, to_json
 
@@ -222,6 +223,14 @@ class Client:
         """Name a site."""
         return self._ask("POST", "/sites", p.Site, p.SiteCreate(name=name, title=title, time_zone=time_zone), creates=True)
 
+    def site(self, site: str) -> p.Site:
+        """One site, by id or name."""
+        return self._ask("GET", f"/sites/{_part(site)}", p.Site)
+
+    def change_site(self, site: str, revision: int, body: p.SiteChange) -> p.Site:
+        """Another title, time zone or place on the map."""
+        return self._ask("PATCH", f"/sites/{_part(site)}", p.Site, body, revision=revision)
+
     def create_join(self, site: str, body: d.JoinTokenCreate) -> d.JoinTokenMade:
         """A join line for a site."""
         return self._ask("POST", f"/sites/{_part(site)}/join-tokens", d.JoinTokenMade, body, creates=True)
@@ -245,6 +254,24 @@ class Client:
     def reject(self, enrolment: str, reason: str) -> Outcome:
         """Turn a device away."""
         return self._ask("POST", f"/enrolments/{_part(enrolment)}/reject", Outcome, d.Reason(reason=reason))
+
+    # --- looking at the fleet -----------------------------------------------------------------------------------------------
+
+    def views(self) -> tuple[f.SavedView, ...]:
+        """One's own saved views of the fleet."""
+        return self._ask("GET", "/views", Page[f.SavedView]).items
+
+    def save_view(self, name: str, query: str) -> f.SavedView:
+        """Give some filters of the fleet a name."""
+        return self._ask("POST", "/views", f.SavedView, f.SavedViewCreate(name=name, query=query), creates=True)
+
+    def drop_view(self, view: str) -> Outcome:
+        """Forget a saved view."""
+        return self._ask("DELETE", f"/views/{_part(view)}", Outcome)
+
+    def compare(self, kind: str, a: str, b: str) -> f.Comparison:
+        """Two of a kind ("devices" or "sites") side by side."""
+        return self._ask("GET", f"/compare/{kind}", f.Comparison, query={"a": a, "b": b})
 
     # --- devices --------------------------------------------------------------------------------------------------------------
 

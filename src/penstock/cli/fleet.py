@@ -56,7 +56,7 @@ def status(*, watch: Watch = False, common: Common = COMMON) -> int:
                 return False
             out.console.print(
                 f"{out.number(found.devices, 'device')} on {out.number(found.sites, 'site')}: {found.healthy} healthy, {found.moving} moving, {found.waiting} waiting, "
-                f"{found.failing} failing, {found.idle} with nothing to run, {found.silent} silent, {found.drifted} drifted, {found.no_way_back} without a way back"
+                f"{found.failing} failing, {found.idle} with nothing to run, {found.silent} silent, {found.drifted} drifted, {found.outdated} outdated, {found.no_way_back} without a way back"
             )
             if found.waiting_room:
                 out.console.print(f"{found.waiting_room} in the waiting room: penstock waiting list", style="yellow")
@@ -207,6 +207,8 @@ def device_list(
     phase: str = "",
     label: Annotated[str, Parameter(help="A selector over labels, e.g. 'line=3,!spare'.")] = "",
     text: str = "",
+    app: Annotated[str, Parameter(help="Only those that run this app.")] = "",
+    outdated: Annotated[bool, Parameter(negative=(), help="Only those that run an older release than the newest of its app.")] = False,
     sort: Literal["worst", "name", "seen"] = "worst",
     watch: Watch = False,
     common: Common = COMMON,
@@ -215,18 +217,19 @@ def device_list(
     with common.client() as client:
 
         def show() -> bool:
-            found = tuple(client.devices(site=site, phase=phase, label=label, text=text, sort=sort))
+            narrowed = {"outdated": True} if outdated else {}
+            found = tuple(client.devices(site=site, phase=phase, label=label, text=text, app=app, sort=sort, **narrowed))
             if common.json:
                 out.show_json(found)
             else:
                 out.table(
-                    ("name", "site", "status", "apps", "drift", "way back", "last seen", "why"),
+                    ("name", "site", "status", "runs", "drift", "way back", "last seen", "why"),
                     (
                         (
                             s.name,
                             s.site,
                             out.status(s.tone, s.status),
-                            s.apps,
+                            ", ".join(f"{one.app} {one.version}{f' (newest {one.newest})' if one.newest else ''}" for one in s.runs) or "-",
                             s.drift or "-",
                             s.way_back,
                             out.ago(s.last_seen_ms),

@@ -1,6 +1,6 @@
 """The commands of `penstock`: which there are, and the one place where errors become exit codes.
 
-Owns the assembly only; commands stand in `fleet.py`, `releases.py` and `account.py`.
+Owns the assembly only; commands stand in `fleet.py`, `places.py`, `releases.py` and `account.py`.
 """
 
 from __future__ import annotations

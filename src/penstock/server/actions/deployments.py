@@ -425,7 +425,8 @@ def _view(tx: Tx, actor: Actor, found: Deployment) -> DeploymentView:
     reach = visible.reach_into(actor, found.app)
     former = rollout_store.of_deployment(tx, found.id)
     newest = progress.view(tx, former[0], reach) if former else None
-    return DeploymentView(*visible.part_of(tx, found, plan, reach), row, newest, rollout_store.assigned_count(tx, reach, found.id))
+    may = ("deployments.write",) if visible.may_deploy(tx, actor, found.app, plan.target.devices, plan.target.selector) else ()
+    return DeploymentView(*visible.part_of(tx, found, plan, reach), row, newest, rollout_store.assigned_count(tx, reach, found.id), may)
 
 
 def list_deployments(plane: Plane, actor: Actor, *, app: str = "", state: str = "") -> tuple[DeploymentView, ...]:

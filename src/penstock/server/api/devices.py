@@ -133,6 +133,7 @@ def overview_of(plane: Plane, actor: Actor) -> shapes.Overview:
         quarantined=counts.states.get("quarantined", 0),
         drifted=counts.drift,
         no_way_back=counts.no_way_back,
+        outdated=counts.outdated,
         waiting_room=counts.waiting_room,
         sites=len(sites.list_sites(plane, actor)) if reach(actor.rights, "sites.read") else 0,
         releases=len(releases.list_releases(plane, actor)) if reach(actor.rights, "apps.read") else 0,
@@ -154,6 +155,7 @@ def list_devices(call: Call) -> Page[shapes.DeviceSummary]:
         label=q.label,
         text=q.text,
         app=q.app,
+        outdated=q.outdated,
         sort=q.sort,
     )
     return present.page(actions.list_devices(call.plane, call.actor, query=query, cursor=q.cursor, limit=q.limit), present.row)

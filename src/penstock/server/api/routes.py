@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
+from penstock.apiv1 import fleet as f
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
-from penstock.server.api import apps, devices, openapi, people, queries, streams
+from penstock.server.api import apps, devices, fleet, openapi, people, queries, streams
 from penstock.server.api.frame import PUBLIC, SIGNED_IN, Route
 
 V = "/api/v1"
@@ -30,7 +31,14 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V}/sites", people.list_sites, "sites.read", "Every site.", Page[p.Site]),
     Route("POST", f"{V}/sites", people.create_site, "sites.write", "Name a site.", p.Site, p.SiteCreate, status=201, creates=True),
     Route("GET", f"{V}/sites/{{site}}", people.get_site, "sites.read", "One site, by id or name.", p.Site),
-    Route("PATCH", f"{V}/sites/{{site}}", people.change_site, "sites.write", "Change a site's title or time zone.", p.Site, p.SiteChange, conditional=True),
+    Route("PATCH", f"{V}/sites/{{site}}", people.change_site, "sites.write", "Change a site's title, time zone or place on the map.", p.Site, p.SiteChange, conditional=True),
+    Route("GET", f"{V}/sites/{{site}}/history", fleet.site_history, "events.read", "What was done at a site, newest first.", Page[p.HistoryItem], query=queries.Paging),
+    # looking at the fleet
+    Route("GET", f"{V}/views", fleet.list_views, "devices.read", "One's own saved views of the fleet.", Page[f.SavedView]),
+    Route("POST", f"{V}/views", fleet.save_view, "devices.read", "Give some filters of the fleet a name.", f.SavedView, f.SavedViewCreate, status=201, creates=True),
+    Route("DELETE", f"{V}/views/{{view}}", fleet.drop_view, "devices.read", "Forget a saved view.", Outcome),
+    Route("GET", f"{V}/compare/devices", fleet.compare_devices, "devices.read", "Two devices, side by side.", f.Comparison, query=queries.Compare),
+    Route("GET", f"{V}/compare/sites", fleet.compare_sites, "sites.read", "Two sites, side by side.", f.Comparison, query=queries.Compare),
     # joining
     Route("GET", f"{V}/join-tokens", devices.list_joins, "joins.read", "Join tokens, without their secrets.", Page[d.JoinToken], query=queries.Joins),
     Route("POST", f"{V}/sites/{{site}}/join-tokens", devices.create_join, "joins.write", "Make a join line for a site.", d.JoinTokenMade, d.JoinTokenCreate, status=201, creates=True),

@@ -9,6 +9,9 @@ import json
 
 from penstock.apiv1.devices import Concern, Tone
 from penstock.server.core.model import QUARANTINED, RETIRED, Device, DeviceStatus
+from penstock.server.core.siteview import MOVING
+
+__all__ = ["MOVING"]
 
 PHASES: dict[str, tuple[Tone, str]] = {
     "none": ("none", "Nothing deployed"),
@@ -61,8 +64,6 @@ PREVIEWS: dict[str, tuple[Tone, str]] = {
     "left-out": ("none", "Left out"),
     "conflict": ("bad", "Conflict"),
 }
-
-MOVING = ("pending", "fetching", "applying", "claimed", "confirmed", "removing")
 
 
 def of_phase(phase: str) -> tuple[Tone, str]:

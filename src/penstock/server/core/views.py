@@ -23,6 +23,7 @@ from penstock.server.core.model import (
     Site,
     User,
 )
+from penstock.server.core.outdated import Running
 from penstock.wire.messages import Endpoint
 from penstock.wire.types import Image
 
@@ -57,11 +58,14 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class SiteView:
-    """A site with what is in it."""
+    """A site with what is in it. `tones`: how many of its devices (that the asker may see) stand how, see `core.siteview`; `may`: what the asker may do
+    there."""
 
     site: Site
     devices: int
     waiting: int
+    tones: dict[str, int] = field(default_factory=dict)
+    may: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class DeviceQuery:
     label: str = ""
     text: str = ""
     app: str = ""
+    outdated: bool | None = None
     sort: str = "worst"
 
 
@@ -88,6 +93,7 @@ class DeviceRow:
     device: Device
     site: Site
     status: DeviceStatus
+    runs: tuple[Running, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,7 @@ class FleetCounts:
     drift: int
     no_way_back: int
     waiting_room: int
+    outdated: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,7 @@ class DeviceApp:
     observed: AppStatus | None
     member: Member | None
     leave_until_ms: int = 0
+    outdated: str = ""  # a sentence, while a newer release could run
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +136,8 @@ class DeviceView:
     epoch: int
     generation: int
     log_seq: int
+    runs: tuple[Running, ...] = ()
+    may: tuple[str, ...] = ()  # what the asker may do to this very device
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +251,7 @@ class DeploymentView:
     release: ReleaseRow
     rollout: RolloutView | None
     devices: int
+    may: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
