@@ -72,6 +72,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{V}/deployments", apps.create_deployment, "deployments.write", "Deploy a release.", a.Deployment, a.DeploymentCreate, status=201, creates=True),
     Route("GET", f"{V}/deployments/{{deployment}}", apps.get_deployment, "deployments.read", "One deployment.", a.Deployment),
     Route("PATCH", f"{V}/deployments/{{deployment}}", apps.change_deployment, "deployments.write", "Change a deployment's release, target or values.", a.Deployment, a.DeploymentChange, conditional=True),
+    Route("POST", f"{V}/deployments/{{deployment}}/stand-again", apps.stand_again, "deployments.write", "Take a withdrawal back: the plan it had stands again.", Outcome, d.Reason, conditional=True),
     Route("POST", f"{V}/deployments/{{deployment}}/withdraw", apps.withdraw, "deployments.write", "Remove the app from every device of the deployment; volumes stay.", Outcome, d.Reason, conditional=True),
     Route("POST", f"{V}/deployments/{{deployment}}/retry", apps.retry, "deployments.write", "Try again where it failed.", Outcome, a.Retry),
     Route("GET", f"{V}/deployments/{{deployment}}/rollouts", apps.list_rollouts, "deployments.read", "The rollouts of a deployment.", Page[a.Rollout]),

@@ -47,6 +47,16 @@ ROLLOUTS: dict[str, tuple[Tone, str]] = {
     "superseded": ("none", "Superseded"),
 }
 
+# A site, by the worst tone of its devices.
+SITES: dict[str, tuple[Tone, str]] = {
+    "bad": ("bad", "Needs a person"),
+    "away": ("away", "Silent"),
+    "wait": ("wait", "Waiting"),
+    "busy": ("busy", "Moving"),
+    "none": ("none", "Nothing runs"),
+    "good": ("good", "Healthy"),
+}
+
 OUTCOMES: dict[str, tuple[Tone, str]] = {
     "open": ("busy", "On its way"),
     "done": ("good", "Done"),
