@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.server.api.words import of_device
-from penstock.server.core.model import ACTIVE, QUARANTINED, Device, DeviceStatus
+from penstock.server.core.model import ACTIVE, QUARANTINED, Device, DeviceId, DeviceStatus
 from penstock.server.core.siteview import TONES, Alike, by_site, tone, worst
 from penstock.server.core.status import SEVERITY
 from penstock.wire.messages import Facts
@@ -25,7 +25,7 @@ FACTS = Facts("ipc", ("linux/amd64",), "0.1.0", "3.11.2", "6.1.0", 4, 8 << 30, 1
     st.booleans(),
 )
 def test_it_is_the_tone_the_device_itself_is_shown_with(state, review, phase, liveness, reported, engine_ok, apps, alarm):
-    device = Device("dev_1", "a", "site_1", {}, state, "", "", "", "", "", 1, FACTS, 1, review)
+    device = Device(DeviceId("dev_1"), "a", "site_1", {}, state, "", "", "", "", "", 1, FACTS, 1, review)
     status = DeviceStatus(
         "dev_1",
         severity=75 if alarm else 0,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
+from msgspec import structs
+
 from penstock.apiv1 import devices as d
 from penstock.apiv1 import fleet as f
 from penstock.apiv1.common import Page
@@ -71,7 +73,8 @@ def _fleet(ask: Ask, problem: Problem | None = None, name: str = "") -> Show:
     by_label = any(sign in text for sign in "=!(") and " " not in text.strip(" ")
     narrowed = {"site": q["site"], "text": "" if by_label else text, "label": text if by_label else "", "app": q["app"], **SHOWS[q["show"]]}
     try:
-        listed = ask.ask(devices.list_devices, query=queries.Devices(**narrowed, sort=q["sort"] or "worst", cursor=q["cursor"], limit=ROWS))
+        query = read(queries.Devices, {**narrowed, "sort": q["sort"] or "worst", "cursor": q["cursor"]})
+        listed = ask.ask(devices.list_devices, query=structs.replace(query, limit=ROWS))
     except PAGE_FAULTS as fault:
         problem = told(fault)
         listed = Page[d.DeviceSummary](items=())
