@@ -27,7 +27,7 @@ def test_every_site_is_on_the_sheet(found):
     for dot in chart.dots:
         assert 0 <= dot.x <= WIDTH
         assert 0 <= dot.y <= HEIGHT
-    assert len(chart.meridians) <= 20
+    assert len(chart.meridians) <= 14
     assert all(line.label for line in (*chart.meridians, *chart.parallels))
 
 

@@ -15,7 +15,7 @@ from penstock.server.core.access import require
 from penstock.server.core.compare import Row, rows
 from penstock.server.core.model import Actor, Device
 from penstock.server.core.rights import Reach
-from penstock.server.core.siteview import TONES, by_site
+from penstock.server.core.siteview import TONES, WORDS, by_site
 from penstock.server.store import deployments, observations, running, status
 from penstock.server.store import devices as device_store
 from penstock.server.store import rollouts as rollout_store
@@ -136,7 +136,7 @@ def _site(tx: Tx, actor: Actor, seen: Reach, site: str) -> Side:
             "platforms": _many(Counter(platform for device in among for platform in device.platforms[:1])),
             "agents": _many(Counter(device.facts.agent for device in among if device.facts.agent)),
         },
-        "standing": {tone: str(tones[tone]) for tone in TONES if tone in tones},
+        "standing": {WORDS[tone]: str(tones[tone]) for tone in TONES if tone in tones},
         "labels": {name: f"on {number}" for name, number in labels.items()},
         "releases": {app: _many(counts) for app, counts in releases.items()},
         "values": _values(tx, actor, among),

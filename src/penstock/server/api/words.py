@@ -8,10 +8,8 @@ from __future__ import annotations
 import json
 
 from penstock.apiv1.devices import Concern, Tone
+from penstock.server.core import siteview
 from penstock.server.core.model import QUARANTINED, RETIRED, Device, DeviceStatus
-from penstock.server.core.siteview import MOVING
-
-__all__ = ["MOVING"]
 
 PHASES: dict[str, tuple[Tone, str]] = {
     "none": ("none", "Nothing deployed"),
@@ -48,14 +46,7 @@ ROLLOUTS: dict[str, tuple[Tone, str]] = {
 }
 
 # A site, by the worst tone of its devices.
-SITES: dict[str, tuple[Tone, str]] = {
-    "bad": ("bad", "Needs a person"),
-    "away": ("away", "Silent"),
-    "wait": ("wait", "Waiting"),
-    "busy": ("busy", "Moving"),
-    "none": ("none", "Nothing runs"),
-    "good": ("good", "Healthy"),
-}
+SITES: dict[str, tuple[str, str]] = {tone: (tone, siteview.WORDS[tone]) for tone in siteview.TONES}
 
 OUTCOMES: dict[str, tuple[Tone, str]] = {
     "open": ("busy", "On its way"),
@@ -74,6 +65,9 @@ PREVIEWS: dict[str, tuple[Tone, str]] = {
     "left-out": ("none", "Left out"),
     "conflict": ("bad", "Conflict"),
 }
+
+
+MOVING = siteview.MOVING
 
 
 def of_phase(phase: str) -> tuple[Tone, str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT, MARGIN = 1000.0, 560.0, 56.0
 STEPS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0)  # degrees between lines
-LINES = 14  # at most so many in a direction
+APART_X, APART_Y = 72.0, 48.0  # lines stand at least so far apart, so that their labels have room
 LEAST_SPAN = 0.6  # degrees of latitude shown at least, about 65 km: one site alone is not shown from a metre away
 LETTER, LINE_HEIGHT = 9.2, 22.0  # what a letter of a label takes
 
@@ -85,7 +85,7 @@ def draw(places: Iterable[Place], width: float = WIDTH, height: float = HEIGHT) 
     bare = [
         Dot(one.key, one.label, across(east), down(one.latitude), 8 + 12 * math.sqrt(one.weight / greatest)) for one, east in zip(found, east_of, strict=True)
     ]
-    step = next((one for one in STEPS if max(width / (one * squeeze * scale), height / (one * scale)) <= LINES), STEPS[-1])
+    step = next((one for one in STEPS if one * squeeze * scale >= APART_X and one * scale >= APART_Y), STEPS[-1])
     meridians = [
         Line(across(degrees), _degrees((west + degrees + 180) % 360 - 180, "E", "W"))
         for degrees in _multiples(middle_x - width / 2 / (squeeze * scale), middle_x + width / 2 / (squeeze * scale), step, west)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from penstock.server.core.model import QUARANTINED
 
 TONES = ("bad", "away", "wait", "busy", "none", "good")  # worst first
+WORDS = {"bad": "Needs a person", "away": "Silent", "wait": "Waiting", "busy": "Moving", "none": "Nothing runs", "good": "Healthy"}
 MOVING = ("pending", "fetching", "applying", "claimed", "confirmed", "removing")
 
 
