@@ -291,6 +291,8 @@ class Hands:
             return EngineDone(ok=True, output=self._runtime.logs(work.container, work.lines))
         if work.verb == "inspect":
             return EngineDone(ok=True, output=self._runtime.inspect(work.container))
+        if work.verb == "usage":
+            return EngineDone(ok=True, output=self._runtime.usage(work.container))
         result = self._runtime.prune(work.keep)
         return EngineDone(ok=True, why=f"{len(result.images)} images removed, {result.freed_bytes} bytes freed")
 

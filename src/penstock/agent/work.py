@@ -65,9 +65,9 @@ class ApplyStep:
 
 @record
 class RunCommand:
-    """Carry out an ordered act that changes nothing that runs: logs, inspect, prune. Then look."""
+    """Carry out an ordered act that changes nothing that runs: logs, inspect (or of that only the figures: usage), prune. Then look."""
 
-    CHOICES = {"verb": ("logs", "inspect", "prune")}
+    CHOICES = {"verb": ("logs", "inspect", "usage", "prune")}
 
     command: str
     verb: str

@@ -238,12 +238,14 @@ class TimelineItem(Struct, frozen=True, kw_only=True):
 
 
 class CommandCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Something to ask of a device. `app`, `service` and `lines` where the verb needs them; it lapses after `valid_s`."""
+    """Something to ask of a device. `app`, `service` and `lines` where the verb needs them; `what`: "usage" makes
+    an inspect tell only what the container uses now. It lapses after `valid_s`."""
 
     verb: Literal["restart", "revert", "logs", "inspect", "prune", "refresh", "accept-pin"]
     app: Annotated[str, Meta(max_length=63)] = ""
     service: Annotated[str, Meta(max_length=63)] = ""
     lines: Annotated[int, Meta(ge=1, le=5000)] = 200
+    what: Literal["", "usage"] = ""
     valid_s: Annotated[int, Meta(ge=60, le=30 * 86400)] = 3600
 
 

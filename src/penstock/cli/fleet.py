@@ -392,12 +392,13 @@ def command_send(
     app: str = "",
     service: str = "",
     lines: int = 200,
+    what: Annotated[Literal["", "usage"], Parameter(help="Of inspect: only what the container uses now.")] = "",
     wait: Annotated[int, Parameter(help="Seconds to wait for its outcome; 0 not to wait.")] = WAIT_S,
     common: Common = COMMON,
 ) -> int:
     """Ask something of a device. Signed, done at most once, kept while it is away."""
     with common.client() as client:
-        found = _wait(client, client.order(device, d.CommandCreate(verb=verb, app=app, service=service, lines=lines)), device, wait)
+        found = _wait(client, client.order(device, d.CommandCreate(verb=verb, app=app, service=service, lines=lines, what=what)), device, wait)
     if common.json:
         out.show_json(found)
         return out.DONE if found.outcome in ("done", "open") else out.ENDED_BADLY

@@ -215,7 +215,7 @@ NEEDS = {
     "restart": ("app", "service"),
     "revert": ("app",),
     "logs": ("app", "service", "lines"),
-    "inspect": ("app", "service"),
+    "inspect": ("app", "service", "what"),
     "prune": (),
     "refresh": (),
     "accept-pin": ("app",),
@@ -225,7 +225,7 @@ NEEDS = {
 def order(call: Call) -> shapes.Command:
     """Ask something of a device."""
     body: shapes.CommandCreate = call.body
-    given = {"app": body.app, "service": body.service, "lines": str(body.lines)}
+    given = {"app": body.app, "service": body.service, "lines": str(body.lines), "what": body.what}
     arguments = {key: given[key] for key in NEEDS[body.verb] if given[key]}
     return present.command(commands.order(call.plane, call.actor, device=call.path["device"], verb=body.verb, arguments=arguments, expires_s=body.valid_s))
 

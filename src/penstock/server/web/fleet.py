@@ -12,6 +12,7 @@ from penstock.apiv1 import fleet as f
 from penstock.apiv1.common import Page
 from penstock.server.api import apps, devices, people, queries, words
 from penstock.server.api import fleet as api_fleet
+from penstock.server.core import usage
 from penstock.server.core.errors import Invalid
 from penstock.server.core.saved import FILTERS
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, Undo, faults_of, read, told
@@ -213,7 +214,9 @@ def device(ask: Ask) -> Show:
 def _now(ask: Ask, problem: Problem | None = None, labels: str | None = None) -> Show:
     found = ask.ask(devices.get_device)
     recent = ask.ask(devices.timeline, query=queries.Timeline(limit=8))
-    commands = ask.ask(devices.list_commands, query=queries.Paging(limit=5))
+    commands = ask.ask(devices.list_commands, query=queries.Paging(limit=200)).items
+    asked = [one for one in commands if one.arguments.get("what") == "usage"]
+    samples = ((one.arguments["app"], one.arguments["service"], usage.sample(one.ended_ms, one.output)) for one in asked if one.outcome == "done")
     return _device(
         ask,
         "now",
@@ -221,12 +224,29 @@ def _now(ask: Ask, problem: Problem | None = None, labels: str | None = None) ->
         422 if problem else 200,
         device=found,
         recent=recent.items,
-        commands=commands.items,
+        commands=[one for one in commands if one.arguments.get("what") != "usage"][:5],
+        measured={(one.app, one.service): one for one in usage.measured((app, service, one) for app, service, one in samples if one is not None)},
+        measuring=next((one for one in asked if one.outcome == "open"), None),
+        unmeasured=next((one for one in asked[:8] if one.outcome != "open" and (one.outcome != "done" or usage.sample(0, one.output) is None)), None),
         problem=problem,
         faults=faults_of(problem),
         labels=labels_text(found.summary.labels) if labels is None else labels,
         editing=labels is not None,
     )
+
+
+MEASURED_AT_ONCE = 12  # services of one device
+
+
+def measure(ask: Ask) -> Go:
+    """Ask the device what each of its services uses now; the figures come onto the page by themselves."""
+    found = ask.ask(devices.get_device)
+    running = [(app.app, one.service) for app in found.apps for one in app.services if one.state == "running"]
+    if not running:
+        raise Invalid("nothing-runs", "no service runs on this device, so there is nothing to measure")
+    for app, service in running[:MEASURED_AT_ONCE]:
+        ask.ask(devices.order, body=d.CommandCreate(verb="inspect", app=app, service=service, what="usage", valid_s=120))
+    return Go(f"/devices/{found.summary.id}")
 
 
 def change_labels(ask: Ask) -> Go | Show:

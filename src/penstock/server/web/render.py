@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from penstock.server.api import words
+from penstock.server.core.usage import line
 
 if TYPE_CHECKING:
     from penstock.apiv1.apps import Rollout
@@ -168,7 +169,9 @@ def environment(assets: dict[str, Asset]) -> Environment:
         return f"/static/{path}" if bare else f"/static/{path}?v={assets[path].etag}"
 
     env.filters.update(iso=iso, utc=utc, sentence=sentence, headline=headline, size=size, span=span)
-    env.globals.update(static=static, nav=NAV, phase_word=words.of_phase, rail=rail, words=words, progress_parts=progress_parts, progress_words=progress_words)
+    env.globals.update(
+        static=static, nav=NAV, phase_word=words.of_phase, rail=rail, words=words, progress_parts=progress_parts, progress_words=progress_words, line=line
+    )
     return env
 
 

@@ -36,6 +36,7 @@ PAGES: tuple[Page, ...] = (
     Page("POST", f"{D}/logs", devicelogs.fetch, "devices.command", "Ask a device for the log lines of a service."),
     Page("GET", f"{D}/settings", fleet.device_settings, "devices.read", "Labels, name, leaving the fleet."),
     Page("POST", f"{D}/settings", fleet.change_device, "devices.write", "Other labels or another name."),
+    Page("POST", f"{D}/measure", fleet.measure, "devices.command", "Ask a device what its services use."),
     Page("POST", f"{D}/labels", fleet.change_labels, "devices.write", "Other labels, edited in place."),
     Page("POST", f"{D}/retire", fleet.retire, "devices.retire", "Take a device out of the fleet."),
     Page("POST", f"{D}/release-quarantine", fleet.release_quarantine, "devices.quarantine", "Release a device from quarantine."),

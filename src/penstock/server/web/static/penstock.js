@@ -170,6 +170,27 @@
     document.addEventListener("htmx:after:swap", take);
     take();
   }
+  // A form that is sent again and again while somebody looks: not in a hidden page, and not for longer than a few minutes.
+  let repeating = 0, repeatUntil = 0;
+  const dressRepeat = () => { for (const button of document.querySelectorAll("[data-repeat]")) { button.hidden = false; button.setAttribute("aria-pressed", String(repeating > 0)); button.textContent = repeating ? button.dataset.pause : button.dataset.rest; } };
+  const repeat = async (button) => {
+    const form = document.getElementById(button.dataset.repeat);
+    if (!form || Date.now() > repeatUntil) { clearInterval(repeating); repeating = 0; dressRepeat(); return; }
+    if (document.hidden) return;
+    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), redirect: "manual" }).catch(() => null);
+    if (answer && answer.type !== "opaqueredirect") { repeatUntil = 0; repeat(button); }
+  };
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-repeat]");
+    if (!button) return;
+    clearInterval(repeating);
+    if (repeating) repeating = 0;
+    else { repeatUntil = Date.now() + 5 * 60 * 1000; repeating = setInterval(() => repeat(button), Number(button.dataset.every)); repeat(button); }
+    dressRepeat();
+  });
+  document.addEventListener("htmx:after:swap", dressRepeat);
+  dressRepeat();
+
   for (const pick of document.querySelectorAll("[data-pick]")) pick.addEventListener("change", () => {
     const to = new URL(location.href), chosen = pick.selectedOptions[0].dataset;
     to.search = new URLSearchParams({ app: chosen.app, service: chosen.service });
