@@ -13,6 +13,7 @@ from penstock.apiv1.common import Page
 from penstock.server.api import apps, devices, people, queries, words
 from penstock.server.api import fleet as api_fleet
 from penstock.server.core import usage
+from penstock.server.core.access import require
 from penstock.server.core.errors import Invalid
 from penstock.server.core.saved import FILTERS
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, Undo, faults_of, read, told
@@ -58,7 +59,10 @@ def labels_text(labels: dict[str, str]) -> str:
 def fleet(ask: Ask) -> Show | Go:
     """The fleet: numbers, what needs a person, devices. Who may see none of it gets the first page that is theirs."""
     if not ask.may("devices.read"):
-        return Go(next(href for href, _, _, _, verb in NAV if verb != "devices.read" and ask.may(verb)))
+        theirs = [href for href, _, _, _, verb in NAV if verb != "devices.read" and ask.may(verb)]
+        if not theirs:
+            require(ask.actor, "devices.read")
+        return Go(theirs[0])
     return _fleet(ask)
 
 
