@@ -71,7 +71,8 @@ ROOMS: dict[str, Room] = {
     "agent": room("agent wire rules crypto", "", HEAVY, light=True),
     # The public API's shapes, shared by the server, the pages and the client.
     "apiv1": room("apiv1", "msgspec", *PURE, pure=True),
-    "client": room("client apiv1 wire", "httpx msgspec", SQL),
+    "transport": room("transport apiv1", "httpx msgspec", SQL),
+    "client": room("client transport apiv1 wire", "httpx msgspec", SQL),
     "cli": room("cli client apiv1 wire", "cyclopts rich msgspec", SQL),
     # yaml: the Compose reader parses text into values; a parser is a pure function.
     "server.core": room("server.core wire rules", "yaml", *PURE, WEB, SQL, pure=True),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from penstock.agent.cli import command as agent_command
-from penstock.cli.main import app
+from penstock.cli.main import build
 from penstock.server.__main__ import parser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,7 +60,7 @@ def test_every_documented_command_is_one(page: str, line: str, capsys: pytest.Ca
     if program == "make":
         assert set(words[1:2]) <= TARGETS, f"{page}: {line}"
     elif program == "penstock" and len(words) > 1:
-        app.parse_args(words[1:], exit_on_error=False, print_error=False)
+        build().parse_args(words[1:], exit_on_error=False, print_error=False)
     elif program == "penstock-server" and len(words) > 1:
         needed = {"init": ["--root-key", "x"], "restore": ["--root-key", "x", "archive"], "backup": ["x"], "service-token": ["--name", "x"]}
         short = len(words) == 2  # a sentence that names the command, not one to type

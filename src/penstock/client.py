@@ -1,182 +1,61 @@
 """The typed client of /api/v1: one method per thing a program may ask of a control plane.
 
-Owns the connection (TLS against the system's certificates or a pinned private one, never without), tokens, problems as exceptions, pages as
-iterators, and streams of events that resume. Shapes are `penstock.apiv1`. It never prints, and keeps nothing on disk.
+Owns which route a question takes, lists as iterators over their pages, and the streams that resume. How a request travels is
+`penstock.transport`; shapes are `penstock.apiv1`. It never prints, and keeps nothing on disk.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import ssl
-import time
-import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-import httpx
 import msgspec
 
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
 from penstock.apiv1 import fleet as f
 from penstock.apiv1 import people as p
-from penstock.apiv1.common import Outcome, Page, Problem, to_json
+from penstock.apiv1.common import Outcome, Page
+from penstock.transport import TIMEOUT_S, ClientError, Switch, Transport, Way, pinned_ca, plain_print
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import httpx
     from typing_extensions import Self
+
+__all__ = ("TIMEOUT_S", "Client", "ClientError", "Switch", "Way", "pinned_ca", "plain_print")
 
 T = TypeVar("T")
 
-
-class ClientError(Exception):
-    """The control plane refused, or cannot be reached. `problem` says which, with a stable code and what to do."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(f"{problem.code}: {problem.detail}")
-        self.problem = problem
-
-
-def _unreachable(url: str, fault: Exception) -> ClientError:
-    said = str(fault) or type(fault).__name__
-    remedy = "check the address, the network and whether the control plane runs"
-    if "CERTIFICATE_VERIFY_FAILED" in said or "certificate verify failed" in said:
-        remedy = "its certificate is not one this machine trusts: log in again with --ca FILE, or with --fingerprint and the one shown on the control plane"
-    return ClientError(Problem(title="Unreachable", status=0, code="unreachable", detail=f"cannot reach {url}: {said}", remedy=remedy))
-
-
-def plain_print(text: str) -> str:
-    """A SHA-256 fingerprint without the ways people write it."""
-    return text.strip().lower().removeprefix("sha256:").translate(str.maketrans("", "", " :-"))
-
-
-def pinned_ca(url: str, fingerprint: str, timeout: float = 20.0) -> str:
-    """The PEM certificate of the plane's own authority, if it is the one with this fingerprint. Raises ClientError.
-
-    The certificate is fetched over a connection that is not yet trusted and is believed only because its hash is the one given; nothing
-    secret is sent on that connection."""
-    untrusted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    untrusted.check_hostname = False
-    untrusted.verify_mode = ssl.CERT_NONE
-    try:
-        with httpx.Client(base_url=url, verify=untrusted, timeout=timeout) as http:
-            found = msgspec.json.decode(http.get("/api/v1/ca").raise_for_status().content, type=p.Authorities)
-    except (httpx.HTTPError, msgspec.MsgspecError) as fault:
-        raise _unreachable(url, fault) from fault
-    wanted = plain_print(fingerprint)
-    for pem in found.certificates:
-        if hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest() == wanted:
-            return pem
-    shown = ", ".join(hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest() for pem in found.certificates) or "none"
-    raise ClientError(
-        Problem(
-            title="Not this one",
-            status=0,
-            code="other-fingerprint",
-            detail=f"the control plane at {url} shows the fingerprint {shown}, not the one given",
-            remedy="compare it with what penstock-server printed; somebody may be in between",
-        )
-    )
-
-
-def _context(ca: str) -> ssl.SSLContext:
-    if not ca:
-        return ssl.create_default_context()
-    found = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    found.minimum_version = ssl.TLSVersion.TLSv1_2
-    found.load_verify_locations(cadata=ca)
-    return found
+PAGE = 200
 
 
 class Client:
-    """One control plane, as one asker. `url` like "https://plane.example:8443"; `ca` PEM text of its private authority, empty for the system's."""
+    """One control plane, as one asker. `url` like "https://plane.example:8443"; `ca` PEM text of its private authority, empty for the system's;
+    `way` says more than `ca` and `timeout` do."""
 
-    def __init__(self, url: str, token: str = "", *, ca: str = "", timeout: float = 60.0, http: httpx.Client | None = None) -> None:
+    def __init__(
+        self, url: str, token: str = "", *, ca: str = "", timeout: float = TIMEOUT_S, way: Way | None = None, http: httpx.Client | None = None
+    ) -> None:
         self.url = url.rstrip("/")
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = http or httpx.Client(base_url=self.url, verify=_context(ca), timeout=timeout, headers={"User-Agent": "penstock-client", **headers})
+        self._transport = Transport(url, token, way or Way(ca=ca, timeout_s=timeout), http)
+        self._ask = self._transport.ask
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._http.close()
+        self._transport.close()
 
-    # --- the way of one request -----------------------------------------------------------------------------------------
-
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        kind: type[T],
-        body: Any = None,
-        *,
-        query: dict[str, Any] | None = None,
-        revision: int | None = None,
-        creates: bool = False,
-    ) -> T:
-        headers: dict[str, str] = {}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        if revision is not None:
-            headers["If-Match"] = f'"r{revision}"'
-        if creates:
-            headers["Idempotency-Key"] = uuid.uuid4().hex
-        params = {
-            key: ("true" if value is True else "false" if value is False else str(value)) for key, value in (query or {}).items() if value not in ("", None)
-        }
-        content = to_json(body) if body is not None else None
-        for attempt in range(3):
-            try:
-                answer = self._http.request(method, f"/api/v1{path}", content=content, params=params, headers=headers)
-            except httpx.TransportError as fault:
-                if attempt == 2 or not (creates or method == "GET"):
-                    raise _unreachable(self.url, fault) from fault
-                time.sleep(0.3 * (attempt + 1))
-                continue
-            if answer.status_code in (429, 503) and attempt < 2 and int(answer.headers.get("retry-after", "99")) <= 5:
-                time.sleep(int(answer.headers["retry-after"]))
-                continue
-            break
-        return self._read(answer, kind)
-
-    def _read(self, answer: httpx.Response, kind: type[T]) -> T:
-        if answer.status_code >= 300:
-            raise ClientError(self._problem(answer))
-        try:
-            return msgspec.json.decode(answer.content, type=kind)
-        except msgspec.MsgspecError as fault:
-            raise ClientError(
-                Problem(
-                    title="Not understood",
-                    status=answer.status_code,
-                    code="not-understood",
-                    detail=f"{self.url} answered something this client does not understand: {fault}",
-                    remedy="use a client of the control plane's version, and check the address",
-                )
-            ) from fault
-
-    def _problem(self, answer: httpx.Response) -> Problem:
-        try:
-            return msgspec.json.decode(answer.content, type=Problem)
-        except msgspec.MsgspecError:
-            return Problem(
-                title=answer.reason_phrase,
-                status=answer.status_code,
-                code="not-penstock",
-                detail=f"{self.url} answered {answer.status_code} without saying why",
-                remedy="check the address; a proxy may be answering for the control plane",
-            )
-
-    def _pages(self, path: str, kind: type[Page[T]], query: dict[str, Any]) -> Iterator[T]:
-        cursor = ""
+    def _pages(self, path: str, kind: type[Page[T]], query: dict[str, Any], limit: int = 0) -> Iterator[T]:
+        """The items of a list, page by page; at most `limit` of them, 0 for all."""
+        cursor, left = "", limit
         while True:
-            found = self._ask("GET", path, kind, query={**query, "cursor": cursor, "limit": 200})
+            found = self._ask("GET", path, kind, query={**query, "cursor": cursor, "limit": min(left, PAGE) if limit else PAGE})
             yield from found.items
-            cursor = found.next
-            if not cursor:
+            cursor, left = found.next, left - len(found.items)
+            if not cursor or (limit and left <= 0):
                 return
 
     # --- the front door ---------------------------------------------------------------------------------------------------
@@ -203,7 +82,7 @@ class Client:
 
     def tokens(self) -> tuple[p.Token, ...]:
         """One's own tokens."""
-        return self._ask("GET", "/tokens", Page[p.Token]).items
+        return tuple(self._pages("/tokens", Page[p.Token], {}))
 
     def create_token(self, label: str, valid_s: int) -> p.TokenMade:
         """Another token."""
@@ -217,11 +96,7 @@ class Client:
 
     def sites(self) -> tuple[p.Site, ...]:
         """Every site."""
-        return self._ask("GET", "/sites", Page[p.Site]).items
-
-    def create_site(self, name: str, title: str = "", time_zone: str = "UTC") -> p.Site:
-        """Name a site."""
-        return self._ask("POST", "/sites", p.Site, p.SiteCreate(name=name, title=title, time_zone=time_zone), creates=True)
+        return tuple(self._pages("/sites", Page[p.Site], {}))
 
     def site(self, site: str) -> p.Site:
         """One site, by id or name."""
@@ -231,13 +106,17 @@ class Client:
         """Another title, time zone or place on the map."""
         return self._ask("PATCH", f"/sites/{_part(site)}", p.Site, body, revision=revision)
 
+    def create_site(self, name: str, title: str = "", time_zone: str = "UTC") -> p.Site:
+        """Name a site."""
+        return self._ask("POST", "/sites", p.Site, p.SiteCreate(name=name, title=title, time_zone=time_zone), creates=True)
+
     def create_join(self, site: str, body: d.JoinTokenCreate) -> d.JoinTokenMade:
         """A join line for a site."""
         return self._ask("POST", f"/sites/{_part(site)}/join-tokens", d.JoinTokenMade, body, creates=True)
 
     def joins(self, site: str = "") -> tuple[d.JoinToken, ...]:
         """Join tokens, without their secrets."""
-        return self._ask("GET", "/join-tokens", Page[d.JoinToken], query={"site": site}).items
+        return tuple(self._pages("/join-tokens", Page[d.JoinToken], {"site": site}))
 
     def revoke_join(self, join: str) -> Outcome:
         """A join line lets nobody in any more."""
@@ -245,7 +124,7 @@ class Client:
 
     def enrolments(self, status: str = "waiting") -> tuple[d.Enrolment, ...]:
         """Who asks to be let in."""
-        return self._ask("GET", "/enrolments", Page[d.Enrolment], query={"status": status}).items
+        return tuple(self._pages("/enrolments", Page[d.Enrolment], {"status": status}))
 
     def approve(self, enrolment: str, body: d.Approve) -> Outcome:
         """Let a device in."""
@@ -279,9 +158,9 @@ class Client:
         """The fleet in numbers, and what needs a person."""
         return self._ask("GET", "/overview", d.Overview)
 
-    def devices(self, **query: Any) -> Iterator[d.DeviceSummary]:
+    def devices(self, limit: int = 0, **query: Any) -> Iterator[d.DeviceSummary]:
         """Devices, worst first unless `sort` says otherwise. Filters are those of GET /api/v1/devices."""
-        return self._pages("/devices", Page[d.DeviceSummary], query)
+        return self._pages("/devices", Page[d.DeviceSummary], query, limit)
 
     def device(self, device: str) -> d.Device:
         """One device, by id or name."""
@@ -303,9 +182,9 @@ class Client:
         """Somebody has looked."""
         return self._ask("POST", f"/devices/{_part(device)}/accept-review", Outcome, d.Reason(reason=reason), revision=revision)
 
-    def timeline(self, device: str, kinds: str = "", limit: int = 50) -> tuple[d.TimelineItem, ...]:
-        """The newest entries of a device's timeline, newest first."""
-        return self._ask("GET", f"/devices/{_part(device)}/timeline", Page[d.TimelineItem], query={"kinds": kinds, "limit": limit}).items
+    def timeline(self, device: str, kinds: str = "", limit: int = 50) -> Iterator[d.TimelineItem]:
+        """The entries of a device's timeline, newest first; 0: all there are."""
+        return self._pages(f"/devices/{_part(device)}/timeline", Page[d.TimelineItem], {"kinds": kinds}, limit)
 
     def order(self, device: str, body: d.CommandCreate) -> d.Command:
         """Ask something of a device."""
@@ -315,19 +194,23 @@ class Client:
         """One command and its outcome."""
         return self._ask("GET", f"/commands/{_part(command)}", d.Command)
 
-    def commands(self, device: str, limit: int = 50) -> tuple[d.Command, ...]:
-        """The newest commands of a device."""
-        return self._ask("GET", f"/devices/{_part(device)}/commands", Page[d.Command], query={"limit": limit}).items
+    def commands(self, device: str, limit: int = 50) -> Iterator[d.Command]:
+        """The commands of a device, newest first; 0: all there are."""
+        return self._pages(f"/devices/{_part(device)}/commands", Page[d.Command], {}, limit)
 
     # --- apps and deployments ---------------------------------------------------------------------------------------------------
 
     def apps(self) -> tuple[a.App, ...]:
         """The catalogue."""
-        return self._ask("GET", "/apps", Page[a.App]).items
+        return tuple(self._pages("/apps", Page[a.App], {}))
+
+    def app(self, app: str) -> a.App:
+        """One app and its releases."""
+        return self._ask("GET", f"/apps/{_part(app)}", a.App)
 
     def releases(self, app: str = "") -> tuple[a.ReleaseBrief, ...]:
         """Releases, newest first."""
-        return self._ask("GET", "/releases", Page[a.ReleaseBrief], query={"app": app}).items
+        return tuple(self._pages("/releases", Page[a.ReleaseBrief], {"app": app}))
 
     def release(self, release: str) -> a.Release:
         """One release, by id or "app:version"."""
@@ -351,7 +234,7 @@ class Client:
 
     def deployments(self, app: str = "", state: str = "") -> tuple[a.Deployment, ...]:
         """Deployments and how far they are."""
-        return self._ask("GET", "/deployments", Page[a.Deployment], query={"app": app, "state": state}).items
+        return tuple(self._pages("/deployments", Page[a.Deployment], {"app": app, "state": state}))
 
     def deployment(self, deployment: str) -> a.Deployment:
         """One deployment."""
@@ -371,7 +254,7 @@ class Client:
 
     def rollouts(self, deployment: str) -> tuple[a.Rollout, ...]:
         """The rollouts of a deployment."""
-        return self._ask("GET", f"/deployments/{_part(deployment)}/rollouts", Page[a.Rollout]).items
+        return tuple(self._pages(f"/deployments/{_part(deployment)}/rollouts", Page[a.Rollout], {}))
 
     def members(self, rollout: str) -> Iterator[a.Member]:
         """The devices of a rollout."""
@@ -391,46 +274,23 @@ class Client:
         """Other settings."""
         return self._ask("PATCH", "/settings", p.Settings, body, revision=revision)
 
-    def history(self, limit: int = 50) -> tuple[p.HistoryItem, ...]:
-        """Acts on the plane, newest first."""
-        return self._ask("GET", "/history", Page[p.HistoryItem], query={"limit": limit}).items
+    def history(self, limit: int = 50, subject: str = "") -> Iterator[p.HistoryItem]:
+        """Acts on the plane, newest first; 0: all there are."""
+        return self._pages("/history", Page[p.HistoryItem], {"subject": subject}, limit)
 
     def events(self, after: int = -1) -> Iterator[p.HistoryItem]:
         """Every act from now on, or after the number given. Goes on for ever: a broken or ended stream is resumed where it was, after a pause."""
-        last, pause = after, 1.0
-        while True:
-            try:
-                for item in self._stream(last):
-                    last, pause = item.number, 1.0
-                    yield item
-            except httpx.TransportError:
-                pause = min(pause * 2, 30.0)
-            time.sleep(pause)
+        for event in self._transport.resumed("/events", {"after": after}):
+            if event.name == "act":
+                yield msgspec.json.decode(event.data, type=p.HistoryItem)
 
-    def _stream(self, after: int) -> Iterator[p.HistoryItem]:
-        with self._http.stream("GET", "/api/v1/events", params={"after": after}, timeout=httpx.Timeout(20.0, read=45.0)) as answer:
-            if answer.status_code != 200:
-                answer.read()
-                raise ClientError(self._problem(answer))
-            event, data = "", ""
-            for line in answer.iter_lines():
-                if line.startswith("event: "):
-                    event = line[7:]
-                elif line.startswith("data: "):
-                    data = line[6:]
-                elif not line:
-                    if event == "act":
-                        yield msgspec.json.decode(data, type=p.HistoryItem)
-                    elif event == "bye":
-                        return
-                    event, data = "", ""
+    def changes(self, topics: tuple[str, ...], switch: Switch | None = None) -> Iterator[str]:
+        """The topics something changed under, as it happens; "resync" where some may have been missed. Goes on until `switch` is put off. A device
+        that is listened to ("device/ID") answers within a second."""
+        for event in self._transport.resumed("/changes", {"topics": ",".join(topics)}, opened="resync", switch=switch):
+            yield msgspec.json.decode(event.data, type=dict[str, str])["topic"] if event.name == "changed" else "resync"
 
 
 def _part(text: str) -> str:
     """One part of a path."""
     return quote(text, safe="")
-
-
-def as_json(value: Any) -> str:
-    """A shape as JSON for programs to read, indented."""
-    return json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import stat
+import time
 
 import pytest
 
+from penstock.apiv1 import devices as d
 from penstock.cli import contexts, out
+from penstock.cli.common import Usage, moment
 from penstock.cli.main import run
 from tests.front.served import PASSWORD, ScriptedDevice, Served, until
 
@@ -113,7 +116,7 @@ def test_two_that_ask_for_one_name_are_told_apart_and_a_join_line_can_be_taken_b
         assert one.enrol() == "approved"
         assert other.enrol() == "waiting"
         assert "compares the fingerprint" in said(capsys, "waiting", "list")
-        assert "needs-replace" in said(capsys, "device", "approve", "twin", "--fingerprint", other.fingerprint, code=1)
+        assert "needs-replace" in said(capsys, "device", "approve", "twin", "--fingerprint", other.fingerprint, code=7)
         (kept,) = (item for item in json.loads(said(capsys, "site", "joins", "bremen", "--json")))
         assert "2 of 3" in said(capsys, "site", "joins")
         said(capsys, "site", "revoke-join", kept["id"])
@@ -156,7 +159,7 @@ def test_the_main_job(mara, served, capsys, tmp_path):
     with ScriptedDevice(served, line, "press-01") as device:
         device.enrol()
         assert device.fingerprint in said(capsys, "waiting", "list").replace("\n", "")
-        assert "other-fingerprint" in said(capsys, "device", "approve", "press-01", "--fingerprint", "12:34", code=1)
+        assert "other-fingerprint" in said(capsys, "device", "approve", "press-01", "--fingerprint", "12:34", code=7)
         said(capsys, "device", "approve", "press-01", "--fingerprint", device.fingerprint)
         assert device.enrol() == "approved"
         device.start()
@@ -214,3 +217,65 @@ def test_settings(mara, served, capsys):
 def test_no_command_prints_a_secret_it_was_given(mara, served, capsys):
     text = said(capsys, "context", "list") + said(capsys, "token", "list") + said(capsys, "whoami")
     assert "pst_" not in text
+
+
+def test_a_name_nobody_has_is_answered_with_those_that_are_near(mara, served, capsys):
+    said(capsys, "site", "create", "lubeck-1", "--title", "Lübeck")
+    said(capsys, "site", "create", "lubeck-2")
+    text = " ".join(said(capsys, "site", "show", "lubek-1", code=5).split())
+    assert "mean lubeck-1" in text
+    assert "`penstock site list`" in text
+    assert "`penstock device list`" in said(capsys, "device", "show", "zzz", code=5)
+    problem = said(capsys, "site", "show", "lubek-1", "--json", code=5)
+    assert "lubeck-1" in json.loads(problem)["remedy"]
+    assert 'mean "device"' in said(capsys, "devcie", "list", code=2)
+    assert "penstock device --help" in said(capsys, "device", "lst", code=2)
+
+
+def test_a_site_is_changed_and_the_second_of_two_is_told(mara, served, capsys):
+    said(capsys, "site", "create", "kiel")
+    said(capsys, "site", "change", "kiel", "--title", "Kiel works")
+    assert "Kiel works" in said(capsys, "site", "show", "kiel")
+    assert "--title" in said(capsys, "site", "change", "kiel", code=2)
+    assert "name-taken" in said(capsys, "site", "create", "kiel", code=7)
+
+
+def test_where_a_page_is(mara, served, capsys):
+    assert said(capsys, "open", "--print") == f"{served.url}/\n"
+    said(capsys, "site", "create", "husum")
+    assert json.loads(said(capsys, "open", "site", "husum", "--json"))["url"].endswith("site=husum")
+    assert "device-not-found" in said(capsys, "open", "device", "none", "--print", code=5)
+    assert "penstock open device NAME" in said(capsys, "open", "device", code=2)
+
+
+def test_how_many_of_a_list(mara, served, capsys, monkeypatch):
+    with served.client() as client:
+        line = client.create_join(client.create_site("many").name, d.JoinTokenCreate(uses=5, auto_approve=True)).line
+    for number in range(5):
+        with ScriptedDevice(served, line, f"many-{number}") as device:
+            device.enrol()
+    asked = ("device", "list", "--site", "many", "--sort", "name")
+
+    def names(*more):
+        return [one["name"] for one in json.loads(said(capsys, *asked, "--json", *more))]
+
+    assert names() == [f"many-{number}" for number in range(5)], "a program gets all"
+    assert names("--limit", "2") == ["many-0", "many-1"]
+    assert run([*asked, "--limit", "2"]) == 0
+    told = capsys.readouterr()
+    assert told.out.count("many-") == 2
+    assert "--all" in told.err
+    assert run([*asked, "--limit", "2", "--all"]) == 2
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("2h", 7200), ("7d", 7 * 86400)])
+def test_a_moment_is_a_span_back(text, seconds):
+    assert abs(moment(text) - (time.time() - seconds) * 1000) < 5000
+
+
+def test_a_moment_is_a_time():
+    assert moment("2026-03-01T12:00:00+00:00") == 1772366400000
+    for wrong in ("yesterday", "", "99999999999999d", "h"):
+        with pytest.raises(Usage):
+            moment(wrong)

@@ -256,7 +256,7 @@ def test_the_main_job(served):
 
 def client_history(served):
     with served.client() as client:
-        return client.history(200)
+        return tuple(client.history(200))
 
 
 def test_settings_reach_through_the_api(served):

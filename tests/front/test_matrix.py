@@ -158,6 +158,7 @@ API = {
     ("GET", f"{V}/rollouts/{{rollout}}/members"): Line("deployment"),
     ("POST", f"{V}/rollouts/{{rollout}}/stop"): Line("deployment", "deployments.write", body=lambda _: {}),
     ("GET", f"{V}/events"): Line(skip="a stream: test_streams"),
+    ("GET", f"{V}/changes"): Line(skip="a stream: test_streams"),
     ("GET", f"{V}/history"): Line(),
     ("GET", f"{V}/about"): Line("fleet", "settings.read"),
     ("GET", f"{V}/settings"): Line("fleet", "settings.read"),
@@ -247,6 +248,7 @@ D, L = "/devices/{device}", "/deployments/{deployment}"
 WEB = {
     ("GET", "/setup"): Line(),
     ("POST", "/setup"): Line(skip="set-up is over: test_pages"),
+    ("GET", "/language"): Line(),
     ("GET", "/login"): Line(),
     ("POST", "/login"): Line(skip="it is what makes a session; its answers are the same for everybody"),
     ("POST", "/logout"): Line(skip="it would end the asker's session"),

@@ -54,19 +54,30 @@ def test_from_the_beginning_too(world):
     assert not any(word in heard for word in world.basalt.words())
 
 
+def pages(topics):
+    """What a page listens to."""
+    return "/live?" + "&".join(f"topic={topic}" for topic in topics.split())
+
+
+def programs(topics):
+    """What a program listens to."""
+    return "/api/v1/changes?topics=" + ",".join(topics.split())
+
+
+@pytest.mark.parametrize("heard_by", [pages, programs])
 @pytest.mark.parametrize("topics", ["events", "fleet enrolments deployments events"])
-def test_pages_are_told_of_what_they_may_show(world, topics):
-    query = "&".join(f"topic={topic}" for topic in topics.split())
-    heard = world.listen(asker(world, WHO[0]), f"/live?{query}", act_on_both(world), world.amber.ids["device"])
+def test_who_listens_is_told_of_what_he_may_see(world, topics, heard_by):
+    heard = world.listen(asker(world, WHO[0]), heard_by(topics), act_on_both(world), world.amber.ids["device"])
     assert not any(word in heard for word in world.basalt.words())
-    both = world.listen(asker(world, "administrator on the fleet"), f"/live?{query}", act_on_both(world), world.amber.ids["device"])
+    both = world.listen(asker(world, "administrator on the fleet"), heard_by(topics), act_on_both(world), world.amber.ids["device"])
     assert world.basalt.ids["device"] in both
 
 
-def test_a_page_of_a_device_one_may_not_see_cannot_be_listened_to(world):
+@pytest.mark.parametrize("heard_by", [pages, programs])
+def test_a_device_one_may_not_see_cannot_be_listened_to(world, heard_by):
     one = asker(world, WHO[0])
-    theirs = world.ask(one, "GET", f"/live?topic=device/{world.basalt.ids['device']}")
-    nowhere = world.ask(one, "GET", "/live?topic=device/dev_nothing")
+    theirs = world.ask(one, "GET", heard_by(f"device/{world.basalt.ids['device']}"))
+    nowhere = world.ask(one, "GET", heard_by("device/dev_nothing"))
     assert theirs.status == nowhere.status == 404
     assert theirs.text.replace(world.basalt.ids["device"], "X") == nowhere.text.replace("dev_nothing", "X")
-    assert world.ask(asker(world, "nothing"), "GET", "/live?topic=fleet").status == 403
+    assert world.ask(asker(world, "nothing"), "GET", heard_by("fleet")).status == 403

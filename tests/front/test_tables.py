@@ -26,6 +26,7 @@ OPEN = {
     ("POST", "/setup"),
     ("GET", "/login"),
     ("POST", "/login"),
+    ("GET", "/language"),  # sets a cookie that says which language this browser reads; /login needs it too
     ("GET", "/static/{path:path}"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),

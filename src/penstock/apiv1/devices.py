@@ -191,10 +191,12 @@ class AppOnDevice(Struct, frozen=True, kw_only=True):
 
 
 class Device(Struct, frozen=True, kw_only=True):
-    """A device in full. `may`: what the asker may do to it. `owed_*` is the newest signed state, `adopted_*` what the device says it has taken. `review` is not empty while a person must
-    look before the device may change anything."""
+    """A device in full. `may`: what the asker may do to it. `owed_*` is the newest signed state, `adopted_*` what the device says it has taken. `review` is not
+    empty while a person must look before the device may change anything. `time_zone` is its site's."""
 
     summary: DeviceSummary
+    site_title: str
+    time_zone: str
     fingerprint: str
     facts: Facts
     owed_epoch: int

@@ -1,25 +1,31 @@
-"""Commands about oneself and the control plane: set-up, login, contexts, tokens, the page, the stream of acts."""
+"""Commands about oneself: set-up, login, the contexts kept on this machine, tokens."""
 
 from __future__ import annotations
 
-import getpass
 import os
-import ssl
 import sys
-import webbrowser
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
-from penstock.apiv1 import people as p
 from penstock.cli import contexts, out
-from penstock.cli.common import COMMON, Common, Usage, text_of
-from penstock.client import Client, ClientError, as_json, pinned_ca
+from penstock.cli.common import COMMON, Common, Usage, certificates
+from penstock.cli.names import ContextName
+from penstock.client import Client, ClientError, pinned_ca
 
 context = App(name="context", help="Which control planes this machine knows.")
 token = App(name="token", help="Your API tokens.")
-settings = App(name="settings", help="How devices behave, and by which addresses they reach the control plane.")
+
+Json = Annotated[bool, Parameter(negative=(), help="Print JSON for programs.")]
+Ca = Annotated[Path | None, Parameter(help="A file with the certificate to trust.")]
+Fingerprint = Annotated[str, Parameter(help="Trust the control plane's own authority if it has this SHA-256 fingerprint.")]
+Proxy = Annotated[str, Parameter(help="An HTTP proxy to go through, http://HOST:PORT; else HTTPS_PROXY and NO_PROXY count.")]
+As = Annotated[str, Parameter(name="--as", help="What to call this context.")]
+PasswordStdin = Annotated[bool, Parameter(negative=(), help="Read the password from standard input.")]
+Days = Annotated[int, Parameter(validator=Number(gte=1, lte=366), help="How long the token is good.")]
 
 DAY = 86400
 
@@ -29,31 +35,38 @@ def _secret(prompt: str, *, stdin: bool, variable: str) -> str:
         return os.environ[variable]
     if stdin:
         return sys.stdin.readline().rstrip("\n")
+    import getpass  # what it brings along is not worth a tenth of a second where nobody is asked
+
     return getpass.getpass(prompt)
 
 
-def _trust(url: str, ca: Path | None, fingerprint: str) -> str:
-    if not url.startswith(("https://", "http://")):
+def _address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
         raise Usage(f"{url!r} is no address of a control plane: write https://NAME or https://NAME:PORT")
+    if parts.username or parts.password:
+        raise Usage("an address holds no name and password: write https://NAME:PORT, and say who with --user")
+    return url.rstrip("/")
+
+
+def _trust(url: str, ca: Path | None, fingerprint: str, proxy: str) -> str:
     if ca is not None:
-        return _certificates(ca)
-    return pinned_ca(url, fingerprint) if fingerprint else ""
+        return certificates(ca)
+    return pinned_ca(url, fingerprint, proxy=proxy) if fingerprint else ""
 
 
-def _certificates(file: Path) -> str:
-    text = text_of(file)
-    try:
-        ssl.create_default_context(cadata=text)
-    except (ssl.SSLError, ValueError):
-        raise Usage(f"{file} holds no certificate in PEM (BEGIN CERTIFICATE)") from None
-    return text
+def _proxy(url: str) -> str:
+    if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+        raise Usage(f"{shown_proxy(url)!r} is no proxy: write http://HOST:PORT")
+    return url
 
 
-def _keep(name: str, url: str, made_token: str, user: str, ca: str, expires_ms: int) -> None:
+def _keep(name: str, kept: contexts.Context, said: str, *, json: bool) -> int:
     found = contexts.load()
-    found.contexts[name] = contexts.Context(url=url, token=made_token, user=user, ca=ca, expires_ms=expires_ms)
+    found.contexts[name] = kept
     found.current = name
     contexts.save(found)
+    return _kept(name, kept, said, json=json)
 
 
 def setup(
@@ -61,72 +74,81 @@ def setup(
     *,
     user: str,
     setup_token: Annotated[str, Parameter(help="The one-time token; or PENSTOCK_SETUP_TOKEN, or asked for.")] = "",
-    ca: Annotated[Path | None, Parameter(help="A file with the certificate to trust.")] = None,
-    fingerprint: Annotated[str, Parameter(help="Trust the control plane's own authority if it has this SHA-256 fingerprint.")] = "",
-    password_stdin: Annotated[bool, Parameter(negative=())] = False,
-    name: Annotated[str, Parameter(name="--as", help="What to call this context.")] = "default",
+    ca: Ca = None,
+    fingerprint: Fingerprint = "",
+    proxy: Proxy = "",
+    password_stdin: PasswordStdin = False,
+    name: As = "default",
+    json: Json = False,
 ) -> int:
     """Make the first administrator of a new control plane, and log in as them."""
-    trust = _trust(url, ca, fingerprint)
+    url = _address(url)
+    trust = _trust(url, ca, fingerprint, _proxy(proxy))
     secret = setup_token or _secret("One-time set-up token: ", stdin=False, variable="PENSTOCK_SETUP_TOKEN")
     password = _secret("New password: ", stdin=password_stdin, variable="PENSTOCK_PASSWORD")
-    with Client(url, ca=trust) as client:
+    kept = contexts.Context(url=url, token="", user=user, ca=trust, proxy=proxy)
+    with Client(url, way=contexts.way(kept)) as client:
         made = client.set_up(secret, user, password)
-    _keep(name, url, made.token, user, trust, made.expires_ms)
-    out.say(f"{user} is the first administrator of {url}, and logged in here as context {name!r}")
-    return out.DONE
+    kept = contexts.Context(url=url, token=made.token, user=user, ca=trust, proxy=proxy, expires_ms=made.expires_ms)
+    return _keep(name, kept, f"{user} is the first administrator of {url}, and logged in here as context {name!r}", json=json)
 
 
 def login(
     url: str,
     *,
     user: str = "",
-    token: Annotated[str, Parameter(help="An API token instead of a password; - reads it from standard input.", allow_leading_hyphen=True)] = "",
-    ca: Annotated[Path | None, Parameter(help="A file with the certificate to trust.")] = None,
-    fingerprint: Annotated[str, Parameter(help="Trust the control plane's own authority if it has this SHA-256 fingerprint.")] = "",
-    password_stdin: Annotated[bool, Parameter(negative=(), help="Read the password from standard input.")] = False,
-    name: Annotated[str, Parameter(name="--as", help="What to call this context.")] = "default",
-    days: Annotated[int, Parameter(help="How long the token is good.")] = 30,
+    token: Annotated[
+        str,
+        Parameter(help="An API token instead of a password; - reads it from standard input, where no list of processes shows it.", allow_leading_hyphen=True),
+    ] = "",
+    ca: Ca = None,
+    fingerprint: Fingerprint = "",
+    proxy: Proxy = "",
+    password_stdin: PasswordStdin = False,
+    name: As = "default",
+    days: Days = 30,
+    json: Json = False,
 ) -> int:
-    """Log in, and keep the token on this machine (mode 0600)."""
-    trust = _trust(url, ca, fingerprint)
+    """Log in, and keep the token on this machine (mode 0600). The password is asked for, or comes from --password-stdin or PENSTOCK_PASSWORD."""
+    url = _address(url)
+    trust = _trust(url, ca, fingerprint, _proxy(proxy))
     if token:
         given = sys.stdin.readline().strip() if token == "-" else token  # noqa: S105
-        with Client(url, given, ca=trust) as client:
+        kept = contexts.Context(url=url, token=given, ca=trust, proxy=proxy)
+        with Client(url, given, way=contexts.way(kept)) as client:
             me = client.me()
-        _keep(name, url, given, me.name, trust, 0)
-        out.say(f"Logged in to {url} as {me.name}, context {name!r}")
-        return out.DONE
+        kept = contexts.Context(url=url, token=given, user=me.name, ca=trust, proxy=proxy)
+        return _keep(name, kept, f"Logged in to {url} as {me.name}, context {name!r}", json=json)
+    if not user and sys.stdin.isatty() and not password_stdin:
+        user = input("User name: ").strip()
     if not user:
         raise Usage("say who: --user NAME, or --token TOKEN")
     password = _secret(f"Password of {user}: ", stdin=password_stdin, variable="PENSTOCK_PASSWORD")
-    with Client(url, ca=trust) as client:
+    with Client(url, way=contexts.way(contexts.Context(url=url, token="", ca=trust, proxy=proxy))) as client:
         made = client.log_in(user, password, f"penstock on {os.uname().nodename}"[:200], days * DAY)
-    _keep(name, url, made.token, user, trust, made.expires_ms)
-    out.say(f"Logged in to {url} as {user} until {out.at(made.expires_ms)}, context {name!r}")
-    return out.DONE
+    kept = contexts.Context(url=url, token=made.token, user=user, ca=trust, proxy=proxy, expires_ms=made.expires_ms)
+    return _keep(name, kept, f"Logged in to {url} as {user} until {out.at(made.expires_ms)}, context {name!r}", json=json)
 
 
-def logout(*, name: Annotated[str, Parameter(name="--as")] = "") -> int:
+def logout(*, name: Annotated[str, Parameter(name="--as", help="Of this context, if not the current one.")] = "", json: Json = False) -> int:
     """Revoke the token kept here and forget it."""
     found = contexts.load()
     wanted = name or found.current
-    kept = found.contexts.pop(wanted, None)
-    if kept is None:
-        raise contexts.NoContext(f"There is no context {wanted!r}.")
+    if not wanted:
+        raise contexts.NoContext("Nobody is logged in here.")
+    kept = contexts.named(found, wanted)
     said = "it is forgotten here"
     try:
-        with Client(kept.url, kept.token, ca=kept.ca) as client:
+        with Client(kept.url, kept.token, way=contexts.way(kept)) as client:
             mine = [item for item in client.tokens() if item.expires_ms == kept.expires_ms and kept.expires_ms]
             for item in mine:
                 client.revoke_token(item.id)
             said = "its token is revoked, and forgotten here" if mine else said
     except ClientError as fault:
         said = f"it is forgotten here, but could not be revoked: {fault.problem.detail}"
-    found.current = next(iter(sorted(found.contexts)), "") if found.current == wanted else found.current
+    forget(found, wanted)
     contexts.save(found)
-    out.say(f"Logged out of {wanted!r}: {said}")
-    return out.DONE
+    return _kept(wanted, kept, f"Logged out of {wanted!r}: {said}", json=json)
 
 
 def whoami(*, common: Common = COMMON) -> int:
@@ -141,13 +163,16 @@ def whoami(*, common: Common = COMMON) -> int:
 
 
 @context.command(name="list")
-def context_list() -> int:
-    """Every context."""
+def context_list(*, json: Json = False) -> int:
+    """Every context, without its token."""
     found = contexts.load()
+    if json:
+        out.show_json([_told(name, one, current=name == found.current) for name, one in sorted(found.contexts.items())])
+        return out.DONE
     out.table(
-        ("", "name", "control plane", "user", "token good until"),
+        ("", "name", "user", "token good until", "proxy", "control plane"),
         (
-            ("*" if key == found.current else "", key, one.url, one.user, out.at(one.expires_ms) if one.expires_ms else "")
+            ("*" if key == found.current else "", key, one.user, out.at(one.expires_ms) if one.expires_ms else "", shown_proxy(one.proxy), one.url)
             for key, one in sorted(found.contexts.items())
         ),
         "None yet: penstock login https://PLANE --user NAME",
@@ -156,14 +181,64 @@ def context_list() -> int:
 
 
 @context.command(name="use")
-def context_use(name: str) -> int:
+def context_use(name: ContextName, *, json: Json = False) -> int:
     """Which context is meant when none is named."""
     found = contexts.load()
-    if name not in found.contexts:
-        raise contexts.NoContext(f"There is no context {name!r}.")
+    kept = contexts.named(found, name)
     found.current = name
     contexts.save(found)
-    out.say(f"Now talking to {found.contexts[name].url}")
+    return _kept(name, kept, f"Now talking to {kept.url}", json=json)
+
+
+@context.command(name="rename")
+def context_rename(name: ContextName, new: str, *, json: Json = False) -> int:
+    """Call a context something else."""
+    found = contexts.load()
+    kept = contexts.named(found, name)
+    if new in found.contexts:
+        raise Usage(f"there is a context {new!r} already: take another name, or `penstock context remove {new}` first")
+    found.contexts[new] = found.contexts.pop(name)
+    found.current = new if found.current == name else found.current
+    contexts.save(found)
+    return _kept(new, kept, f"The context {name!r} is {new!r} now", json=json)
+
+
+@context.command(name="remove")
+def context_remove(name: ContextName, *, json: Json = False) -> int:
+    """Forget a context. Its token stays good until it lapses: `penstock logout --as NAME` revokes it too."""
+    found = contexts.load()
+    kept = contexts.named(found, name)
+    forget(found, name)
+    contexts.save(found)
+    return _kept(name, kept, f"The context {name!r} is forgotten here; its token was not revoked", json=json)
+
+
+def forget(found: contexts.Contexts, name: str) -> None:
+    """Take a context out; the first of those left is the current one if it was that."""
+    del found.contexts[name]
+    if found.current == name:
+        found.current = min(found.contexts, default="")
+
+
+def shown_proxy(url: str) -> str:
+    """A proxy's URL without the password in it."""
+    who, sign, host = url.rpartition("@")
+    if not sign:
+        return url
+    scheme, slashes, _ = who.rpartition("://")
+    return f"{scheme}{slashes}…@{host}"
+
+
+def _told(name: str, one: contexts.Context, *, current: bool) -> dict[str, object]:
+    told = {"name": name, "url": one.url, "user": one.user, "proxy": shown_proxy(one.proxy), "expires_ms": one.expires_ms, "current": current}
+    return {**told, "own_ca": bool(one.ca)}
+
+
+def _kept(name: str, kept: contexts.Context, said: str, *, json: bool) -> int:
+    if json:
+        out.show_json(_told(name, kept, current=contexts.load().current == name))
+    else:
+        out.say(said)
     return out.DONE
 
 
@@ -172,22 +247,19 @@ def token_list(*, common: Common = COMMON) -> int:
     """Your tokens, without their secrets."""
     with common.client() as client:
         found = client.tokens()
-    if common.json:
-        out.show_json(found)
-    else:
-        out.table(("id", "for", "last used", "good until"), ((t.id, t.label, out.ago(t.used_ms), out.at(t.expires_ms)) for t in found), "None.")
-    return out.DONE
+    rows = ((t.id, out.ago(t.used_ms), out.at(t.expires_ms), t.label) for t in found)
+    return out.listing(found, ("id", "last used", "good until", "for"), rows, "None yet: penstock token create LABEL", json=common.json)
 
 
 @token.command(name="create")
-def token_create(label: str, *, days: int = 90, common: Common = COMMON) -> int:
+def token_create(label: str, *, days: Days = 90, common: Common = COMMON) -> int:
     """Make a token, for a pipeline for instance. It is shown this once."""
     with common.client() as client:
         made = client.create_token(label, days * DAY)
     if common.json:
         out.show_json(made)
     else:
-        sys.stdout.write(made.token + "\n")
+        sys.stdout.write(made.token + "\n")  # the one secret a command is asked to print: there is no other way to it
     return out.DONE
 
 
@@ -195,70 +267,4 @@ def token_create(label: str, *, days: int = 90, common: Common = COMMON) -> int:
 def token_revoke(token: str, *, common: Common = COMMON) -> int:
     """Revoke a token; it is dead at once."""
     with common.client() as client:
-        out.say(client.revoke_token(token).said)
-    return out.DONE
-
-
-def open_(*, common: Common = COMMON) -> int:
-    """Open the control plane's page in a browser."""
-    url = contexts.chosen(common.context).url
-    out.say(f"{url}/")
-    webbrowser.open(url)
-    return out.DONE
-
-
-def events(*, after: Annotated[int, Parameter(help="Begin after this number; -1 is now.")] = -1, common: Common = COMMON) -> int:
-    """Follow every act on the control plane until stopped."""
-    with common.client() as client:
-        for item in client.events(after):
-            if common.json:
-                sys.stdout.write(as_json(item).replace("\n", "") + "\n")
-                sys.stdout.flush()
-            else:
-                out.console.print(f"{item.number:>6}  {out.at(item.at_ms)}  {item.actor}  {item.verb}  {item.subject}  {item.outcome}  {item.reason}")
-    return out.DONE
-
-
-@settings.command(name="show")
-def settings_show(*, common: Common = COMMON) -> int:
-    """The control plane's settings."""
-    with common.client() as client:
-        found = client.settings()
-    if common.json:
-        out.show_json(found)
-        return out.DONE
-    out.facts(
-        (
-            ("poll", f"every {found.poll_s} s"),
-            ("fetch at most", f"{found.fetch_bytes_per_s} bytes/s" if found.fetch_bytes_per_s else "no cap"),
-            ("leave lapses after", f"{found.leave_s // 3600} h"),
-            ("log quota", f"{found.log_quota_bytes // 1024} KiB"),
-            *(("address", f"{one.url}{f'  proxy {one.proxy}' if one.proxy else ''}  ({len(one.ca) or 'no own'} authority)") for one in found.endpoints),
-        )
-    )
-    return out.DONE
-
-
-@settings.command(name="set")
-def settings_set(
-    *,
-    poll: Annotated[int | None, Parameter(help="Seconds between two questions of a device.")] = None,
-    fetch_bytes_per_s: Annotated[int | None, Parameter(help="A device fetches at most this; 0 is no cap.")] = None,
-    leave_hours: Annotated[int | None, Parameter(help="How long the leave to apply a change is good.")] = None,
-    address: Annotated[tuple[str, ...], Parameter(help="All addresses devices shall use, in order of preference; may be repeated.")] = (),
-    ca: Annotated[Path | None, Parameter(help="A file with the authorities to trust for those addresses; else those of the present ones.")] = None,
-    common: Common = COMMON,
-) -> int:
-    """Change settings; devices take them over at their next poll, in signed state."""
-    with common.client() as client:
-        before = client.settings()
-        trust = (_certificates(ca),) if ca else tuple(dict.fromkeys(pem for one in before.endpoints for pem in one.ca))
-        change = p.SettingsChange(
-            poll_s=poll,
-            fetch_bytes_per_s=fetch_bytes_per_s,
-            leave_s=None if leave_hours is None else leave_hours * 3600,
-            endpoints=tuple(p.Endpoint(url=url, ca=trust) for url in address) or None,
-        )
-        client.change_settings(before.revision, change)
-    out.say("Saved. Devices take it over at their next poll; a new address is tried beside the old ones and kept once it works.")
-    return out.DONE
+        return out.outcome(client.revoke_token(token), json=common.json)

@@ -1,7 +1,7 @@
-"""Where the command line keeps which control plane it talks to, and with what token.
+"""Where the command line keeps which control planes it talks to, with what token, and through which proxy.
 
-Owns ~/.config/penstock/contexts.json: written whole, mode 0600 in a folder 0700. Environment variables win over it: PENSTOCK_URL,
-PENSTOCK_TOKEN, PENSTOCK_CA (a file), PENSTOCK_CONTEXT. Never prints a token.
+Owns ~/.config/penstock/contexts.json: written whole, mode 0600 in a folder 0700. Environment variables win over it: PENSTOCK_URL with
+PENSTOCK_TOKEN, PENSTOCK_CA (a file) and PENSTOCK_PROXY need no file at all; PENSTOCK_CONTEXT names one of it. Never prints a token.
 """
 
 from __future__ import annotations
@@ -9,18 +9,24 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
+if TYPE_CHECKING:
+    from penstock.client import Way
+
 
 class Context(Struct, frozen=True, kw_only=True):
-    """One control plane as one asker. `ca` is PEM text, empty for the system's certificates."""
+    """One control plane as one asker. `ca` is PEM text, empty for the system's certificates; `proxy` an HTTP proxy's URL, empty for what
+    HTTPS_PROXY and NO_PROXY say."""
 
     url: str
     token: str
     user: str = ""
     ca: str = ""
+    proxy: str = ""
     expires_ms: int = 0
 
 
@@ -74,12 +80,33 @@ def chosen(name: str = "") -> Context:
     url = os.environ.get("PENSTOCK_URL", "")
     if url and not name:
         ca = os.environ.get("PENSTOCK_CA", "")
-        return Context(url=url, token=os.environ.get("PENSTOCK_TOKEN", ""), ca=Path(ca).read_text() if ca else "")
+        return Context(url=url, token=os.environ.get("PENSTOCK_TOKEN", ""), ca=Path(ca).read_text() if ca else "", proxy=os.environ.get("PENSTOCK_PROXY", ""))
     found = load()
     wanted = name or os.environ.get("PENSTOCK_CONTEXT", "") or found.current
     if not wanted:
         raise NoContext("Nothing to talk to yet: penstock login https://PLANE --user NAME")
-    if wanted not in found.contexts:
+    return named(found, wanted)
+
+
+def named(found: Contexts, name: str) -> Context:
+    """The context of that name. Raises NoContext, naming those there are."""
+    if name not in found.contexts:
         known = ", ".join(sorted(found.contexts)) or "none"
-        raise NoContext(f"There is no context {wanted!r}; known: {known}.")
-    return found.contexts[wanted]
+        raise NoContext(f"There is no context {name!r}; known: {known}.")
+    return found.contexts[name]
+
+
+def way(found: Context, *, timeout_s: float = 0.0, debug: bool = False) -> Way:
+    """How to get there. `timeout_s` 0 is what PENSTOCK_TIMEOUT says, or the client's own. Raises NoContext for a PENSTOCK_TIMEOUT that is no number."""
+    from penstock.cli import out
+    from penstock.client import TIMEOUT_S, Way
+
+    given = os.environ.get("PENSTOCK_TIMEOUT", "")
+    if not timeout_s and given:
+        try:
+            timeout_s = float(given)
+        except ValueError:
+            timeout_s = -1.0
+        if not 0 < timeout_s <= 3600:
+            raise NoContext(f"PENSTOCK_TIMEOUT is {given!r}; write seconds, more than 0 and at most 3600.")
+    return Way(ca=found.ca, proxy=found.proxy, timeout_s=timeout_s or TIMEOUT_S, told=out.aside, trace=out.aside if debug else None)

@@ -146,7 +146,7 @@ def build_front(plane: Plane) -> Front:
             if isinstance(fault, HTTPException):
                 return api.of_http(fault)
             return api.problem(make(500, "internal", "something went wrong here that should not have; the server's log has it", remedy="try again"))
-        return web.not_found() if status == 404 else Response(f"{status}\n".encode(), status_code=status, media_type="text/plain", headers=HEADERS)
+        return web.not_found(request) if status == 404 else Response(f"{status}\n".encode(), status_code=status, media_type="text/plain", headers=HEADERS)
 
     async def close(_app: Litestar) -> None:
         frame.close()

@@ -6,6 +6,7 @@ import pytest
 
 from penstock.agent.runtimes import RuntimeFault
 from penstock.agent.runtimes.dockerusage import figures, usage
+from penstock.agent.runtimes.engine import EngineClient
 
 NEWER = {
     "cpu_stats": {"cpu_usage": {"total_usage": 2_000_000_000}, "system_cpu_usage": 100_000_000_000, "online_cpus": 4},
@@ -42,17 +43,17 @@ def test_no_time_between_the_readings_is_no_use():
 
 
 def test_an_engine_that_tells_one_reading_is_asked_for_another(monkeypatch):
-    class Client:
+    class Client(EngineClient):
         asked = 0
 
-        def call(self, _method, target, _doing, timeout_s):
+        def call(self, method, target, doing, *, body=None, timeout_s=None):
             assert target == "/v1.43/containers/c1/stats?stream=false"
             assert timeout_s > 1
             self.asked += 1
             return {**NEWER, "cpu_stats": NEWER["precpu_stats" if self.asked == 1 else "cpu_stats"], "precpu_stats": {}}
 
     monkeypatch.setattr("penstock.agent.runtimes.dockerusage.BETWEEN_S", 0)
-    client = Client()
+    client = Client("/nowhere")
     assert '"cpu_permille":500' in usage(client, "/v1.43", "c1")
     assert client.asked == 2
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from penstock.server.actions import projections, rollouts, states
-from penstock.server.actions.context import Plane, bounded, director_keyid, note, refresh, seal, throttled
+from penstock.server.actions.context import Plane, director_keyid, note, refresh, seal, throttled
 from penstock.server.core.access import permit, require
 from penstock.server.core.errors import Conflict, Invalid, Limited, missing
 from penstock.server.core.model import (
@@ -41,6 +41,7 @@ from penstock.wire.types import name_fault, sha256_of
 from penstock.wire.version import WIRE
 
 RETRY_S = 5
+LISTED = 10_000
 
 
 def ask(plane: Plane, raw: bytes, address: str = "") -> bytes:
@@ -144,12 +145,12 @@ def _standing(tx: Tx, known: Enrolment) -> EnrolReply:
 # --- people decide ------------------------------------------------------------------------------------------------------
 
 
-def list_enrolments(plane: Plane, actor: Actor, *, status: str = WAITING, limit: int = 200) -> tuple[Enrolment, ...]:
-    """Who asks, newest first; status "" for all."""
+def list_enrolments(plane: Plane, actor: Actor, *, status: str = WAITING) -> tuple[Enrolment, ...]:
+    """Who asks, newest first, at most 10 000; status "" for all."""
     reach = require(actor, "enrolments.read")
     if status not in ("", WAITING, APPROVED, REJECTED):
         raise Invalid("status-unknown", f"{status!r} is not waiting, approved or rejected", field="status")
-    return plane.db.view(lambda tx: enrolments.all_in(tx, reach, status, bounded(plane, limit)))
+    return plane.db.view(lambda tx: enrolments.all_in(tx, reach, status, LISTED))
 
 
 def get_enrolment(plane: Plane, actor: Actor, *, enrolment: str) -> Enrolment:

@@ -9,6 +9,7 @@ from penstock.apiv1.common import Outcome, Page
 from penstock.server.actions import deployments, devices, progress, releases
 from penstock.server.api import present
 from penstock.server.api.frame import Answer
+from penstock.server.api.lists import Order, part
 from penstock.server.core import model
 
 if TYPE_CHECKING:
@@ -16,10 +17,27 @@ if TYPE_CHECKING:
     from penstock.server.api.frame import Call
     from penstock.server.core.model import Actor
 
+APPS: dict[str, Order[shapes.App]] = {
+    "name": Order(lambda item: item.name, lambda item: item.name),
+    "title": Order(lambda item: item.title, lambda item: item.name),
+    "newest": Order(lambda item: item.releases[0].published_ms if item.releases else 0, lambda item: item.name, down=True),
+}
+RELEASES: dict[str, Order[shapes.ReleaseBrief]] = {
+    "newest": Order(lambda item: item.published_ms, lambda item: item.id, down=True),
+    "app": Order(lambda item: item.app, lambda item: item.id),
+}
+DEPLOYMENTS: dict[str, Order[shapes.Deployment]] = {
+    "oldest": Order(lambda item: item.created_ms, lambda item: item.id),
+    "name": Order(lambda item: item.name, lambda item: item.id),
+    "changed": Order(lambda item: item.changed_ms, lambda item: item.id, down=True),
+}
+ROLLOUTS: dict[str, Order[shapes.Rollout]] = {"newest": Order(lambda item: item.started_ms, lambda item: item.id, down=True)}
+
 
 def list_apps(call: Call) -> Page[shapes.App]:
     """The catalogue."""
-    return present.whole(releases.list_apps(call.plane, call.actor), present.app)
+    found = map(present.app, releases.list_apps(call.plane, call.actor))
+    return part(found, call.query, APPS, lambda item: (item.name, item.title))
 
 
 def get_app(call: Call) -> shapes.App:
@@ -29,7 +47,8 @@ def get_app(call: Call) -> shapes.App:
 
 def list_releases(call: Call) -> Page[shapes.ReleaseBrief]:
     """Releases, newest first."""
-    return present.whole(releases.list_releases(call.plane, call.actor, app=call.query.app), present.brief)
+    found = map(present.brief, releases.list_releases(call.plane, call.actor, app=call.query.app))
+    return part(found, call.query, RELEASES, lambda item: (item.app, item.version, item.note))
 
 
 def get_release(call: Call) -> shapes.Release:
@@ -77,7 +96,7 @@ def preview(call: Call) -> shapes.Preview:
 def list_deployments(call: Call) -> Page[shapes.Deployment]:
     """Deployments and how far they are."""
     found = deployments.list_deployments(call.plane, call.actor, app=call.query.app, state=call.query.state)
-    return present.whole(found, present.deployment)
+    return part(map(present.deployment, found), call.query, DEPLOYMENTS, lambda item: (item.name, item.app))
 
 
 def get_deployment(call: Call) -> Answer:
@@ -160,7 +179,7 @@ def retry(call: Call) -> Outcome:
 
 def list_rollouts(call: Call) -> Page[shapes.Rollout]:
     """The rollouts of a deployment, newest first."""
-    return present.whole(progress.list_rollouts(call.plane, call.actor, deployment=call.path["deployment"]), present.rollout)
+    return part(map(present.rollout, progress.list_rollouts(call.plane, call.actor, deployment=call.path["deployment"])), call.query, ROLLOUTS)
 
 
 def get_rollout(call: Call) -> shapes.Rollout:

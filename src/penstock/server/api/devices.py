@@ -11,6 +11,7 @@ from penstock.server.actions import devices as actions
 from penstock.server.actions import timeline as timelines
 from penstock.server.api import present, words
 from penstock.server.api.frame import Answer
+from penstock.server.api.lists import Order, part
 from penstock.server.core.errors import Conflict
 from penstock.server.core.rights import reach
 from penstock.server.core.views import DeviceQuery
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 
 CONCERNS_FROM = 200  # devices looked at, worst first; a fleet with more in need of a person shows the worst of them
 
+JOINS: dict[str, Order[shapes.JoinToken]] = {
+    "newest": Order(lambda item: item.created_ms, lambda item: item.id, down=True),
+    "expires": Order(lambda item: item.expires_ms, lambda item: item.id),
+}
+ENROLMENTS: dict[str, Order[shapes.Enrolment]] = {
+    "newest": Order(lambda item: item.asked_ms, lambda item: item.id, down=True),
+    "name": Order(lambda item: item.name, lambda item: item.id),
+}
+
 
 def site_names(plane: Plane) -> Callable[[str], str]:
     """A function from a site's id to its name, for whoever sees something that stands there."""
@@ -36,7 +46,9 @@ def list_joins(call: Call) -> Page[shapes.JoinToken]:
     name = site_names(call.plane)
     found = joins.list_joins(call.plane, call.actor, site=call.query.site or None)
     now = call.plane.clock.now_ms()
-    return Page(items=tuple(present.join(item, name(item.site), now) for item in found))
+    items = (present.join(item, name(item.site), now) for item in found)
+    good = call.query.good
+    return part((item for item in items if good in (None, item.good)), call.query, JOINS)
 
 
 def create_join(call: Call) -> shapes.JoinTokenMade:
@@ -73,7 +85,9 @@ def list_enrolments(call: Call) -> Page[shapes.Enrolment]:
     """Who asks to be let in."""
     name = site_names(call.plane)
     found = enrolments.list_enrolments(call.plane, call.actor, status=call.query.status)
-    return Page(items=tuple(present.enrolment(item, name(item.site)) for item in found))
+    site = call.query.site
+    items = (present.enrolment(item, name(item.site)) for item in found if site in ("", item.site, name(item.site)))
+    return part(items, call.query, ENROLMENTS, lambda item: (item.name, item.facts.hostname, item.fingerprint))
 
 
 def get_enrolment(call: Call) -> shapes.Enrolment:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def list_views(call: Call) -> Page[shapes.SavedView]:
     """One's own saved views."""
-    return present.whole(saved.list_views(call.plane, call.actor), present.saved_view)
+    return Page(items=tuple(present.saved_view(view) for view in saved.list_views(call.plane, call.actor)))
 
 
 def save_view(call: Call) -> shapes.SavedView:

@@ -168,7 +168,7 @@ class Frame:
 
     async def _answer(self, route: Route, call: Call) -> Response[Any]:
         if route.stream:
-            source: AsyncIterator[bytes] = route.handler(call)
+            source: AsyncIterator[bytes] = await self.run(lambda: route.handler(call))  # whether it may be heard is looked up
             return stream(source, route.media_type)
         found = await self.run(lambda: route.handler(call))
         answer = found if isinstance(found, Answer) else Answer(found)

@@ -13,10 +13,22 @@ from penstock.apiv1.common import Outcome, Page
 from penstock.server.actions import events, sessions, settings, setup, sites, system, tokens
 from penstock.server.api import present
 from penstock.server.api.frame import Answer
+from penstock.server.api.lists import Order, part
 from penstock.wire.messages import Endpoint
 
 if TYPE_CHECKING:
     from penstock.server.api.frame import Call
+
+TOKENS: dict[str, Order[shapes.Token]] = {
+    "newest": Order(lambda item: item.created_ms, lambda item: item.id, down=True),
+    "label": Order(lambda item: item.label, lambda item: item.id),
+    "expires": Order(lambda item: item.expires_ms, lambda item: item.id),
+}
+SITES: dict[str, Order[shapes.Site]] = {
+    "name": Order(lambda item: item.name, lambda item: item.id),
+    "title": Order(lambda item: item.title, lambda item: item.id),
+    "devices": Order(lambda item: item.devices, lambda item: item.id, down=True),
+}
 
 
 def authorities(call: Call) -> shapes.Authorities:
@@ -63,7 +75,7 @@ def change_password(call: Call) -> Outcome:
 
 def list_tokens(call: Call) -> Page[shapes.Token]:
     """One's own tokens."""
-    return present.whole(tokens.list_tokens(call.plane, call.actor), present.token)
+    return part(map(present.token, tokens.list_tokens(call.plane, call.actor)), call.query, TOKENS)
 
 
 def create_token(call: Call) -> shapes.TokenMade:
@@ -80,7 +92,8 @@ def revoke_token(call: Call) -> Outcome:
 
 def list_sites(call: Call) -> Page[shapes.Site]:
     """Every site."""
-    return present.whole(sites.list_sites(call.plane, call.actor), present.site)
+    found = map(present.site, sites.list_sites(call.plane, call.actor))
+    return part(found, call.query, SITES, lambda item: (item.name, item.title))
 
 
 def create_site(call: Call) -> Answer:

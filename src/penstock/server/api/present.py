@@ -13,7 +13,7 @@ from penstock.server.core.rights import VERBS, reach
 from penstock.server.core.siteview import worst
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from penstock.server.actions import releases
     from penstock.server.actions.compare import Comparison
@@ -35,11 +35,6 @@ def one_of(word: str) -> Any:
 def page(found: views.Page[A], one: Callable[[A], B]) -> common.Page[B]:
     """A page of nouns as a page of shapes."""
     return common.Page(items=tuple(one(item) for item in found.items), next=found.next)
-
-
-def whole(found: Iterable[A], one: Callable[[A], B]) -> common.Page[B]:
-    """A complete list as its only page."""
-    return common.Page(items=tuple(one(item) for item in found))
 
 
 def me(actor: model.Actor) -> people.Me:
@@ -257,6 +252,8 @@ def device(found: views.DeviceView) -> devices.Device:
     """A device in full."""
     return devices.Device(
         summary=summary(found.device, found.site.name, found.status, found.runs),
+        site_title=found.site.title,
+        time_zone=found.site.time_zone,
         fingerprint=found.device.fingerprint,
         facts=facts(found.device.facts),
         owed_epoch=found.epoch,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from msgspec import Meta, Struct
 
 Cursor = Annotated[str, Meta(max_length=500, description="opaque; `next` of the page before")]
 Limit = Annotated[int, Meta(ge=1, le=200)]
+WHOLE = 1 << 30  # the limit of a page of ours that shows a list whole; nobody can ask for it
 Word = Annotated[str, Meta(max_length=200)]
 
 
@@ -16,6 +17,17 @@ class Paging(Struct, frozen=True, forbid_unknown_fields=True):
 
     cursor: Cursor = ""
     limit: Limit = 50
+
+
+class Listed(Protocol):
+    """What every query of a list has that is sorted and cut by `lists.part`."""
+
+    @property
+    def sort(self) -> str: ...
+    @property
+    def cursor(self) -> str: ...
+    @property
+    def limit(self) -> int: ...
 
 
 class Devices(Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,25 +67,76 @@ class Enrolments(Struct, frozen=True, forbid_unknown_fields=True):
     """Which requests for admission."""
 
     status: Literal["waiting", "approved", "rejected"] = "waiting"
+    site: Word = ""
+    text: Word = ""
+    sort: Literal["newest", "name"] = "newest"
+    cursor: Cursor = ""
+    limit: Limit = 50
 
 
 class Joins(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which join tokens."""
+    """Which join tokens; `good`: those that still let somebody in, or those that do not."""
 
     site: Word = ""
+    good: bool | None = None
+    sort: Literal["newest", "expires"] = "newest"
+    cursor: Cursor = ""
+    limit: Limit = 50
+
+
+class Tokens(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which API tokens."""
+
+    sort: Literal["newest", "label", "expires"] = "newest"
+    cursor: Cursor = ""
+    limit: Limit = 50
+
+
+class Sites(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which sites; `text` looks in names and titles."""
+
+    text: Word = ""
+    sort: Literal["name", "title", "devices"] = "name"
+    cursor: Cursor = ""
+    limit: Limit = 50
+
+
+class Apps(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which apps; `text` looks in names and titles."""
+
+    text: Word = ""
+    sort: Literal["name", "title", "newest"] = "name"
+    cursor: Cursor = ""
+    limit: Limit = 50
 
 
 class Releases(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which releases."""
+    """Which releases; `text` looks in apps, versions and notes."""
 
     app: Word = ""
+    text: Word = ""
+    sort: Literal["newest", "app"] = "newest"
+    cursor: Cursor = ""
+    limit: Limit = 50
 
 
 class Deployments(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which deployments."""
+    """Which deployments; `text` looks in names and apps."""
 
     app: Word = ""
     state: Literal["", "standing", "withdrawn"] = ""
+    text: Word = ""
+    sort: Literal["oldest", "name", "changed"] = "oldest"
+    cursor: Cursor = ""
+    limit: Limit = 50
+
+
+class Rollouts(Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of a deployment's rollouts."""
+
+    sort: Literal["newest"] = "newest"
+    cursor: Cursor = ""
+    limit: Limit = 50
 
 
 class Members(Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,3 +159,9 @@ class Events(Struct, frozen=True, forbid_unknown_fields=True):
     """Where a stream of events begins: after this number (Last-Event-ID wins); -1 is now."""
 
     after: Annotated[int, Meta(ge=-1, le=2**53 - 1)] = -1
+
+
+class Changes(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a stream of changes is about: one to eight topics, separated by commas: fleet, enrolments, deployments, events, device/ID, rollout/ID."""
+
+    topics: Annotated[str, Meta(min_length=1, max_length=700)]

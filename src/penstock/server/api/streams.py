@@ -103,13 +103,14 @@ async def _pump(
         _open.discard(ticket)
 
 
-def changes(plane: Plane, actor: Actor, topics: frozenset[str], left: asyncio.Future[None]) -> AsyncGenerator[bytes]:
+def changes(plane: Plane, actor: Actor, topics: frozenset[str], left: asyncio.Future[None] | None = None) -> AsyncGenerator[bytes]:
     """A stream for a page: "changed" whenever something under one of `topics` did, until `left` is done. A device's page keeps the device watched, so
     that it answers within a second."""
     try:
         _admit()
     except Refused:
-        left.cancel()
+        if left is not None:
+            left.cancel()
         raise
     watched = [topic.partition("/")[2] for topic in topics if topic.startswith("device/")]
 
@@ -123,6 +124,11 @@ def changes(plane: Plane, actor: Actor, topics: frozenset[str], left: asyncio.Fu
             yield _message("changed", json.dumps({"topic": note.topic, "key": note.key}), note.event_number)
 
     return _pump(plane, topics, each, idle, left)
+
+
+def changed(call: Call) -> AsyncIterator[bytes]:
+    """A stream for programs: "changed" whenever something under one of the topics did; what it is now is asked for anew."""
+    return changes(call.plane, call.actor, check_topics(call.plane, call.actor, call.query.topics.split(",")))
 
 
 def acts(call: Call) -> AsyncIterator[bytes]:
@@ -145,8 +151,8 @@ def acts(call: Call) -> AsyncIterator[bytes]:
         while batch := await asyncio.to_thread(since, last):
             for number, data in batch:
                 last = number
-                if data:
-                    yield _message("act", data.decode(), number)
+                # where the stream begins is said too: an asker cut off before the first act misses none
+                yield _message("act", data.decode(), number) if data else f"id: {number}\n\n".encode()
             if not data:
                 break
 

@@ -24,7 +24,7 @@ def catalogue(ask: Ask) -> Show:
 def app(ask: Ask) -> Show:
     """One app, its releases and where it is deployed."""
     found = ask.ask(apps.get_app)
-    return Show("app.html", {"app": found, "deployments": ask.ask(apps.list_deployments, query=queries.Deployments(app=found.name)).items})
+    return Show("app.html", {"app": found, "deployments": ask.ask(apps.list_deployments, query=queries.Deployments(app=found.name, limit=queries.WHOLE)).items})
 
 
 def release(ask: Ask) -> Show:
@@ -159,7 +159,7 @@ def deploy(ask: Ask) -> Show | Go:
 
 def deployments(ask: Ask) -> Show:
     """Every deployment and how far it is."""
-    query = queries.Deployments(state="withdrawn" if ask.query.get("state") == "withdrawn" else "standing")
+    query = queries.Deployments(state="withdrawn" if ask.query.get("state") == "withdrawn" else "standing", limit=queries.WHOLE)
     return Show("deployments.html", {"items": ask.ask(apps.list_deployments, query=query).items, "state": query.state})
 
 

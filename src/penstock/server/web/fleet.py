@@ -143,10 +143,10 @@ def drop_view(ask: Ask) -> Go:
 
 
 def _room(ask: Ask, *, made: d.JoinTokenMade | None = None, problem: Problem | None = None, form: dict[str, Any] | None = None) -> Show:
-    waiting = ask.ask(devices.list_enrolments, query=queries.Enrolments(status="waiting")).items
-    decided = [*ask.ask(devices.list_enrolments, query=queries.Enrolments(status="approved")).items]
-    decided += ask.ask(devices.list_enrolments, query=queries.Enrolments(status="rejected")).items
-    tokens = [item for item in ask.ask(devices.list_joins, query=queries.Joins()).items if item.good]
+    waiting = ask.ask(devices.list_enrolments, query=queries.Enrolments(status="waiting", limit=queries.WHOLE)).items
+    decided = [*ask.ask(devices.list_enrolments, query=queries.Enrolments(status="approved", limit=queries.WHOLE)).items]
+    decided += ask.ask(devices.list_enrolments, query=queries.Enrolments(status="rejected", limit=queries.WHOLE)).items
+    tokens = [*ask.ask(devices.list_joins, query=queries.Joins(good=True, limit=queries.WHOLE)).items]
     return Show(
         "join.html",
         {
@@ -207,7 +207,11 @@ def reject(ask: Ask) -> Go:
 
 def _device(ask: Ask, tab: str, template: str, status: int = 200, **more: Any) -> Show:
     found = more.pop("device", None) or ask.ask(devices.get_device)
-    return Show(template, {"device": found, "s": found.summary, "tab": tab, **more}, status)
+    return Show(
+        template,
+        {"device": found, "s": found.summary, "tab": tab, "zone": found.time_zone, "place": found.site_title or found.summary.site, **more},
+        status,
+    )
 
 
 def device(ask: Ask) -> Show:

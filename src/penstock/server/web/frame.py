@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 FLASH = "__Host-penstock-said"
 FLASH_MOST = 3500  # browsers keep 4096 bytes of a cookie with its name and attributes
+LANGUAGE = "penstock-lang"  # which language somebody chose; no secret
 BEFORE = "__Host-penstock-form"  # the form token of somebody not signed in
 CSP = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 HEADERS = {
@@ -83,13 +84,15 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """See another page; say something there. `session`: a secret to set as the session, "" to end it. `undo` is offered beside what is said."""
+    """See another page; say something there. `session`: a secret to set as the session, "" to end it. `language`: one to read from now on.
+    `undo` is offered beside what is said."""
 
     to: str
     said: str = ""
     tone: str = "good"
     session: str | None = None
     undo: Undo | None = None
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ class Web:
         self.plane = frame.plane
         self.frame = frame
         self.assets = render.load_assets()
-        self.env = render.environment(self.assets)
+        self.envs = render.environments(self.assets)
 
     # --- static -------------------------------------------------------------------------------------------------------
 
@@ -211,21 +214,21 @@ class Web:
         except Unauthenticated:
             return self._to_login(page, request)
         except PAGE_FAULTS as fault:
-            return self._problem(told(fault), asker)
+            return self._problem(told(fault), asker, request)
         except HTTPException as fault:
-            return self._problem(problems.make(fault.status_code, "bad-request", "the request cannot be read", remedy="go back and try again"), asker)
+            found = problems.make(fault.status_code, "bad-request", "the request cannot be read", remedy="go back and try again")
+            return self._problem(found, asker, request)
         except Exception:
             log.exception("unexpected", page=page.path)
-            return self._problem(
-                problems.make(500, "internal", "something went wrong here that should not have; the server's log has it", remedy="try again"), asker
-            )
+            found = problems.make(500, "internal", "something went wrong here that should not have; the server's log has it", remedy="try again")
+            return self._problem(found, asker, request)
 
     def _answer(self, page: Page, ask: Ask, asker: auth.Asker, token: str, request: Request[Any, Any, Any]) -> Response[bytes]:
         found = page.handler(ask)
         if isinstance(found, Go):
             return self._go(found, ask)
         said = request.cookies.get(FLASH, "")
-        body = self._page(found.template, found.context, asker, token, ask, page.section, _flash(said))
+        body = self._page(found.template, found.context, asker, token, ask, page.section, _flash(said), request)
         response = self._html(body, found.status, request)
         if said:
             _drop(response, FLASH)
@@ -234,7 +237,15 @@ class Web:
         return response
 
     def _page(
-        self, template: str, context: dict[str, Any], asker: auth.Asker, token: str, ask: Ask | None, section: str, flash: dict[str, Any] | None
+        self,
+        template: str,
+        context: dict[str, Any],
+        asker: auth.Asker,
+        token: str,
+        ask: Ask | None,
+        section: str,
+        flash: dict[str, Any] | None,
+        request: Request[Any, Any, Any],
     ) -> bytes:
         may = frozenset(verb for verb in VERBS if reach(asker.actor.rights, verb))
         waiting = len(enrolments.list_enrolments(self.plane, asker.actor, status="waiting")) if "enrolments.read" in may else 0
@@ -246,13 +257,17 @@ class Web:
             "flash": flash,
             "waiting_room": waiting,
             "here": ask.here if ask else "/",
+            "back": ask.here if ask and request.method == "GET" else section or "/",  # where another language is chosen
             "problem": None,
             "faults": {},
+            "zone": "",
+            "place": "",
         }
-        return render.render(self.env, template, {**base, **context})
+        language = render.chosen(request.cookies.get(LANGUAGE, ""), request.headers.get("accept-language", ""))
+        return render.render(self.envs[language], template, {**base, **context})
 
     def _html(self, body: bytes, status: int, request: Request[Any, Any, Any] | None) -> Response[bytes]:
-        headers = {**HEADERS, "Cache-Control": "no-store", "Vary": "Accept-Encoding"}
+        headers = {**HEADERS, "Cache-Control": "no-store", "Vary": "Accept-Encoding, Accept-Language"}
         if request is not None and len(body) > 2048 and "gzip" in request.headers.get("accept-encoding", ""):
             body = gzip.compress(body, 5)
             headers["Content-Encoding"] = "gzip"
@@ -272,6 +287,8 @@ class Web:
             response.set_cookie(key=auth.COOKIE, value=found.session, path="/", secure=True, httponly=True, samesite="lax", max_age=7 * 86400)
         elif found.session == "":
             _drop(response, auth.COOKIE)
+        if found.language:
+            response.set_cookie(key=LANGUAGE, value=found.language, path="/", secure=True, httponly=True, samesite="lax", max_age=400 * 86400)
         return response
 
     def _to_login(self, page: Page, request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -282,14 +299,15 @@ class Web:
             return Response(b"", status_code=200, headers={**headers, "HX-Redirect": to}, media_type="text/html")
         return Response(b"", status_code=303, headers={**headers, "Location": to}, media_type="text/html")
 
-    def _problem(self, found: Problem, asker: auth.Asker) -> Response[bytes]:
+    def _problem(self, found: Problem, asker: auth.Asker, request: Request[Any, Any, Any]) -> Response[bytes]:
         template = "problem.html" if asker.signed_in else "problem_gate.html"
-        body = self._page(template, {"problem": found}, asker, asker.csrf or "none", None, "", None)
+        body = self._page(template, {"problem": found}, asker, asker.csrf or "none", None, "", None, request)
         return self._html(body, found.status, None)
 
-    def not_found(self) -> Response[bytes]:
+    def not_found(self, request: Request[Any, Any, Any]) -> Response[bytes]:
         """There is no such page."""
-        return self._problem(problems.make(404, "no-such-page", "there is no such page", remedy="go to the fleet and look from there"), auth.nobody())
+        found = problems.make(404, "no-such-page", "there is no such page", remedy="go to the fleet and look from there")
+        return self._problem(found, auth.nobody(), request)
 
 
 def _drop(response: Response[Any], name: str) -> None:

@@ -10,6 +10,7 @@ from penstock.server.actions import sessions, setup
 from penstock.server.api import people, queries
 from penstock.server.core.errors import Invalid
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, faults_of, read, told
+from penstock.server.web.render import LANGUAGES
 
 if TYPE_CHECKING:
     from penstock.apiv1.common import Problem
@@ -62,6 +63,14 @@ def log_out(ask: Ask) -> Go:
     """Sign out; the session is dead at once."""
     sessions.sign_out(ask.plane, ask.actor, session=ask.session)
     return Go("/login", "You are signed out.", session="")
+
+
+def choose_language(ask: Ask) -> Go:
+    """Another language, kept in a cookie of this browser."""
+    wanted = ask.query.get("to", "")
+    if wanted and wanted not in LANGUAGES:
+        raise Invalid("language-unknown", f"{wanted[:20]!r} is no language of these pages", field="to", remedy=f"choose one of {', '.join(LANGUAGES)}")
+    return Go(safe_next(ask.query.get("next", "")), language=wanted)
 
 
 def history(ask: Ask) -> Show:

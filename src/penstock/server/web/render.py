@@ -1,4 +1,5 @@
-"""Jinja templates and what they may use: static addresses with content hashes, times, sizes, sentences, the words for states.
+"""Jinja templates and what they may use: static addresses with content hashes, times, sizes, sentences, the words for states; one compiled set for each
+language.
 
 Owns presentation helpers only; no lookups, no decisions.
 """
@@ -7,22 +8,36 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import mimetypes
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context, pass_environment, select_autoescape
+from jinja2.compiler import CodeGenerator
 
 from penstock.server.api import words
 from penstock.server.core.usage import line
+from penstock.server.web.phrases import Catalogue
+from penstock.server.web.translate import Walk
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jinja2 import nodes
+    from jinja2.compiler import Frame
+    from jinja2.runtime import Context
+
     from penstock.apiv1.apps import Rollout
     from penstock.apiv1.devices import AppOnDevice
 
 HERE = Path(__file__).parent
+ENGLISH = "en"
+# What a language is called in itself.
+LANGUAGES = {ENGLISH: "English", "de": "Deutsch"}
 NAV = (
     # address, glyph, word, only where there is room, the verb it needs
     ("/", "fleet", "Fleet", False, "devices.read"),
@@ -64,9 +79,18 @@ def iso(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def utc(ms: int) -> str:
+_CLOCKS = {ENGLISH: "%Y-%m-%d %H:%M", "de": "%d.%m.%Y, %H:%M"}
+
+
+def utc(ms: int, language: str = ENGLISH) -> str:
     """A time as people read it; the script puts it into the viewer's zone."""
-    return datetime.fromtimestamp(ms / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    return datetime.fromtimestamp(ms / 1000, timezone.utc).strftime(f"{_CLOCKS[language]} UTC")
+
+
+def there(ms: int, zone: str) -> str:
+    """The clock of a site at that moment, "" where it is the one of UTC."""
+    at = datetime.fromtimestamp(ms / 1000, ZoneInfo(zone)) if zone else None
+    return at.strftime("%H:%M") if at is not None and at.utcoffset() else ""
 
 
 def sentence(text: str) -> str:
@@ -91,12 +115,13 @@ def headline(title: str) -> str:
     return title[:1].upper() + title[1:] if first.rstrip(":") in _PLAIN else title
 
 
-def size(count: int) -> str:
+def size(count: int, language: str = ENGLISH) -> str:
     """Bytes as people read them."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if value < 1000 or unit == "TB":
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+            shown = f"{value:.0f}" if unit == "B" or value >= 100 else f"{value:.1f}"
+            return f"{shown if language == ENGLISH else shown.replace('.', ',')} {unit}"
         value /= 1000
     return ""
 
@@ -140,13 +165,14 @@ def progress_parts(rollout: Rollout) -> list[tuple[str, int]]:
     ]
 
 
-def progress_words(rollout: Rollout) -> str:
+@pass_environment
+def progress_words(env: Pages, rollout: Rollout) -> str:
     """A rollout's counts in words."""
     at = rollout.counts.get
     done = at("soaked", 0) + at("removed", 0)
-    said = [f"{done} of {rollout.total} done"]
+    said = [env.say(f"{done} of {rollout.total} done")]
     said += [
-        f"{count} {word}"
+        f"{count} {env.say(word)}"
         for word, count in (
             ("on the way", at("ordered", 0) + at("claimed", 0) + at("confirmed", 0)),
             ("not begun", at("pending", 0)),
@@ -159,22 +185,116 @@ def progress_words(rollout: Rollout) -> str:
     return ", ".join(said)
 
 
-def environment(assets: dict[str, Asset]) -> Environment:
-    """The templates' environment. Undefined names are errors, everything is escaped."""
-    env = Environment(
-        loader=FileSystemLoader(HERE / "templates"), autoescape=select_autoescape(default=True), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+def catalogue(language: str) -> Catalogue:
+    """The phrases of a language. Raises ValueError where a phrase has not the holes of its English."""
+    found = json.loads((HERE / "lang" / f"{language}.json").read_text("utf-8"))
+    return Catalogue(language, found["phrases"], found["composed"])
+
+
+class _Said(CodeGenerator):
+    """Says a template's phrases before it is compiled."""
+
+    def visit_Template(self, node: nodes.Template, frame: Frame | None = None) -> None:  # noqa: N802 (jinja2's name)
+        said = self.environment.catalogue  # type: ignore[attr-defined]
+        if said is not None:
+            Walk(said.phrases.get).template(node)
+        super().visit_Template(node, frame)
+
+
+class Pages(Environment):
+    """The templates in one language. Undefined names are errors, everything is escaped."""
+
+    code_generator_class = _Said
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self.catalogue = None if language == ENGLISH else catalogue(language)
+        super().__init__(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=select_autoescape(default=True),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def say(self, text: str) -> str:
+        """A sentence or words of ours, in this language; other text as it is."""
+        return text if self.catalogue is None or not isinstance(text, str) else self.catalogue.say(text)
+
+
+@pass_environment
+def _say(env: Pages, text: str) -> str:
+    return env.say(text)
+
+
+@pass_environment
+def _sentence(env: Pages, text: str) -> str:
+    return sentence(env.say(text))
+
+
+@pass_environment
+def _headline(env: Pages, title: str) -> str:
+    said = env.say(title)
+    plain = headline(title)
+    return plain if said == title else said[:1].upper() + said[1:] if plain[:1] != title[:1] else said
+
+
+@pass_environment
+def _span(env: Pages, seconds: int) -> str:
+    return env.say(span(seconds))
+
+
+@pass_environment
+def _size(env: Pages, count: int) -> str:
+    return size(count, env.language)
+
+
+@pass_environment
+def _utc(env: Pages, ms: int) -> str:
+    return utc(ms, env.language)
+
+
+@pass_context
+def _there(context: Context, ms: int) -> str:
+    return there(ms, context["zone"])
+
+
+def environments(assets: Mapping[str, Asset]) -> dict[str, Pages]:
+    """The templates of each language."""
+    return {language: environment(assets, language) for language in LANGUAGES}
+
+
+def environment(assets: Mapping[str, Asset], language: str = ENGLISH) -> Pages:
+    """The templates of one language."""
+    env = Pages(language)
 
     def static(path: str, *, bare: bool = False) -> str:
         return f"/static/{path}" if bare else f"/static/{path}?v={assets[path].etag}"
 
-    env.filters.update(iso=iso, utc=utc, sentence=sentence, headline=headline, size=size, span=span)
-    env.globals.update(
-        static=static, nav=NAV, phase_word=words.of_phase, rail=rail, words=words, progress_parts=progress_parts, progress_words=progress_words, line=line
-    )
+    env.filters.update(iso=iso, utc=_utc, say=_say, sentence=_sentence, headline=_headline, size=_size, span=_span)
+    env.globals.update(static=static, nav=NAV, phase_word=words.of_phase, rail=rail, words=words, progress_parts=progress_parts, progress_words=progress_words)
+    env.globals.update(language=language, languages=LANGUAGES, there=_there, line=line)
     return env
 
 
-def render(env: Environment, template: str, context: dict[str, Any]) -> bytes:
+def render(env: Pages, template: str, context: dict[str, Any]) -> bytes:
     """One page."""
     return env.get_template(template).render(context).encode()
+
+
+def chosen(cookie: str, accepted: str) -> str:
+    """The language somebody reads: the one chosen here before, else the first of ours that the browser asks for, else English."""
+    if cookie in LANGUAGES:
+        return cookie
+    best, most = ENGLISH, 0.0
+    for piece in accepted[:500].split(","):
+        tag, _, given = piece.strip().partition(";")
+        weight = given.strip().removeprefix("q=")
+        try:
+            value = float(weight) if weight else 1.0
+        except ValueError:
+            continue
+        name = tag.strip().partition("-")[0].lower()
+        if name in LANGUAGES and value > most:
+            best, most = name, value
+    return best

@@ -18,6 +18,7 @@ PAGES: tuple[Page, ...] = (
     Page("GET", "/login", people.login_page, PUBLIC, "Sign in."),
     Page("POST", "/login", people.log_in, PUBLIC, "Sign in with a name and password."),
     Page("POST", "/logout", people.log_out, SIGNED_IN, "Sign out."),
+    Page("GET", "/language", people.choose_language, PUBLIC, "Read these pages in another language."),
     Page("GET", "/", fleet.fleet, SIGNED_IN, "The fleet; for who may not see it, the first page that is theirs."),
     Page("POST", "/views", fleet.save_view, "devices.read", "Give the filters of the fleet a name."),
     Page("POST", "/views/{view}/drop", fleet.drop_view, "devices.read", "Forget a saved view."),

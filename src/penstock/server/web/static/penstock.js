@@ -1,11 +1,14 @@
-// The pages' only script of our own: dates in the viewer's zone, copy buttons, keys, log lines, live regions. Every page works without it.
+// The pages' only script of our own: dates in the viewer's zone and the site's, copy buttons, keys, log lines, live regions. Every page works without it.
 // Live: one event stream per page says what changed; the page's own address is fetched again and its #live region morphed.
 "use strict";
 (() => {
-  const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
-  const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-  const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
-  const near = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
+  const say = document.body.dataset;
+  const lang = document.documentElement.lang;
+  const locale = navigator.languages.find((one) => one.split("-")[0] === lang) || lang;
+  const day = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
+  const clock = new Intl.DateTimeFormat(locale, { timeStyle: "medium" });
+  const full = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "long" });
+  const near = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: lang === "de" ? "long" : "short" }); // German shortens with a full stop, which ends no sentence here
 
   const ago = (then, now) => {
     const s = Math.round((then - now) / 1000), a = Math.abs(s);
@@ -15,14 +18,32 @@
     if (a < 7 * 86400) return near.format(Math.round(s / 86400), "day");
     return day.format(then);
   };
+  // A page about a site or a device says what its clock showed too, where that is another one than the viewer's.
+  const zones = new Map();
+  const there = (el, date, timeStyle) => {
+    const zone = el.dataset.zone;
+    if (!zone) return "";
+    const key = `${zone} ${timeStyle}`;
+    try {
+      if (!zones.has(key)) {
+        const options = { dateStyle: "short", timeStyle };
+        zones.set(key, [new Intl.DateTimeFormat(locale, options), new Intl.DateTimeFormat(locale, { ...options, timeZone: zone }), new Intl.DateTimeFormat(locale, { timeStyle, timeZone: zone })]);
+      }
+    } catch { return ""; }
+    const [here, far, hour] = zones.get(key);
+    if (here.format(date) === far.format(date)) return "";
+    const sameDay = here.format(date).split(",")[0] === far.format(date).split(",")[0];
+    return say.sayThere.replace("%t", (sameDay ? hour : far).format(date)).replace("%p", el.dataset.place);
+  };
   const tell = (root) => {
     const now = Date.now();
     for (const el of root.querySelectorAll("time[data-ms]")) {
       const then = Number(el.dataset.ms), date = new Date(then);
       const today = day.format(date) === day.format(new Date(now));
-      const text = el.dataset.as === "clock" ? (today ? clock.format(date) : `${day.format(date)} ${clock.format(date)}`) : ago(then, now);
+      const far = there(el, date, "short");
+      const text = el.dataset.as === "clock" ? (today ? clock.format(date) : `${day.format(date)} ${clock.format(date)}`) + (far && ` (${far})`) : ago(then, now);
       if (el.textContent !== text) el.textContent = text;
-      el.title = full.format(date);
+      el.title = full.format(date) + (far && ` (${far})`);
     }
   };
   tell(document);
@@ -36,15 +57,15 @@
     const label = button.querySelector("span");
     try {
       await navigator.clipboard.writeText(text);
-      label.textContent = "Copied";
+      label.textContent = say.sayCopied;
     } catch {
       const range = document.createRange();
       range.selectNodeContents(document.getElementById(button.dataset.copy));
       getSelection().removeAllRanges();
       getSelection().addRange(range);
-      label.textContent = "Selected: press Ctrl+C";
+      label.textContent = say.saySelected;
     }
-    setTimeout(() => { label.textContent = "Copy"; }, 4000);
+    setTimeout(() => { label.textContent = say.sayCopy; }, 4000);
   });
 
   // Keys: "/" searches, "?" shows the keys, j and k walk the rows of the page's lists, g and a letter goes to a page.
@@ -82,7 +103,7 @@
     const input = event.target.closest("input[type=file][data-into]");
     if (!input || !input.files.length) return;
     const file = input.files[0], into = document.getElementById(input.dataset.into);
-    if (file.size > 1000000) { input.setCustomValidity("The file is larger than 1 MB."); input.reportValidity(); return; }
+    if (file.size > 1000000) { input.setCustomValidity(say.sayLarge); input.reportValidity(); return; }
     input.setCustomValidity("");
     into.value = await file.text();
   });
