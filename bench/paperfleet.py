@@ -50,46 +50,50 @@ def now_ms() -> int:
 def make(data: Path, count: int, version: str, say: Callable[[str], None]) -> Fleet:
     """Let `count` devices in at site `lab`, deploy that release to all, and let each say that it runs."""
     running = open_plane(read(None, given={"data": data}), Limits(enrol_per_minute=10**9))
-    plane = running.plane
     try:
-        found = [PaperDevice(_enrolling(lambda raw: enrolments.ask(plane, raw)), f"sim-{number}", clock=now_ms) for number in range(count)]
-        before = 0
-        for lot in LOTS:
-            part = found[before : max(before, lot * count // LOTS[-1])]
-            before += len(part)
-            labels = {"fleet": "sim", **{f"lot-{size}": "yes" for size in LOTS if size >= lot}}
-            if part:
-                join = joins.create_join(plane, ACTOR, site="lab", uses=len(part), auto_approve=True, labels=labels, title="bench").join
-            for device in part:
-                reply = device.ask(join)
-                if reply.status != "approved":
-                    raise RuntimeError(f"{device.name} was not let in: {reply.why}")
-            say(f"{before} devices let in")
-        target = Target(selector="fleet=sim")
-        made = deployments.create_deployment(plane, ACTOR, name="line", release=f"line:{version}", target=target)
-        _work_off(plane)
-        say("deployed to all")
-        for at in range(0, count, BATCH):
-            part = found[at : at + BATCH]
-            many = [(device.id, _settled(plane, device)) for device in part]
-            for device, answer in zip(part, reports.ingest(plane, many), strict=True):
-                if isinstance(answer, Refused):
-                    raise answer
-                device.acked = decode(ReportReply, answer).expect - 1
-        _work_off(plane)
-        say("all have said that it runs")
-        ends = now_ms() + 86_400_000
-        pending = 0
-        for device in found:
-            entry = plane.fleet.entries[device.id]
-            device.token = plane.tokens.issue(device.id, entry.key_epoch, ends)
-            device.etag = entry.tag.decode("ascii")
-            pending += entry.pending
-        if pending:
-            raise RuntimeError(f"{pending} of {count} devices are not at rest")
-        return Fleet(found, "line", made.id)
+        return fill(running.plane, count, version, say)
     finally:
         running.close()
+
+
+def fill(plane: Plane, count: int, version: str, say: Callable[[str], None]) -> Fleet:
+    """The same in a plane that is open and has site `lab` and the release."""
+    found = [PaperDevice(_enrolling(lambda raw: enrolments.ask(plane, raw)), f"sim-{number}", clock=now_ms) for number in range(count)]
+    before = 0
+    for lot in LOTS:
+        part = found[before : max(before, lot * count // LOTS[-1])]
+        before += len(part)
+        labels = {"fleet": "sim", **{f"lot-{size}": "yes" for size in LOTS if size >= lot}}
+        if part:
+            join = joins.create_join(plane, ACTOR, site="lab", uses=len(part), auto_approve=True, labels=labels, title="bench").join
+        for device in part:
+            reply = device.ask(join)
+            if reply.status != "approved":
+                raise RuntimeError(f"{device.name} was not let in: {reply.why}")
+        say(f"{before} devices let in")
+    target = Target(selector="fleet=sim")
+    made = deployments.create_deployment(plane, ACTOR, name="line", release=f"line:{version}", target=target)
+    _work_off(plane)
+    say("deployed to all")
+    for at in range(0, count, BATCH):
+        part = found[at : at + BATCH]
+        many = [(device.id, _settled(plane, device)) for device in part]
+        for device, answer in zip(part, reports.ingest(plane, many), strict=True):
+            if isinstance(answer, Refused):
+                raise answer
+            device.acked = decode(ReportReply, answer).expect - 1
+    _work_off(plane)
+    say("all have said that it runs")
+    ends = now_ms() + 86_400_000
+    pending = 0
+    for device in found:
+        entry = plane.fleet.entries[device.id]
+        device.token = plane.tokens.issue(device.id, entry.key_epoch, ends)
+        device.etag = entry.tag.decode("ascii")
+        pending += entry.pending
+    if pending:
+        raise RuntimeError(f"{pending} of {count} devices are not at rest")
+    return Fleet(found, "line", made.id)
 
 
 def _enrolling(ask: Callable[[bytes], bytes]) -> Callable[[str, str, dict[str, str], bytes], Answer]:

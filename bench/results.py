@@ -44,6 +44,8 @@ REACH = {
     "store.deploy_change_10k_s": Reach("s", most=10),
     "access.decide_us": Reach("us", most=50),
     "sse.rss_kib_per_open_page": Reach("KiB", most=64),
+    "ui.first_load_kb": Reach("kB", most=200),
+    "ui.fleet_1k_ms": Reach("ms", most=1_000),
 }
 
 

@@ -14,6 +14,7 @@ import msgspec
 from penstock.apiv1 import account as c
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
+from penstock.apiv1 import fleet as f
 from penstock.apiv1 import notices as n
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
@@ -149,7 +150,7 @@ class Client:
         return self._ask("GET", f"/sites/{_part(site)}", p.Site)
 
     def change_site(self, site: str, revision: int, body: p.SiteChange) -> p.Site:
-        """Another title or time zone."""
+        """Another title, time zone or place on the map."""
         return self._ask("PATCH", f"/sites/{_part(site)}", p.Site, body, revision=revision)
 
     def create_site(self, name: str, title: str = "", time_zone: str = "UTC") -> p.Site:
@@ -199,6 +200,24 @@ class Client:
     def reject(self, enrolment: str, reason: str) -> Outcome:
         """Turn a device away."""
         return self._ask("POST", f"/enrolments/{_part(enrolment)}/reject", Outcome, d.Reason(reason=reason))
+
+    # --- looking at the fleet -----------------------------------------------------------------------------------------------
+
+    def views(self) -> tuple[f.SavedView, ...]:
+        """One's own saved views of the fleet."""
+        return self._ask("GET", "/views", Page[f.SavedView]).items
+
+    def save_view(self, name: str, query: str) -> f.SavedView:
+        """Give some filters of the fleet a name."""
+        return self._ask("POST", "/views", f.SavedView, f.SavedViewCreate(name=name, query=query), creates=True)
+
+    def drop_view(self, view: str) -> Outcome:
+        """Forget a saved view."""
+        return self._ask("DELETE", f"/views/{_part(view)}", Outcome)
+
+    def compare(self, kind: str, a: str, b: str) -> f.Comparison:
+        """Two of a kind ("devices" or "sites") side by side."""
+        return self._ask("GET", f"/compare/{kind}", f.Comparison, query={"a": a, "b": b})
 
     # --- devices --------------------------------------------------------------------------------------------------------------
 

@@ -259,6 +259,9 @@ class TinyEngine:
     def inspect(self, container: str, limit_bytes: int = 65536) -> str:
         return "{}"
 
+    def usage(self, container: str) -> str:
+        return '{"cpu_permille":12}'
+
     def create_network(self, order: NetworkOrder) -> None:
         self._enter("network", order.name)
         self.networks[order.name] = order

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from penstock.apiv1.devices import DeviceChange
-from penstock.wire.log import DriftItem
+from penstock.wire.log import CommandOutcome, DriftItem
 from tests.browser.conftest import DESK, PHONE, Viewer
 from tests.front.served import PASSWORD, ScriptedDevice, until
 from tests.needs import needs
@@ -75,7 +75,7 @@ def test_2_a_device_arrives_and_is_compared(mara, served, story):
     page.get_by_label("Title").fill("Hamburg press shop")
     page.get_by_label("Time zone").first.fill("Europe/Berlin")
     page.get_by_role("button", name="Name it").click()
-    expect(page.get_by_text("Hamburg press shop is on the map.")).to_be_visible()
+    expect(page.get_by_text("Hamburg press shop is a site now.")).to_be_visible()
     page.get_by_label("Labels it gets").fill("kind=press, line=3")
     page.get_by_role("button", name="Make join line").click()
     expect(page.get_by_role("heading", name="Paste this on the device")).to_be_visible()
@@ -158,12 +158,47 @@ def test_4_previewed_deployed_watched(mara, device, story):
 def test_5_logs_arrive_on_the_open_page(mara, device):
     page = mara.page
     mara.goto(f"/devices/{device.device}")
-    page.get_by_role("button", name="Logs of web").click()
+    page.get_by_role("link", name="Logs of web").click()
+    page.get_by_role("button", name="Fetch now").click()
     expect(page.get_by_text("Signed and waiting for the device")).to_be_visible()
     until(lambda: device.poll() and device.commands, "the command arrives")
     device.answer("done", "2 lines", "listening on :8080\nconnected to the line\n")
     expect(page.get_by_label("Output")).to_contain_text("connected to the line", timeout=SOON)
+    page.get_by_label("Search in these lines").fill("line")
+    expect(page.locator("#log-said")).to_contain_text("line")
+    page.get_by_label("Only lines that match").check()
+    expect(page.get_by_label("Output")).to_have_text("connected to the line")
+    page.get_by_label("Search in these lines").fill("")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download").click()
+    assert saved.value.path().read_text() == "listening on :8080\nconnected to the line\n"
     mara.look("12-logs")
+
+
+def test_5b_followed_lines_are_put_together(mara, device):
+    page = mara.page
+    mara.goto(f"/devices/{device.device}/logs?app=press-monitor&service=web")
+    expect(page.get_by_label("Output")).to_contain_text("connected to the line")
+    page.get_by_role("button", name="Follow").click()
+    until(lambda: device.poll() and device.commands, "the device is asked again")
+    device.answer("done", "2 lines", "connected to the line\nstarted shift 2\n")
+    expect(page.get_by_label("Output")).to_have_text("listening on :8080\nconnected to the line\nstarted shift 2", timeout=SOON)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Follow")).to_be_visible()
+
+
+def test_5c_what_services_use(mara, device):
+    page = mara.page
+    mara.goto(f"/devices/{device.device}")
+    page.get_by_role("button", name="Measure now").click()
+    expect(page.get_by_text("Asked; waiting for the device")).to_be_visible()
+    until(lambda: device.poll() and len(device.commands) == 2, "both services are asked")
+    for command, permille in zip(tuple(device.commands), (375, 20), strict=True):
+        text = f'{{"cpu_permille":{permille},"memory_bytes":52428800,"processes":3}}'
+        device.say("command-outcome", CommandOutcome(command.id, command.verb, "done", "done", text))
+    expect(page.get_by_text("37.5 %")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("52.4 MB").first).to_be_visible()
+    mara.look("12-resources")
 
 
 def test_6_a_release_fails_and_the_device_goes_back(mara, served, device, story):
@@ -228,8 +263,51 @@ def test_8_keyboard_and_filters(mara):
     expect(page).to_have_url(re.compile("q=nothing-like-this"))
     mara.goto("/?q=line%3D4")
     expect(page.get_by_role("link", name="press-01").last).to_be_visible()
+    mara.goto("/")
+    page.keyboard.press("j")
+    first = page.evaluate("document.activeElement.textContent")
+    assert first == "press-01"
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("s")
+    expect(page.get_by_role("heading", name="Sites", exact=True)).to_be_visible()
     mara.goto("/?show=failing")
     expect(page.locator("#devices").get_by_role("link", name="press-01")).to_be_visible()
+
+
+def test_8b_views_and_labels_with_undo(mara, device):
+    page = mara.page
+    mara.goto("/?q=line%3D4")
+    page.get_by_text("Save as a view").click()
+    page.get_by_label("Name of the view").fill("Line 4")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("link", name="Line 4")).to_have_attribute("aria-current", "page")
+    mara.look("18-view")
+    page.get_by_role("button", name="Remove this view").click()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("link", name="Line 4")).to_be_visible()
+    mara.goto(f"/devices/{device.device}")
+    page.get_by_text("Edit labels").click()
+    page.get_by_label("Labels").fill("kind=press, line=9")
+    page.get_by_role("button", name="Save labels").click()
+    expect(page.locator(".chip", has_text="line=9")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".chip", has_text="line=4")).to_be_visible()
+
+
+def test_8c_a_site_on_the_map(mara):
+    page = mara.page
+    mara.goto("/sites/hamburg")
+    page.get_by_label("Latitude").fill("53.55")
+    page.get_by_label("Longitude").fill("9,99")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("53.5500, 9.9900")).to_be_visible()
+    mara.goto("/sites")
+    page.get_by_role("group", name="Map of the sites").first.get_by_role("link", name="Hamburg press shop").click()
+    expect(page.get_by_role("heading", name="Hamburg press shop")).to_be_visible()
+    mara.look("19-site")
 
 
 PAGES = (
@@ -243,6 +321,9 @@ PAGES = (
     "/deploy?release=press-monitor:2.0.0",
     "/deployments",
     "/sites",
+    "/sites/hamburg",
+    "/compare",
+    "/compare?kind=sites&a=hamburg&b=hamburg&all=yes",
     "/history",
     "/settings",
     "/account",
@@ -257,7 +338,16 @@ def test_9_every_page_at_every_width(chromium, served, device, story, size, sche
         viewer.look("login")
         viewer.sign_in()
         own = f"/devices/{device.device}"
-        for path in (*PAGES, own, f"{own}/timeline", f"{own}/commands", f"{own}/settings", f"/deployments/{story['deployment']}", "/devices/dev_nobody"):
+        for path in (
+            *PAGES,
+            own,
+            f"{own}/timeline",
+            f"{own}/logs",
+            f"{own}/commands",
+            f"{own}/settings",
+            f"/deployments/{story['deployment']}",
+            "/devices/dev_nobody",
+        ):
             viewer.goto(path)
             viewer.look("all" + re.sub(r"[^a-z0-9]+", "-", path.replace(device.device, "one").replace(story["deployment"], "one")))
     finally:

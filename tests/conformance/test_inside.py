@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from penstock.agent.runtimes import RuntimeFault
@@ -134,3 +136,15 @@ def test_inspect_has_its_limit(bench):
     identity = started(bench)
     assert len(bench.runtime.inspect(identity, 500)) <= 500
     assert identity in bench.runtime.inspect(identity)
+
+
+def test_what_a_container_uses(bench):
+    identity = started(bench)
+    found = json.loads(bench.runtime.usage(identity))
+    assert found["memory_bytes"] > 0
+    assert found["processes"] > 0
+    assert all(type(value) is int and value >= 0 for value in found.values())
+    bench.runtime.stop(identity, 5_000)
+    with pytest.raises(RuntimeFault) as caught:
+        bench.runtime.usage(identity)
+    assert caught.value.code == "not-running"

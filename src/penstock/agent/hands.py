@@ -293,6 +293,8 @@ class Hands:
             return EngineDone(ok=True, output=self._runtime.inspect(work.container))
         if work.verb == "wipe":
             return EngineDone(ok=True, output=self._wipe(work))
+        if work.verb == "usage":
+            return EngineDone(ok=True, output=self._runtime.usage(work.container))
         result = self._runtime.prune(work.keep)
         return EngineDone(ok=True, why=f"{len(result.images)} images removed, {result.freed_bytes} bytes freed")
 

@@ -138,7 +138,8 @@ def _ask(mind: Mind, note: CommandNote, now: Moment) -> tuple[EngineWork | None,
             return None, True
     if not _note(mind, replace(note, state="begun")):
         return None, False
-    return RunCommand(command.id, command.verb, looking.observe_work(mind, now), container, _lines(command), _kept_variants(mind)), False
+    verb = "usage" if command.verb == "inspect" and command.arguments.get("what") == "usage" else command.verb
+    return RunCommand(command.id, verb, looking.observe_work(mind, now), container, _lines(command), _kept_variants(mind)), False
 
 
 def _lines(command: Command) -> int:

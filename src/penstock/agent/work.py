@@ -65,10 +65,10 @@ class ApplyStep:
 
 @record
 class RunCommand:
-    """Carry out an ordered act: logs, inspect and prune change nothing that runs; wipe takes away what is left when no app is there any more, with
-    `volumes` and those that bear our label where `data` says so. Then look."""
+    """Carry out an ordered act: logs, inspect (or of that only the figures: usage) and prune change nothing that runs; wipe takes away what is left
+    when no app is there any more, with `volumes` and those that bear our label where `data` says so. Then look."""
 
-    CHOICES = {"verb": ("logs", "inspect", "prune", "wipe")}
+    CHOICES = {"verb": ("logs", "inspect", "usage", "prune", "wipe")}
 
     command: str
     verb: str

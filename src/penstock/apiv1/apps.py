@@ -213,6 +213,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     by: str
     reason: str
     revision: int
+    may: tuple[str, ...] = ()
 
 
 class Member(Struct, frozen=True, kw_only=True):

@@ -99,6 +99,15 @@ class Approve(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fingerprint: Annotated[str, Meta(max_length=200)] = ""
 
 
+class Running(Struct, frozen=True, kw_only=True):
+    """One app as the device says that it runs it. `newest` is not empty while it is outdated: a release published later."""
+
+    app: str
+    version: str
+    phase: Phase
+    newest: str = ""
+
+
 class DeviceSummary(Struct, frozen=True, kw_only=True):
     """A device in a list. `status` is the one word for how it stands (worst first: Quarantined, Failed, Unhealthy, Silent, ...), `tone` its
     colour and shape, `why` the sentence that belongs to it; `phase` is the worst of its apps."""
@@ -120,6 +129,7 @@ class DeviceSummary(Struct, frozen=True, kw_only=True):
     revision: int
     alarms: tuple[str, ...] = ()
     pinned: int = 0
+    runs: tuple[Running, ...] = ()
 
 
 class ServiceStatus(Struct, frozen=True, kw_only=True):
@@ -155,7 +165,8 @@ class WayBack(Struct, frozen=True, kw_only=True):
 
 class AppOnDevice(Struct, frozen=True, kw_only=True):
     """How one app stands on one device. `wanted_version` is what the plane owes it; `leave_until_ms` when its leave to apply lapses (0: none);
-    `rollout_state` where the device stands in its rollout. All else is the device's own last word; `at_ms` 0: it has said nothing yet."""
+    `rollout_state` where the device stands in its rollout. All else is the device's own last word; `at_ms` 0: it has said nothing yet.
+    `outdated`: a sentence while a newer release could run here."""
 
     app: str
     deployment: str
@@ -177,6 +188,7 @@ class AppOnDevice(Struct, frozen=True, kw_only=True):
     total_bytes: int
     at_ms: int
     content: str = ""
+    outdated: str = ""
 
 
 class Retirement(Struct, frozen=True, kw_only=True):
@@ -212,8 +224,8 @@ class Move(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Device(Struct, frozen=True, kw_only=True):
-    """A device in full. `owed_*` is the newest signed state, `adopted_*` what the device says it has taken. `review` is not empty while a person must
-    look before the device may change anything. `time_zone` is its site's."""
+    """A device in full. `may`: what the asker may do to it. `owed_*` is the newest signed state, `adopted_*` what the device says it has taken. `review` is not
+    empty while a person must look before the device may change anything. `time_zone` is its site's."""
 
     summary: DeviceSummary
     site_title: str
@@ -234,6 +246,7 @@ class Device(Struct, frozen=True, kw_only=True):
     liveness_why: str
     review: str
     retirement: Retirement | None = None
+    may: tuple[str, ...] = ()
 
 
 class DeviceChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -261,12 +274,14 @@ class TimelineItem(Struct, frozen=True, kw_only=True):
 
 
 class CommandCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Something to ask of a device. `app`, `service` and `lines` where the verb needs them; it lapses after `valid_s`."""
+    """Something to ask of a device. `app`, `service` and `lines` where the verb needs them; `what`: "usage" makes
+    an inspect tell only what the container uses now. It lapses after `valid_s`."""
 
     verb: Literal["restart", "revert", "logs", "inspect", "prune", "refresh", "accept-pin"]
     app: Annotated[str, Meta(max_length=63)] = ""
     service: Annotated[str, Meta(max_length=63)] = ""
     lines: Annotated[int, Meta(ge=1, le=5000)] = 200
+    what: Literal["", "usage"] = ""
     valid_s: Annotated[int, Meta(ge=60, le=30 * 86400)] = 3600
 
 
@@ -300,6 +315,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     quarantined: int
     drifted: int
     no_way_back: int
+    outdated: int
     waiting_room: int
     sites: int
     releases: int

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from penstock.apiv1.common import Name, Title
 
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 
@@ -137,7 +139,8 @@ class PasswordChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Site(Struct, frozen=True, kw_only=True):
-    """A plant, ship or substation."""
+    """A plant, ship or substation. `latitude` and `longitude` in degrees, north and east positive; None: not on the map. `tones`: how many of its devices
+    stand how (bad, away, wait, busy, none, good), `worst` the worst of them. `may`: what the asker may do here."""
 
     id: str
     name: str
@@ -146,6 +149,11 @@ class Site(Struct, frozen=True, kw_only=True):
     devices: int
     waiting: int
     revision: int
+    latitude: float | None = None
+    longitude: float | None = None
+    tones: dict[str, int] = {}
+    worst: str = "none"
+    may: tuple[str, ...] = ()
 
 
 class SiteCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -154,13 +162,17 @@ class SiteCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Name
     title: Title = ""
     time_zone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
 
 
 class SiteChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may change about a site; what is left out stays."""
+    """What may change about a site; what is left out stays. `latitude` and `longitude` go together; both null takes it off the map."""
 
     title: Title | None = None
     time_zone: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    latitude: Latitude | UnsetType | None = UNSET
+    longitude: Longitude | UnsetType | None = UNSET
 
 
 Pin = Annotated[str, Meta(pattern=r"^[0-9]{6,12}$", description="6 to 12 digits that neither repeat nor count")]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 device = App(name="device", help="Devices: list, show, let in, change, retire.")
 device.command(sites.approve)
 device.command(sites.reject)
+device.command("penstock.cli.comparing:devices", name="compare")
 
 
 def status(*, watch: Watch = False, common: Common = COMMON) -> int:
@@ -37,6 +38,7 @@ def _print_overview(found: d.Overview) -> None:
         ("with nothing to run", found.idle),
         ("silent", found.silent),
         ("drifted", found.drifted),
+        ("outdated", found.outdated),
         ("without a way back", found.no_way_back),
         ("quarantined", found.quarantined),
     )
@@ -57,6 +59,10 @@ def _print_overview(found: d.Overview) -> None:
         out.console.print(f"{found.faults_known} more somebody knows of: penstock faults --known", style="dim")
 
 
+def _runs(found: d.DeviceSummary) -> str:
+    return ", ".join(f"{one.app} {one.version}{f' (newest {one.newest})' if one.newest else ''}" for one in found.runs) or "-"
+
+
 @device.command(name="list")
 def device_list(
     *,
@@ -68,6 +74,7 @@ def device_list(
     way_back: Annotated[Literal["", "ok", "missing", "none"], Parameter(help="By their way back.")] = "",
     label: Annotated[str, Parameter(help="A selector over labels, e.g. 'line=3,!spare'.")] = "",
     app: AppName = "",
+    outdated: Annotated[bool, Parameter(negative=(), help="Only those that run an older release than the newest of its app.")] = False,
     text: Annotated[str, Parameter(help="With this in the name.")] = "",
     sort: Annotated[Literal["worst", "name", "seen"], Parameter(help="In which order.")] = "worst",
     limit: Limit = None,
@@ -77,15 +84,15 @@ def device_list(
 ) -> int:
     """Devices, worst first."""
     query = {"site": site, "phase": phase, "liveness": liveness, "state": state, "drift": drifted or None, "way_back": way_back}
-    query |= {"label": label, "app": app, "text": text, "sort": sort}
+    query |= {"outdated": outdated or None, "label": label, "app": app, "text": text, "sort": sort}
     rows = most(limit, everything=all_, json=common.json)
 
     def show(found: tuple[d.DeviceSummary, ...]) -> None:
         out.listing(
             found,
-            ("name", "site", "status", "apps", "drift", "way back", "last seen", "why"),
+            ("name", "site", "status", "runs", "drift", "way back", "last seen", "why"),
             (
-                (s.name, s.site, out.status(s.tone, s.status), s.apps, s.drift or "-", s.way_back, out.ago(s.last_seen_ms), "" if s.tone == "good" else s.why)
+                (s.name, s.site, out.status(s.tone, s.status), _runs(s), s.drift or "-", s.way_back, out.ago(s.last_seen_ms), "" if s.tone == "good" else s.why)
                 for s in found
             ),
             "No such device." if any(value for key, value in query.items() if key != "sort") else "No device. Add one: penstock join SITE",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 site = App(name="site", help="Plants, ships, substations.")
 site.command(sitepeople.people)
+site.command("penstock.cli.comparing:sites", name="compare")
 room = App(name="waiting", help="The waiting room: devices that ask to be let in.")
 
 
@@ -75,16 +76,33 @@ def site_create(
 
 
 @site.command(name="change")
-def site_change(site: SiteName, *, title: str | None = None, time_zone: str | None = None, common: Common = COMMON) -> int:
-    """Give a site another title or time zone; its name stays."""
-    if title is None and time_zone is None:
-        raise Usage("say what to change: --title TEXT or --time-zone ZONE")
+def site_change(
+    site: SiteName,
+    *,
+    title: str | None = None,
+    time_zone: str | None = None,
+    latitude: Annotated[float | None, Parameter(help="Decimal degrees, north positive.")] = None,
+    longitude: Annotated[float | None, Parameter(help="Decimal degrees, east positive.")] = None,
+    off_the_map: Annotated[bool, Parameter(negative=(), help="Forget where it is.")] = False,
+    common: Common = COMMON,
+) -> int:
+    """Give a site another title, time zone or place on the map; its name stays."""
+    given: dict[str, Any] = {"title": title, "time_zone": time_zone}
+    if (latitude is None) != (longitude is None):
+        raise Usage("a place on the map needs both --latitude and --longitude")
+    if off_the_map and latitude is not None:
+        raise Usage("say either where it is or --off-the-map, not both")
+    if off_the_map or latitude is not None:
+        given |= {"latitude": latitude, "longitude": longitude}
+    elif title is None and time_zone is None:
+        raise Usage("say what to change: --title TEXT, --time-zone ZONE, --latitude and --longitude, or --off-the-map")
     with common.client() as client:
-        made = client.change_site(site, client.site(site).revision, p.SiteChange(title=title, time_zone=time_zone))
+        made = client.change_site(site, client.site(site).revision, p.SiteChange(**given))
     if common.json:
         out.show_json(made)
     else:
-        out.say(f"{made.name} is {made.title!r} in the time zone {made.time_zone}")
+        where = "not on the map" if made.latitude is None else f"at {made.latitude:g}, {made.longitude:g}"
+        out.say(f"{made.name} is {made.title!r} in the time zone {made.time_zone}, {where}")
     return out.DONE
 
 

@@ -283,3 +283,21 @@ def test_a_copy_while_it_is_written(db, tmp_path):
     assert int(value) == revision
     with pytest.raises(FileNotFoundError):
         copy_database(tmp_path / "none.db", tmp_path / "other.db")
+
+
+def test_sites_of_an_older_program_have_no_place_and_keep_all_else(tmp_path):
+    from alembic import command
+    from alembic.config import Config
+
+    path = tmp_path / "plane.db"
+    older = Db(f"sqlite:///{path}")
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    with older.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        connection.execute(text("INSERT INTO sites VALUES ('site_1', 'hamburg', 'Hamburg', 'Europe/Berlin', 7, 3)"))
+    assert upgrade(older)
+    found = older.view(lambda tx: sites.find(tx, EVERYWHERE, "hamburg"))
+    assert found == Site(SiteId("site_1"), "hamburg", "Hamburg", "Europe/Berlin", 7, 3, None, None)
+    older.close()

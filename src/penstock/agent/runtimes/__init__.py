@@ -213,6 +213,9 @@ class Runtime(Protocol):
     def inspect(self, container: str, limit_bytes: int = 65536) -> str:
         """What the engine says of it, as JSON text, secret values blanked."""
 
+    def usage(self, container: str) -> str:
+        """What it uses now (processor, memory, network; see `dockerusage.figures`), as JSON text. RuntimeFault "not-running" where it does not run."""
+
     # networks and volumes
     def create_network(self, order: NetworkOrder) -> None:
         """Make the network; one with our label and the same settings is taken as it is, a stranger's is "name-taken"."""

@@ -23,6 +23,7 @@ from penstock.agent.runtimes import (
     dockerorders,
     dockerpull,
     dockerseen,
+    dockerusage,
     dockervolumes,
 )
 from penstock.agent.runtimes.engine import EngineClient, EngineError, fault_of, query, quoted
@@ -383,6 +384,10 @@ class DockerRuntime:
         if plain is None:
             raise RuntimeFault("not-found", "there is no such container", retry=False)
         return dockerinside.shown(plain, limit_bytes)
+
+    def usage(self, container: str) -> str:
+        """What it uses now, as JSON text."""
+        return dockerusage.usage(self._client, self._v(""), container)
 
     # --- networks and volumes -----------------------------------------------------------------------------------------
 

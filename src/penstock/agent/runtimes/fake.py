@@ -343,6 +343,14 @@ class FakeRuntime:
         shown = {"Id": found.id, "Name": found.name, "State": found.state, "Env": found.settings.environment, "Labels": found.labels}
         return json.dumps(shown, indent=1, sort_keys=True)[:limit_bytes]
 
+    def usage(self, container: str) -> str:
+        """Figures that stand still; none of a container that does not run."""
+        self.world.enter("usage")
+        found = self.world.find(container)
+        if found.state != "running":
+            raise RuntimeFault("not-running", "the container does not run, so it uses nothing", retry=False)
+        return '{"cpu_permille":12,"memory_bytes":8388608,"memory_limit_bytes":0,"processes":1,"received_bytes":0,"sent_bytes":0}'
+
     # --- networks and volumes -----------------------------------------------------------------------------------------
 
     def create_network(self, order: NetworkOrder) -> None:

@@ -24,7 +24,7 @@ ARGUMENTS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "restart": (frozenset(("app", "service")), frozenset()),
     "revert": (frozenset(("app",)), frozenset()),
     "logs": (frozenset(("app", "service")), frozenset(("lines",))),
-    "inspect": (frozenset(("app", "service")), frozenset()),
+    "inspect": (frozenset(("app", "service")), frozenset(("what",))),
     "prune": (frozenset(), frozenset()),
     "refresh": (frozenset(), frozenset()),
     "accept-pin": (frozenset(("app",)), frozenset()),
@@ -44,6 +44,8 @@ def _check(verb: str, arguments: dict[str, str]) -> None:
         fault = name_fault(arguments[name]) if name in arguments else None
         if fault:
             raise Invalid("argument-malformed", fault, field=f"arguments.{name}")
+    if arguments.get("what", "usage") != "usage":
+        raise Invalid("argument-malformed", "what is usage, or left out for everything", field="arguments.what")
     lines = arguments.get("lines", "100")
     if not lines.isdigit() or not 1 <= int(lines[:6]) <= 5000:
         raise Invalid("argument-malformed", "lines is 1 to 5000", field="arguments.lines")

@@ -55,7 +55,7 @@ class Limits:
     device_session_s: int = 86_400
     enrol_per_minute: int = 600
     devices: int = 20_000
-    page: int = 200
+    page: int = 1000  # the API gives at most 200 at once, a page of the UI as many as this
     watch_ms: int = 60_000
     attention_ms: int = 600_000  # long polls after a change, and after a device has come
 

@@ -374,6 +374,28 @@ def withdraw(plane: Plane, actor: Actor, *, deployment: str, revision: int, reas
     return plane.db.update(work)
 
 
+def stand_again(plane: Plane, actor: Actor, *, deployment: str, revision: int, reason: str = "") -> Deployment:
+    """Take back a withdrawal: the plan it had last becomes its newest one, and its devices are matched anew. Raises Stale."""
+
+    def work(tx: Tx) -> Deployment:
+        now = visible.deployment(tx, actor, deployment)
+        if now.state != WITHDRAWN:
+            raise Conflict("deployment-standing", "the deployment was not withdrawn")
+        old = store.plan(tx, now.id, now.plan)
+        assert old is not None
+        visible.permit_deploying(tx, actor, now.app, old.target.devices, old.target.selector)
+        row = visible.release(tx, actor, old.release)
+        plan = replace(old, version=now.plan + 1, made_ms=plane.clock.now_ms(), made_by=actor.name, reason=reason)
+        store.change(tx, now, revision, state=STANDING, plan=plan.version)
+        store.add_plan(tx, plan)
+        fresh = _get(tx, now.id)
+        _noted(plane, tx, actor, "deployment.restored", fresh, row, reason)
+        rollouts.settle(plane, tx, actor, now.app, fresh, reason)
+        return _get(tx, now.id)
+
+    return plane.db.update(work)
+
+
 def retry(plane: Plane, actor: Actor, *, deployment: str, devices: tuple[str, ...] = (), reason: str = "") -> int:
     """Let devices that failed (or went back) try again: they get a new leave. `devices` empty: all of them. How many."""
 
@@ -425,7 +447,8 @@ def _view(tx: Tx, actor: Actor, found: Deployment) -> DeploymentView:
     reach = visible.reach_into(actor, found.app)
     former = rollout_store.of_deployment(tx, found.id)
     newest = progress.view(tx, former[0], reach) if former else None
-    return DeploymentView(*visible.part_of(tx, found, plan, reach), row, newest, rollout_store.assigned_count(tx, reach, found.id))
+    may = ("deployments.write",) if visible.may_deploy(tx, actor, found.app, plan.target.devices, plan.target.selector) else ()
+    return DeploymentView(*visible.part_of(tx, found, plan, reach), row, newest, rollout_store.assigned_count(tx, reach, found.id), may)
 
 
 def list_deployments(plane: Plane, actor: Actor, *, app: str = "", state: str = "") -> tuple[DeploymentView, ...]:

@@ -13,11 +13,12 @@ from penstock.server.core.access import permit, require
 from penstock.server.core.errors import Conflict, Invalid, missing
 from penstock.server.core.liveness import judge
 from penstock.server.core.model import ACTIVE, QUARANTINED, RETIRED, Actor, Assignment, Deployment, Device, DeviceStatus, Member, ReceiptRow, Site
-from penstock.server.core.rights import EVERYWHERE, Reach, Target
+from penstock.server.core.outdated import Running, why
+from penstock.server.core.rights import EVERYWHERE, Reach, Target, allowed
 from penstock.server.core.rights import reach as reach_of
 from penstock.server.core.targeting import check_labels, matches, parse
 from penstock.server.core.views import DeviceApp, DeviceQuery, DeviceRow, DeviceView, FleetCounts, Page
-from penstock.server.store import commands, deployments, enrolments, log, observations, receipts, releases, retirements, sites, status
+from penstock.server.store import commands, deployments, enrolments, log, observations, receipts, releases, retirements, running, sites, status
 from penstock.server.store import devices as store
 from penstock.server.store import rollouts as rollout_store
 from penstock.server.store import states as state_store
@@ -26,6 +27,8 @@ from penstock.wire.record import replace
 from penstock.wire.types import name_fault
 
 SORTS = ("worst", "name", "seen")
+# What a page about one device has buttons for.
+ACTS = ("devices.write", "devices.command", "devices.quarantine", "devices.retire", "deployments.write")
 
 
 def find(tx: Tx, actor: Actor, device: str, verb: str = "devices.read") -> Device:
@@ -71,7 +74,8 @@ def list_devices(plane: Plane, actor: Actor, *, query: DeviceQuery | None = None
     def work(tx: Tx) -> Page[DeviceRow]:
         places = _sites(tx)
         found = store.page(tx, reach, wanted, (after[0], after[1]) if after else None, most + 1, _among(tx, reach, wanted))
-        rows = tuple(DeviceRow(device, places[site], _fresh(plane, state)) for device, state, site in found[:most])
+        runs = running.on_devices(tx, [device.id for device, *_ in found[:most]])
+        rows = tuple(DeviceRow(device, places[site], _fresh(plane, state), runs.get(device.id, ())) for device, state, site in found[:most])
         if len(found) <= most:
             return Page(rows)
         last_device, last_status, _ = found[most - 1]
@@ -107,6 +111,7 @@ def count_devices(plane: Plane, actor: Actor, *, query: DeviceQuery | None = Non
             drift,
             found["way_back"].get("missing", 0),
             enrolments.count(tx, reach_of(actor.rights, "enrolments.read"), "waiting"),
+            found["outdated"]["True"],
         )
 
     return plane.db.view(work)
@@ -122,24 +127,28 @@ def get_device(plane: Plane, actor: Actor, *, device: str) -> DeviceView:
         found = find(tx, actor, device)
         state = _fresh(plane, status.get(tx, found.id))
         document = state_store.get(tx, found.id)
+        runs = running.on_devices(tx, [found.id]).get(found.id, ())
         live = judge(state.seen_ms, read_settings(plane, tx).poll_s, plane.clock.now_ms())
         return DeviceView(
             found,
             _sites(tx)[found.site],
             state,
             live.why,
-            _apps(tx, found),
+            _apps(tx, found, runs),
             commands.of_device(tx, found.id, None, 20),
             document.epoch if document else 0,
             document.generation if document else 0,
             log.head(tx, found.id).seq,
             retirements.get(tx, found.id),
+            runs,
+            allowed(actor.rights, ACTS, visible.target_of(tx, found)),
         )
 
     return plane.db.view(work)
 
 
-def _apps(tx: Tx, device: Device) -> tuple[DeviceApp, ...]:
+def _apps(tx: Tx, device: Device, runs: tuple[Running, ...]) -> tuple[DeviceApp, ...]:
+    now = {one.app: one for one in runs}
     owed: dict[str, Assignment] = {one.app: one for one in rollout_store.assigned_to(tx, [device.id])[device.id]}
     seen = {one.app: one for one in observations.of_device(tx, device.id) if not one.observed.removed or one.app in owed}
     members: dict[str, Member] = {}
@@ -156,7 +165,9 @@ def _apps(tx: Tx, device: Device) -> tuple[DeviceApp, ...]:
             row = releases.by_id(tx, plan.release) if plan is not None else None
             wanted = row.version if row is not None else ""
         leave = leaves.get(app)
-        found.append(DeviceApp(app, deployment, wanted, seen.get(app), members.get(app), leave.not_after_ms if leave else 0))
+        found.append(
+            DeviceApp(app, deployment, wanted, seen.get(app), members.get(app), leave.not_after_ms if leave else 0, why(now[app], wanted) if app in now else "")
+        )
     return tuple(found)
 
 

@@ -102,3 +102,14 @@ def permit_deploying(tx: Tx, actor: Actor, app: str, concerned: Iterable[str], s
     require(actor, "deployments.write")
     for device in devices.many(tx, concerned).values():
         permit(actor, "deployments.write", target_of(tx, device))
+
+
+def may_deploy(tx: Tx, actor: Actor, app: str, concerned: Iterable[str], selector: str = "") -> bool:
+    """Whether `permit_deploying` would let it through: what buttons are shown by."""
+    if not rights.reach(actor.rights, "deployments.write"):
+        return False
+    try:
+        permit_deploying(tx, actor, app, concerned, selector)
+    except Forbidden:
+        return False
+    return True

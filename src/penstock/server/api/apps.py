@@ -164,6 +164,12 @@ def withdraw(call: Call) -> Outcome:
     return Outcome(said="It is withdrawn: devices remove the app in order and keep its volumes.")
 
 
+def stand_again(call: Call) -> Outcome:
+    """A withdrawn deployment stands again, with the plan it had."""
+    deployments.stand_again(call.plane, call.actor, deployment=call.path["deployment"], revision=call.revision, reason=call.body.reason)
+    return Outcome(said="It stands again, with the plan it had: devices get the app back, on the volumes that were kept.")
+
+
 def retry(call: Call) -> Outcome:
     """Try again where it failed."""
     names = target_of(call.plane, call.actor, shapes.Target(devices=call.body.devices)).devices

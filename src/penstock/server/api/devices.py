@@ -145,6 +145,7 @@ def overview_of(plane: Plane, actor: Actor) -> shapes.Overview:
         quarantined=counts.states.get("quarantined", 0),
         drifted=counts.drift,
         no_way_back=counts.no_way_back,
+        outdated=counts.outdated,
         waiting_room=counts.waiting_room,
         sites=len(sites.list_sites(plane, actor)) if reach(actor.rights, "sites.read") else 0,
         releases=len(releases.list_releases(plane, actor)) if reach(actor.rights, "apps.read") else 0,
@@ -167,6 +168,7 @@ def list_devices(call: Call) -> Page[shapes.DeviceSummary]:
         label=q.label,
         text=q.text,
         app=q.app,
+        outdated=q.outdated,
         sort=q.sort,
     )
     return present.page(actions.list_devices(call.plane, call.actor, query=query, cursor=q.cursor, limit=q.limit), present.row)
@@ -242,7 +244,7 @@ NEEDS = {
     "restart": ("app", "service"),
     "revert": ("app",),
     "logs": ("app", "service", "lines"),
-    "inspect": ("app", "service"),
+    "inspect": ("app", "service", "what"),
     "prune": (),
     "refresh": (),
     "accept-pin": ("app",),
@@ -252,7 +254,7 @@ NEEDS = {
 def order(call: Call) -> shapes.Command:
     """Ask something of a device."""
     body: shapes.CommandCreate = call.body
-    given = {"app": body.app, "service": body.service, "lines": str(body.lines)}
+    given = {"app": body.app, "service": body.service, "lines": str(body.lines), "what": body.what}
     arguments = {key: given[key] for key in NEEDS[body.verb] if given[key]}
     return present.command(commands.order(call.plane, call.actor, device=call.path["device"], verb=body.verb, arguments=arguments, expires_s=body.valid_s))
 

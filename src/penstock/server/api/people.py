@@ -6,6 +6,8 @@ import hashlib
 import ssl
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from penstock.apiv1 import people as shapes
 from penstock.apiv1.common import Outcome, Page
 from penstock.server.actions import events, passwords, sessions, settings, setup, sites, system, tokens
@@ -100,7 +102,8 @@ def list_sites(call: Call) -> Page[shapes.Site]:
 
 def create_site(call: Call) -> Answer:
     """A new site."""
-    made = sites.create_site(call.plane, call.actor, name=call.body.name, title=call.body.title, time_zone=call.body.time_zone)
+    b: shapes.SiteCreate = call.body
+    made = sites.create_site(call.plane, call.actor, name=b.name, title=b.title, time_zone=b.time_zone, latitude=b.latitude, longitude=b.longitude)
     return Answer(present.bare_site(made), revision=made.revision)
 
 
@@ -111,8 +114,12 @@ def get_site(call: Call) -> Answer:
 
 
 def change_site(call: Call) -> Answer:
-    """Another title or time zone."""
-    made = sites.change_site(call.plane, call.actor, site=call.path["site"], revision=call.revision, title=call.body.title, time_zone=call.body.time_zone)
+    """Another title, time zone or place on the map."""
+    body: shapes.SiteChange = call.body
+    place = None
+    if body.latitude is not UNSET or body.longitude is not UNSET:
+        place = (None if body.latitude is UNSET else body.latitude, None if body.longitude is UNSET else body.longitude)
+    made = sites.change_site(call.plane, call.actor, site=call.path["site"], revision=call.revision, title=body.title, time_zone=body.time_zone, place=place)
     return Answer(present.bare_site(made), revision=made.revision)
 
 

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from penstock.apiv1 import apps, common, devices, people
+from penstock.apiv1 import apps, common, devices, fleet, people
 from penstock.server.api import problems, words
 from penstock.server.core.rights import VERBS, reach
+from penstock.server.core.siteview import worst
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from penstock.server.actions import releases
+    from penstock.server.actions.compare import Comparison
     from penstock.server.core import model, views
+    from penstock.server.core.outdated import Running
+    from penstock.server.core.saved import SavedView
     from penstock.wire.messages import Facts
 
 
@@ -45,12 +49,36 @@ def token(found: model.ApiToken) -> people.Token:
 
 def site(found: views.SiteView) -> people.Site:
     """A site and what is in it."""
-    return bare_site(found.site, found.devices, found.waiting)
+    return bare_site(found.site, found)
 
 
-def bare_site(found: model.Site, count: int = 0, waiting: int = 0) -> people.Site:
-    """A site."""
-    return people.Site(id=found.id, name=found.name, title=found.title, time_zone=found.time_zone, devices=count, waiting=waiting, revision=found.revision)
+def bare_site(found: model.Site, view: views.SiteView | None = None) -> people.Site:
+    """A site; what is in it, where that was asked."""
+    return people.Site(
+        id=found.id,
+        name=found.name,
+        title=found.title,
+        time_zone=found.time_zone,
+        devices=view.devices if view else 0,
+        waiting=view.waiting if view else 0,
+        revision=found.revision,
+        latitude=found.latitude,
+        longitude=found.longitude,
+        tones=view.tones if view else {},
+        worst=worst(view.tones) if view else "none",
+        may=view.may if view else (),
+    )
+
+
+def saved_view(found: SavedView) -> fleet.SavedView:
+    """A saved view of the fleet."""
+    return fleet.SavedView(id=found.id, name=found.name, query=found.query, created_ms=found.created_ms)
+
+
+def comparison(found: Comparison) -> fleet.Comparison:
+    """Two things, side by side."""
+    a, b = (fleet.Compared(id=side[0], name=side[1]) for side in (found.a, found.b))
+    return fleet.Comparison(a=a, b=b, rows=tuple(fleet.ComparedRow(part=row.part, name=row.name, a=row.a, b=row.b, same=row.same) for row in found.rows))
 
 
 def about(found: views.About) -> people.About:
@@ -152,7 +180,7 @@ def enrolment(found: model.Enrolment, site_name: str) -> devices.Enrolment:
     )
 
 
-def summary(device: model.Device, site_name: str, status: model.DeviceStatus) -> devices.DeviceSummary:
+def summary(device: model.Device, site_name: str, status: model.DeviceStatus, runs: tuple[Running, ...] = ()) -> devices.DeviceSummary:
     """A device in a list."""
     tone, word, why = words.of_device(device, status)
     return devices.DeviceSummary(
@@ -173,12 +201,13 @@ def summary(device: model.Device, site_name: str, status: model.DeviceStatus) ->
         revision=device.revision,
         alarms=status.alarms,
         pinned=status.pinned,
+        runs=tuple(devices.Running(app=one.app, version=one.version, phase=one_of(one.phase), newest=one.newest) for one in runs),
     )
 
 
 def row(found: views.DeviceRow) -> devices.DeviceSummary:
     """A device in a list."""
-    return summary(found.device, found.site.name, found.status)
+    return summary(found.device, found.site.name, found.status, found.runs)
 
 
 def app_on_device(found: views.DeviceApp) -> devices.AppOnDevice:
@@ -217,13 +246,14 @@ def app_on_device(found: views.DeviceApp) -> devices.AppOnDevice:
         total_bytes=seen.total_bytes if seen else 0,
         at_ms=found.observed.at_ms if found.observed else 0,
         content=seen.content if seen else "",
+        outdated=found.outdated,
     )
 
 
 def device(found: views.DeviceView) -> devices.Device:
     """A device in full."""
     return devices.Device(
-        summary=summary(found.device, found.site.name, found.status),
+        summary=summary(found.device, found.site.name, found.status, found.runs),
         site_title=found.site.title,
         time_zone=found.site.time_zone,
         fingerprint=found.device.fingerprint,
@@ -242,6 +272,7 @@ def device(found: views.DeviceView) -> devices.Device:
         liveness_why=found.liveness_why,
         review=found.device.review,
         retirement=retirement(found.retirement) if found.retirement is not None else None,
+        may=found.may,
     )
 
 
@@ -426,6 +457,7 @@ def deployment(found: views.DeploymentView) -> apps.Deployment:
         by=p.made_by,
         reason=p.reason,
         revision=d.revision,
+        may=found.may,
     )
 
 

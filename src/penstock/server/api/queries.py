@@ -42,9 +42,17 @@ class Devices(Struct, frozen=True, forbid_unknown_fields=True):
     label: Annotated[str, Meta(max_length=1000)] = ""
     text: Word = ""
     app: Word = ""
+    outdated: bool | None = None
     sort: Literal["worst", "name", "seen"] = "worst"
     cursor: Cursor = ""
     limit: Limit = 50
+
+
+class Compare(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which two, by id or name."""
+
+    a: Annotated[str, Meta(min_length=1, max_length=200)]
+    b: Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class Timeline(Struct, frozen=True, forbid_unknown_fields=True):

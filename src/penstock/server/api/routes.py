@@ -8,10 +8,11 @@ from __future__ import annotations
 from penstock.apiv1 import account as c
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
+from penstock.apiv1 import fleet as f
 from penstock.apiv1 import notices as n
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
-from penstock.server.api import account, apps, devices, localpeople, notices, openapi, people, queries, streams
+from penstock.server.api import account, apps, devices, fleet, localpeople, notices, openapi, people, queries, streams
 from penstock.server.api.frame import PUBLIC, SIGNED_IN, Route
 
 V = "/api/v1"
@@ -47,12 +48,19 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V}/sites", people.list_sites, "sites.read", "Every site.", Page[p.Site], query=queries.Sites),
     Route("POST", f"{V}/sites", people.create_site, "sites.write", "Name a site.", p.Site, p.SiteCreate, status=201, creates=True),
     Route("GET", f"{V}/sites/{{site}}", people.get_site, "sites.read", "One site, by id or name.", p.Site),
-    Route("PATCH", f"{V}/sites/{{site}}", people.change_site, "sites.write", "Change a site's title or time zone.", p.Site, p.SiteChange, conditional=True),
     Route("GET", f"{V}/sites/{{site}}/people", localpeople.list_people, "sites.read", "Who may act at the site's devices with a PIN.", Page[p.LocalPerson]),
     Route("POST", f"{V}/sites/{{site}}/people", localpeople.add_person, "sites.people", "Add a local person.", p.LocalPerson, p.LocalPersonCreate, status=201, creates=True),
     Route("PATCH", f"{V}/sites/{{site}}/people/{{person}}", localpeople.change_person, "sites.people", "Change a local person's name or rights.", p.LocalPerson, p.LocalPersonChange, conditional=True),
     Route("POST", f"{V}/sites/{{site}}/people/{{person}}/pin", localpeople.set_pin, "sites.people", "Set a local person's PIN.", Outcome, p.PinChange),
     Route("DELETE", f"{V}/sites/{{site}}/people/{{person}}", localpeople.remove_person, "sites.people", "Remove a local person.", Outcome),
+    Route("PATCH", f"{V}/sites/{{site}}", people.change_site, "sites.write", "Change a site's title, time zone or place on the map.", p.Site, p.SiteChange, conditional=True),
+    Route("GET", f"{V}/sites/{{site}}/history", fleet.site_history, "events.read", "What was done at a site, newest first.", Page[p.HistoryItem], query=queries.Paging),
+    # looking at the fleet
+    Route("GET", f"{V}/views", fleet.list_views, "devices.read", "One's own saved views of the fleet.", Page[f.SavedView]),
+    Route("POST", f"{V}/views", fleet.save_view, "devices.read", "Give some filters of the fleet a name.", f.SavedView, f.SavedViewCreate, status=201, creates=True),
+    Route("DELETE", f"{V}/views/{{view}}", fleet.drop_view, "devices.read", "Forget a saved view.", Outcome),
+    Route("GET", f"{V}/compare/devices", fleet.compare_devices, "devices.read", "Two devices, side by side.", f.Comparison, query=queries.Compare),
+    Route("GET", f"{V}/compare/sites", fleet.compare_sites, "sites.read", "Two sites, side by side.", f.Comparison, query=queries.Compare),
     # joining
     Route("GET", f"{V}/join-tokens", devices.list_joins, "joins.read", "Join tokens, without their secrets.", Page[d.JoinToken], query=queries.Joins),
     Route("POST", f"{V}/sites/{{site}}/join-tokens", devices.create_join, "joins.write", "Make a join line for a site.", d.JoinTokenMade, d.JoinTokenCreate, status=201, creates=True),
@@ -98,6 +106,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{V}/deployments", apps.create_deployment, "deployments.write", "Deploy a release.", a.Deployment, a.DeploymentCreate, status=201, creates=True),
     Route("GET", f"{V}/deployments/{{deployment}}", apps.get_deployment, "deployments.read", "One deployment.", a.Deployment),
     Route("PATCH", f"{V}/deployments/{{deployment}}", apps.change_deployment, "deployments.write", "Change a deployment's release, target or values.", a.Deployment, a.DeploymentChange, conditional=True),
+    Route("POST", f"{V}/deployments/{{deployment}}/stand-again", apps.stand_again, "deployments.write", "Take a withdrawal back: the plan it had stands again.", Outcome, d.Reason, conditional=True),
     Route("POST", f"{V}/deployments/{{deployment}}/withdraw", apps.withdraw, "deployments.write", "Remove the app from every device of the deployment; volumes stay.", Outcome, d.Reason, conditional=True),
     Route("POST", f"{V}/deployments/{{deployment}}/retry", apps.retry, "deployments.write", "Try again where it failed.", Outcome, a.Retry),
     Route("GET", f"{V}/deployments/{{deployment}}/rollouts", apps.list_rollouts, "deployments.read", "The rollouts of a deployment.", Page[a.Rollout], query=queries.Rollouts),

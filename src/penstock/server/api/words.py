@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 from penstock.apiv1.devices import Tone
+from penstock.server.core import siteview
 from penstock.server.core.model import QUARANTINED, RETIRED, Device, DeviceStatus
 
 PHASES: dict[str, tuple[Tone, str]] = {
@@ -44,6 +45,9 @@ ROLLOUTS: dict[str, tuple[Tone, str]] = {
     "superseded": ("none", "Superseded"),
 }
 
+# A site, by the worst tone of its devices.
+SITES: dict[str, tuple[str, str]] = {tone: (tone, siteview.WORDS[tone]) for tone in siteview.TONES}
+
 OUTCOMES: dict[str, tuple[Tone, str]] = {
     "open": ("busy", "On its way"),
     "done": ("good", "Done"),
@@ -62,7 +66,8 @@ PREVIEWS: dict[str, tuple[Tone, str]] = {
     "conflict": ("bad", "Conflict"),
 }
 
-MOVING = ("pending", "fetching", "applying", "claimed", "confirmed", "removing")
+
+MOVING = siteview.MOVING
 
 
 def of_phase(phase: str) -> tuple[Tone, str]:

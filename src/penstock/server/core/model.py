@@ -94,7 +94,8 @@ class ApiToken:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A plant, ship or substation. `name` is the short name, `title` what people call it, `time_zone` an IANA name."""
+    """A plant, ship or substation. `name` is the short name, `title` what people call it, `time_zone` an IANA name. `latitude` and `longitude` in
+    degrees, north and east positive: both or neither."""
 
     id: SiteId
     name: str
@@ -102,6 +103,8 @@ class Site:
     time_zone: str
     created_ms: int
     revision: int = 1
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,6 +268,11 @@ def reach(rights: Rights, verb: str) -> Reach:
     return found
 
 
+def allowed(rights: Rights, verbs: Iterable[str], target: Target) -> tuple[str, ...]:
+    """Those of the verbs that a subject may do on `target`, in their order: what a page shows buttons by."""
+    return tuple(verb for verb in verbs if isinstance(may(rights, verb, target), Allow))
+
+
 def lacking(giver: Rights, role: Role, on: Target) -> tuple[str, ...]:
     """The verbs of a role that somebody who gives it on a part of the fleet may not do there: nobody hands out what they have not."""
     return tuple(verb for verb in sorted(role.verbs & VERBS) if isinstance(may(giver, verb, on), Deny))

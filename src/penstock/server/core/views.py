@@ -24,6 +24,7 @@ from penstock.server.core.model import (
     Site,
     User,
 )
+from penstock.server.core.outdated import Running
 from penstock.server.core.sessions import IDLE_S, TOTAL_S
 from penstock.wire.messages import Endpoint
 from penstock.wire.types import Image
@@ -59,11 +60,14 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class SiteView:
-    """A site with what is in it."""
+    """A site with what is in it. `tones`: how many of its devices (that the asker may see) stand how, see `core.siteview`; `may`: what the asker may do
+    there."""
 
     site: Site
     devices: int
     waiting: int
+    tones: dict[str, int] = field(default_factory=dict)
+    may: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class DeviceQuery:
     label: str = ""
     text: str = ""
     app: str = ""
+    outdated: bool | None = None
     sort: str = "worst"
 
 
@@ -90,6 +95,7 @@ class DeviceRow:
     device: Device
     site: Site
     status: DeviceStatus
+    runs: tuple[Running, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,7 @@ class FleetCounts:
     drift: int
     no_way_back: int
     waiting_room: int
+    outdated: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,7 @@ class DeviceApp:
     observed: AppStatus | None
     member: Member | None
     leave_until_ms: int = 0
+    outdated: str = ""  # a sentence, while a newer release could run
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,8 @@ class DeviceView:
     generation: int
     log_seq: int
     retirement: Retirement | None = None
+    runs: tuple[Running, ...] = ()
+    may: tuple[str, ...] = ()  # what the asker may do to this very device
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +254,7 @@ class DeploymentView:
     release: ReleaseRow
     rollout: RolloutView | None
     devices: int
+    may: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

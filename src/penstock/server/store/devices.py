@@ -10,7 +10,9 @@ from sqlalchemy import Select, Text, and_, func, or_, select, type_coerce
 
 from penstock.server.core.model import RETIRED, Device, DeviceStatus, Lean
 from penstock.server.core.rights import Reach
+from penstock.server.core.siteview import Alike
 from penstock.server.core.views import DeviceQuery
+from penstock.server.store import running
 from penstock.server.store.db import Tx
 from penstock.server.store.prepared import AMONG, Lookup
 from penstock.server.store.reach import inside
@@ -163,7 +165,10 @@ def _narrow(query: Select[Any], reach: Reach, wanted: DeviceQuery, among: tuple[
         like = "%" + wanted.text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         query = query.where(or_(t.c.name.like(like, escape="\\"), t.c.id.like(like, escape="\\"), sites.c.name.like(like, escape="\\")))
     if wanted.app:
-        query = query.where(t.c.id.in_(select(observations.c.device).where(observations.c.app == wanted.app)))
+        query = query.where(t.c.id.in_(select(observations.c.device).where(observations.c.app == wanted.app, ~observations.c.removed)))
+    if wanted.outdated is not None:
+        behind = t.c.id.in_(running.outdated())
+        query = query.where(behind if wanted.outdated else ~behind)
     if among is not None:
         query = query.where(t.c.id.in_(among))
     return query
@@ -211,7 +216,23 @@ def tally(tx: Tx, reach: Reach, wanted: DeviceQuery, among: tuple[str, ...] | No
     ):
         query = _narrow(select(column, func.count()).select_from(source), reach, wanted, among).group_by(column)
         counts[name] = {str(key): int(number) for key, number in tx.run(query)}
+    behind = select(func.count()).select_from(source).where(t.c.id.in_(running.outdated()))
+    counts["outdated"] = {"True": int(tx.run(_narrow(behind, reach, wanted, among)).scalar())}
     return counts
+
+
+def alike(tx: Tx, reach: Reach, site: str = "") -> tuple[Alike, ...]:
+    """How many devices stand alike, per site ("": of all)."""
+    s = device_status.c
+    alarmed = and_(s.severity > 0, type_coerce(s.alarms, Text) != "[]")
+    how = (t.c.site, t.c.state, t.c.review != "", s.phase, s.liveness, s.reported_ms > 0, s.engine_ok, s.apps > 0, alarmed)
+    query = select(*how, func.count()).select_from(t.join(device_status, s.device == t.c.id)).where(t.c.state != RETIRED, *_within(reach))
+    if site:
+        query = query.where(t.c.site == site)
+    return tuple(
+        Alike(where, state, bool(review), phase, live, bool(reported), bool(engine), bool(apps), bool(alarm), int(count))
+        for where, state, review, phase, live, reported, engine, apps, alarm, count in tx.run(query.group_by(*how))
+    )
 
 
 def released(tx: Tx) -> tuple[str, ...]:

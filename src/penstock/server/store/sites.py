@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import func, select
 
 from penstock.server.core.model import Site
@@ -35,6 +37,6 @@ def counts(tx: Tx) -> dict[str, tuple[int, int]]:
     return {site: (have.get(site, 0), wait.get(site, 0)) for site in {*have, *wait}}
 
 
-def change(tx: Tx, site: Site, revision: int, *, title: str, time_zone: str) -> int:
+def change(tx: Tx, site: Site, revision: int, **values: Any) -> int:
     """Compare and set; the new revision."""
-    return compare_and_set(tx, t, t.c.id == site.id, revision, "site", {"title": title, "time_zone": time_zone})
+    return compare_and_set(tx, t, t.c.id == site.id, revision, "site", values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -125,11 +126,32 @@ group_members = Table(
     Column("group", String(64), ForeignKey("groups.id"), primary_key=True),
     Column("device", String(64), primary_key=True, index=True),
 )
+saved_views = Table(
+    "saved_views",
+    metadata,
+    _id(primary_key=True),
+    Column("user", String(64), ForeignKey("users.id"), nullable=False),
+    _text("name"),
+    _text("query"),
+    _ms("created_ms"),
+    UniqueConstraint("user", "name"),
+)
 settings = Table("settings", metadata, Column("key", String(64), primary_key=True), _text("value"), _number("revision"))
 
 # --- places and devices -----------------------------------------------------------------------------------------------
 
-sites = Table("sites", metadata, _id(primary_key=True), _text("name", unique=True), _text("title"), _text("time_zone"), _ms("created_ms"), _number("revision"))
+sites = Table(
+    "sites",
+    metadata,
+    _id(primary_key=True),
+    _text("name", unique=True),
+    _text("title"),
+    _text("time_zone"),
+    _ms("created_ms"),
+    _number("revision"),
+    Column("latitude", Float),
+    Column("longitude", Float),
+)
 join_tokens = Table(
     "join_tokens",
     metadata,

@@ -9,7 +9,7 @@ from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
 from penstock.server.api import apps, devices, problems, queries
 from penstock.server.core.errors import Invalid
-from penstock.server.web.frame import PAGE_FAULTS, Go, Show, faults_of, read, told
+from penstock.server.web.frame import PAGE_FAULTS, Go, Show, Undo, faults_of, read, told
 
 if TYPE_CHECKING:
     from penstock.apiv1.common import Problem
@@ -187,6 +187,14 @@ def deployment(ask: Ask) -> Show:
 def withdraw(ask: Ask) -> Go:
     """Remove the app from every device of the deployment."""
     said = ask.ask(apps.withdraw, body=d.Reason(reason=ask.first("reason")), revision=ask.revision()).said
+    found: a.Deployment = ask.ask(apps.get_deployment)
+    undo = Undo(f"/deployments/{found.id}/stand-again", {"revision": str(found.revision)})
+    return Go(f"/deployments/{found.id}", said, undo=undo)
+
+
+def stand_again(ask: Ask) -> Go:
+    """Take a withdrawal back."""
+    said = ask.ask(apps.stand_again, body=d.Reason(reason=ask.first("reason")), revision=ask.revision()).said
     return Go(f"/deployments/{ask.path['deployment']}", said)
 
 

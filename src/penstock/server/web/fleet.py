@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
+
+from msgspec import structs
 
 from penstock.apiv1 import devices as d
+from penstock.apiv1 import fleet as f
 from penstock.apiv1.common import Page
-from penstock.server.api import devices, notices, people, queries, words
+from penstock.server.api import apps, devices, notices, people, queries, words
+from penstock.server.api import fleet as api_fleet
+from penstock.server.core import usage
+from penstock.server.core.access import require
 from penstock.server.core.errors import Invalid
 from penstock.server.core.rights import reach
-from penstock.server.web.frame import PAGE_FAULTS, Go, Show, faults_of, read, told
+from penstock.server.core.saved import FILTERS
+from penstock.server.web.frame import PAGE_FAULTS, Go, Show, Undo, faults_of, read, told
 from penstock.server.web.notices import may_know
+from penstock.server.web.render import NAV
 
 if TYPE_CHECKING:
     from penstock.apiv1.common import Problem
@@ -27,7 +35,9 @@ SHOWS: dict[str, dict[str, Any]] = {
     "silent": {"liveness": "silent"},
     "drifted": {"drift": True},
     "noway": {"way_back": "missing"},
+    "outdated": {"outdated": True},
 }
+ROWS = 1000  # of the list on one page
 
 
 def labels_of(text: str) -> dict[str, str]:
@@ -48,18 +58,30 @@ def labels_text(labels: dict[str, str]) -> str:
     return ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
-def fleet(ask: Ask) -> Show:
-    """The fleet: numbers, what needs a person, devices."""
-    q = {key: ask.query.get(key, "")[:200] for key in ("q", "site", "show", "cursor")}
+def fleet(ask: Ask) -> Show | Go:
+    """The fleet: numbers, what needs a person, devices. Who may see none of it gets the first page that is theirs."""
+    if not ask.may("devices.read"):
+        theirs = [href for href, _, _, _, verb in NAV if verb != "devices.read" and ask.may(verb)]
+        if not theirs:
+            require(ask.actor, "devices.read")
+        return Go(theirs[0])
+    return _fleet(ask)
+
+
+def _fleet(ask: Ask, problem: Problem | None = None, name: str = "") -> Show:
+    given = ask.query if ask.query or not ask.first("query") else dict(parse_qsl(ask.first("query")))
+    q = {key: given.get(key, "")[:200] for key in ("q", "site", "show", "app", "sort", "cursor")}
     if q["show"] not in SHOWS:
         q["show"] = ""
+    if q["sort"] not in ("name", "seen"):
+        q["sort"] = ""
     found = ask.ask(devices.overview)
     text = q["q"]
     by_label = any(sign in text for sign in "=!(") and " " not in text.strip(" ")
-    query = {"site": q["site"], "text": "" if by_label else text, "label": text if by_label else "", "cursor": q["cursor"], "limit": 100, **SHOWS[q["show"]]}
-    problem = None
+    narrowed = {"site": q["site"], "text": "" if by_label else text, "label": text if by_label else "", "app": q["app"], **SHOWS[q["show"]]}
     try:
-        listed = ask.ask(devices.list_devices, query=read(queries.Devices, query))
+        query = read(queries.Devices, {**narrowed, "sort": q["sort"] or "worst", "cursor": q["cursor"]})
+        listed = ask.ask(devices.list_devices, query=structs.replace(query, limit=ROWS))
     except PAGE_FAULTS as fault:
         problem = told(fault)
         listed = Page[d.DeviceSummary](items=())
@@ -72,13 +94,16 @@ def fleet(ask: Ask) -> Show:
         ("silent", "Silent", found.silent, "away"),
         ("drifted", "Drifted", found.drifted, "drift"),
         ("noway", "No way back", found.no_way_back, "back"),
+        ("outdated", "Outdated", found.outdated, "old"),
     ]
     places = ask.ask(people.list_sites).items if found.sites else ()
     wrong = found.faults
     if q["site"]:
-        here = any(site.name == q["site"] for site in places)
-        wrong = ask.ask(notices.list_faults, query=queries.Faults(site=q["site"], known=False)).items if here else ()
-    kept = {key: value for key, value in q.items() if value and key != "cursor"}
+        known = any(site.name == q["site"] for site in places)
+        wrong = ask.ask(notices.list_faults, query=queries.Faults(site=q["site"], known=False)).items if known else ()
+    kept = {key: q[key] for key in FILTERS if q.get(key)}
+    views = ask.ask(api_fleet.list_views).items
+    here = urlencode(kept)
     return Show(
         "fleet.html",
         {
@@ -88,14 +113,39 @@ def fleet(ask: Ask) -> Show:
             "devices": listed,
             "problem": problem,
             "sites": places,
+            "faults": faults_of(problem),
+            "apps": ask.ask(apps.list_apps).items if ask.may("apps.read") else (),
             "filters": q,
+            "narrowed": bool(kept),
+            "query": here,
+            "views": views,
+            "view": next((view for view in views if view.query == here), None),
+            "name": name,
             "tally": [
                 ("/?" + urlencode({**{k: v for k, v in kept.items() if k != "show"}, **({"show": key} if key else {})}), key, *rest) for key, *rest in tally
             ],
             "next_url": "/?" + urlencode({**kept, "cursor": listed.next}) if listed.next else "",
             "first_url": "/?" + urlencode(kept) if q["cursor"] else "",
         },
+        422 if problem and name else 200,
     )
+
+
+def save_view(ask: Ask) -> Go | Show:
+    """Give the filters of this page a name."""
+    try:
+        made = ask.ask(api_fleet.save_view, body=read(f.SavedViewCreate, {"name": ask.first("name"), "query": ask.first("query")}))
+    except PAGE_FAULTS as fault:
+        return _fleet(ask, told(fault), ask.first("name") or " ")
+    return Go(f"/?{made.query}", f"{made.name} is one of your views now.")
+
+
+def drop_view(ask: Ask) -> Go:
+    """Forget a saved view."""
+    mine = {view.id: view for view in ask.ask(api_fleet.list_views).items}
+    said = ask.ask(api_fleet.drop_view).said
+    view = mine[ask.path["view"]]
+    return Go(f"/?{view.query}", said, undo=Undo("/views", {"name": view.name, "query": view.query}))
 
 
 # --- joining ----------------------------------------------------------------------------------------------------------
@@ -175,11 +225,60 @@ def _device(ask: Ask, tab: str, template: str, status: int = 200, **more: Any) -
 
 def device(ask: Ask) -> Show:
     """One device: what runs, whether it is well, the way back, its latest entries."""
-    recent = ask.ask(devices.timeline, query=queries.Timeline(limit=8))
-    commands = ask.ask(devices.list_commands, query=queries.Paging(limit=5))
+    return _now(ask)
+
+
+def _now(ask: Ask, problem: Problem | None = None, labels: str | None = None) -> Show:
     found = ask.ask(devices.get_device)
+    recent = ask.ask(devices.timeline, query=queries.Timeline(limit=8))
     wrong = ask.ask(notices.list_faults, query=queries.Faults(device=found.summary.id)).items if found.summary.state != "retired" else ()
-    return _device(ask, "now", "device.html", device=found, recent=recent.items, commands=commands.items, wrong=wrong, may_know=may_know(ask))
+    commands = ask.ask(devices.list_commands, query=queries.Paging(limit=200)).items
+    asked = [one for one in commands if one.arguments.get("what") == "usage"]
+    samples = ((one.arguments["app"], one.arguments["service"], usage.sample(one.ended_ms, one.output)) for one in asked if one.outcome == "done")
+    return _device(
+        ask,
+        "now",
+        "device.html",
+        422 if problem else 200,
+        device=found,
+        recent=recent.items,
+        wrong=wrong,
+        may_know=may_know(ask),
+        commands=[one for one in commands if one.arguments.get("what") != "usage"][:5],
+        measured={(one.app, one.service): one for one in usage.measured((app, service, one) for app, service, one in samples if one is not None)},
+        measuring=next((one for one in asked if one.outcome == "open"), None),
+        unmeasured=next((one for one in asked[:8] if one.outcome != "open" and (one.outcome != "done" or usage.sample(0, one.output) is None)), None),
+        problem=problem,
+        faults=faults_of(problem),
+        labels=labels_text(found.summary.labels) if labels is None else labels,
+        editing=labels is not None,
+    )
+
+
+MEASURED_AT_ONCE = 12  # services of one device
+
+
+def measure(ask: Ask) -> Go:
+    """Ask the device what each of its services uses now; the figures come onto the page by themselves."""
+    found = ask.ask(devices.get_device)
+    running = [(app.app, one.service) for app in found.apps for one in app.services if one.state == "running"]
+    if not running:
+        raise Invalid("nothing-runs", "no service runs on this device, so there is nothing to measure")
+    for app, service in running[:MEASURED_AT_ONCE]:
+        ask.ask(devices.order, body=d.CommandCreate(verb="inspect", app=app, service=service, what="usage", valid_s=120))
+    return Go(f"/devices/{found.summary.id}")
+
+
+def change_labels(ask: Ask) -> Go | Show:
+    """Other labels, edited in place. What was typed is kept when somebody else was quicker."""
+    try:
+        before = ask.ask(devices.get_device).summary
+        made = ask.ask(devices.change_device, body=d.DeviceChange(labels=labels_of(ask.first("labels"))), revision=ask.revision()).summary
+    except PAGE_FAULTS as fault:
+        return _now(ask, told(fault), ask.first("labels"))
+    here = f"/devices/{made.id}"
+    undo = Undo(f"{here}/labels", {"labels": labels_text(before.labels), "revision": str(made.revision)})
+    return Go(here, "Labels saved. Deployments that choose devices by label look again now.", undo=undo)
 
 
 def device_timeline(ask: Ask) -> Show:
@@ -250,10 +349,12 @@ def change_device(ask: Ask) -> Go | Show:
         before = ask.ask(devices.get_device).summary
         labels, name = labels_of(form["labels"]), form["name"]
         body = read(d.DeviceChange, {**({"labels": labels} if labels != before.labels else {}), **({"name": name} if name != before.name else {})})
-        ask.ask(devices.change_device, body=body, revision=ask.revision())
+        made = ask.ask(devices.change_device, body=body, revision=ask.revision()).summary
     except PAGE_FAULTS as fault:
         return _settings(ask, told(fault), form)
-    return Go(f"/devices/{ask.path['device']}/settings", "Saved. Deployments that choose devices by label look again now.")
+    here = f"/devices/{made.id}/settings"
+    undo = Undo(here, {"labels": labels_text(before.labels), "name": before.name, "revision": str(made.revision)})
+    return Go(here, "Saved. Deployments that choose devices by label look again now.", undo=undo)
 
 
 def retire(ask: Ask) -> Go | Show:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from penstock.server.core.model import Actor
 
 FLASH = "__Host-penstock-said"
+FLASH_MOST = 3500  # browsers keep 4096 bytes of a cookie with its name and attributes
 LANGUAGE = "penstock-lang"  # which language somebody chose; no secret
 BEFORE = "__Host-penstock-form"  # the form token of somebody not signed in
 CSP = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -82,15 +83,25 @@ class Drawing:
 
 
 @dataclass(frozen=True, slots=True)
+class Undo:
+    """The form that takes back what was just done: the page to post to, and its fields. It names the revision it was made from, so that it can undo
+    that one act only: whatever was changed since is told, not overwritten."""
+
+    to: str
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Go:
     """See another page; say something there. `session`: a secret to set as the session for `session_s` seconds, "" to end it. `language`: one to read
-    from now on."""
+    from now on. `undo` is offered beside what is said."""
 
     to: str
     said: str = ""
     tone: str = "good"
     session: str | None = None
     session_s: int = 0
+    undo: Undo | None = None
     language: str = ""
 
 
@@ -251,7 +262,7 @@ class Web:
         token: str,
         ask: Ask | None,
         section: str,
-        flash: dict[str, str] | None,
+        flash: dict[str, Any] | None,
         request: Request[Any, Any, Any],
     ) -> bytes:
         may = frozenset(verb for verb in VERBS if reach(asker.actor.rights, verb))
@@ -290,7 +301,7 @@ class Web:
         else:
             response = Response(b"", status_code=303, headers={**headers, "Location": found.to}, media_type="text/html")
         if found.said:
-            value = quote(json.dumps({"tone": found.tone, "text": found.said[:600]}), safe="")
+            value = _said(found)
             response.set_cookie(key=FLASH, value=value, path="/", secure=True, httponly=True, samesite="lax", max_age=60)
         if found.session:
             response.set_cookie(key=auth.COOKIE, value=found.session, path="/", secure=True, httponly=True, samesite="lax", max_age=found.session_s)
@@ -324,14 +335,32 @@ def _drop(response: Response[Any], name: str) -> None:
     response.set_cookie(key=name, value="", path="/", secure=True, httponly=True, samesite="lax", max_age=0)
 
 
-def _flash(raw: str) -> dict[str, str] | None:
+def _said(found: Go) -> str:
+    """What to say on the next page, as the value of a cookie. An undo that a cookie cannot hold is left out."""
+    plain = quote(json.dumps({"tone": found.tone, "text": found.said[:600]}), safe="")
+    if found.undo is None:
+        return plain
+    whole = quote(json.dumps({"tone": found.tone, "text": found.said[:600], "undo": {"to": found.undo.to, "fields": found.undo.fields}}), safe="")
+    return whole if len(whole) <= FLASH_MOST else plain
+
+
+def _flash(raw: str) -> dict[str, Any] | None:
     if not raw:
         return None
     try:
         found = json.loads(unquote(raw))
-        return {"tone": found["tone"] if found["tone"] in ("good", "bad", "wait", "busy") else "wait", "text": str(found["text"])[:600]}
-    except (ValueError, KeyError, TypeError):
+        undo = found.get("undo")
+        return {
+            "tone": found["tone"] if found["tone"] in ("good", "bad", "wait", "busy") else "wait",
+            "text": str(found["text"])[:600],
+            "undo": Undo(str(undo["to"]), {str(key): str(value) for key, value in undo["fields"].items()}) if undo and _ours(str(undo["to"])) else None,
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _ours(path: str) -> bool:
+    return path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
 
 
 async def read_form(request: Request[Any, Any, Any]) -> dict[str, list[str]]:

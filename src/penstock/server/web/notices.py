@@ -10,7 +10,8 @@ from penstock.server.api import notices, people, queries
 from penstock.server.core.faultkinds import KINDS
 from penstock.server.core.rights import reach
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, faults_of, read, told
-from penstock.server.web.people import ZONES, safe_next
+from penstock.server.web.people import safe_next
+from penstock.server.web.zones import ZONES
 
 if TYPE_CHECKING:
     from penstock.apiv1.common import Problem

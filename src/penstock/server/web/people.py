@@ -1,10 +1,9 @@
-"""Pages of people and places: set-up, signing in and out, sites, the record of acts, settings."""
+"""Pages of people: set-up, signing in and out, the record of acts, settings."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
-from zoneinfo import available_timezones
 
 from msgspec.structs import replace
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 STEPS = ("code", "reason")  # what may still be missing after the password
 AGAIN = ("sign-in-again", "wrong-credentials")  # then the password is asked for anew
-ZONES = tuple(sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(("Etc/", "posix/", "right/", "SystemV/"))))
 
 
 def setup_page(ask: Ask) -> Show | Go:
@@ -93,45 +91,6 @@ def choose_language(ask: Ask) -> Go:
     if wanted and wanted not in LANGUAGES:
         raise Invalid("language-unknown", f"{wanted[:20]!r} is no language of these pages", field="to", remedy=f"choose one of {', '.join(LANGUAGES)}")
     return Go(safe_next(ask.query.get("next", "")), language=wanted)
-
-
-def _sites(ask: Ask, problem: Problem | None = None, form: dict[str, Any] | None = None) -> Show:
-    return Show(
-        "sites.html",
-        {
-            "sites": ask.ask(people.list_sites).items,
-            "problem": problem,
-            "faults": faults_of(problem),
-            "form": form or {"name": "", "title": "", "time_zone": ""},
-            "zones": ZONES,
-        },
-        422 if problem else 200,
-    )
-
-
-def sites(ask: Ask) -> Show:
-    """Every site."""
-    return _sites(ask)
-
-
-def create_site(ask: Ask) -> Show | Go:
-    """Name a site."""
-    form = {key: ask.first(key) for key in ("name", "title", "time_zone")}
-    try:
-        made = ask.ask(people.create_site, body=read(p.SiteCreate, {**form, "time_zone": form["time_zone"] or "UTC"}))
-    except PAGE_FAULTS as fault:
-        return _sites(ask, told(fault), form)
-    return Go(f"/join?{urlencode({'site': made.name})}", f"{made.title or made.name} is on the map. Now add its first device.")
-
-
-def change_site(ask: Ask) -> Show | Go:
-    """Another title or time zone."""
-    try:
-        body = read(p.SiteChange, {"title": ask.first("title"), "time_zone": ask.first("time_zone")})
-        made = ask.ask(people.change_site, body=body, revision=ask.revision())
-    except PAGE_FAULTS as fault:
-        return _sites(ask, told(fault))
-    return Go("/sites", f"{made.title or made.name} is saved.")
 
 
 def history(ask: Ask) -> Show:

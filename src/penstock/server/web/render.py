@@ -20,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context,
 from jinja2.compiler import CodeGenerator
 
 from penstock.server.api import words
+from penstock.server.core.usage import line
 from penstock.server.web.phrases import Catalogue
 from penstock.server.web.translate import Walk
 
@@ -272,7 +273,7 @@ def environment(assets: Mapping[str, Asset], language: str = ENGLISH) -> Pages:
 
     env.filters.update(iso=iso, utc=_utc, say=_say, sentence=_sentence, headline=_headline, size=_size, span=_span)
     env.globals.update(static=static, nav=NAV, phase_word=words.of_phase, rail=rail, words=words, progress_parts=progress_parts, progress_words=progress_words)
-    env.globals.update(language=language, languages=LANGUAGES, there=_there)
+    env.globals.update(language=language, languages=LANGUAGES, there=_there, line=line)
     return env
 
 

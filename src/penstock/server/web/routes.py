@@ -6,7 +6,7 @@ Owns nothing else. A test proves that no line lacks a permission.
 from __future__ import annotations
 
 from penstock.server.api.frame import PUBLIC, SIGNED_IN
-from penstock.server.web import account, apps, fleet, localpeople, notices, people
+from penstock.server.web import account, apps, compare, devicelogs, fleet, localpeople, notices, people, sites
 from penstock.server.web.frame import Page
 
 D = "/devices/{device}"
@@ -19,10 +19,13 @@ PAGES: tuple[Page, ...] = (
     Page("POST", "/login", people.log_in, PUBLIC, "Sign in with a name and password."),
     Page("POST", "/logout", people.log_out, SIGNED_IN, "Sign out."),
     Page("GET", "/language", people.choose_language, PUBLIC, "Read these pages in another language."),
-    Page("GET", "/", fleet.fleet, "devices.read", "The fleet."),
     Page("GET", "/faults", notices.faults, "devices.read", "What is wrong, worst first."),
     Page("POST", "/faults/{fault}/acknowledge", notices.acknowledge, "faults.acknowledge", "Say that a fault is known."),
     Page("POST", "/faults/{fault}/unacknowledge", notices.unacknowledge, "faults.acknowledge", "Let a fault be news again."),
+    Page("GET", "/", fleet.fleet, SIGNED_IN, "The fleet; for who may not see it, the first page that is theirs."),
+    Page("POST", "/views", fleet.save_view, "devices.read", "Give the filters of the fleet a name."),
+    Page("POST", "/views/{view}/drop", fleet.drop_view, "devices.read", "Forget a saved view."),
+    Page("GET", "/compare", compare.compare, "devices.read", "Two devices or two sites, side by side."),
     Page("GET", "/join", fleet.join, "enrolments.read", "Add a device; the waiting room.", "/join"),
     Page("POST", "/join", fleet.make_join, "joins.write", "Make a join line.", "/join"),
     Page("POST", "/join-tokens/{join}/revoke", fleet.revoke_join, "joins.write", "Revoke a join line.", "/join"),
@@ -33,8 +36,12 @@ PAGES: tuple[Page, ...] = (
     Page("GET", f"{D}/commands", fleet.device_commands, "devices.read", "Commands given to a device."),
     Page("POST", f"{D}/commands", fleet.order, "devices.command", "Ask something of a device."),
     Page("GET", f"{D}/commands/{{command}}", fleet.command, "devices.read", "One command and its outcome."),
+    Page("GET", f"{D}/logs", devicelogs.logs, "devices.read", "The newest log lines of a service."),
+    Page("POST", f"{D}/logs", devicelogs.fetch, "devices.command", "Ask a device for the log lines of a service."),
     Page("GET", f"{D}/settings", fleet.device_settings, "devices.read", "Labels, name, leaving the fleet."),
     Page("POST", f"{D}/settings", fleet.change_device, "devices.write", "Other labels or another name."),
+    Page("POST", f"{D}/measure", fleet.measure, "devices.command", "Ask a device what its services use."),
+    Page("POST", f"{D}/labels", fleet.change_labels, "devices.write", "Other labels, edited in place."),
     Page("POST", f"{D}/retire", fleet.retire, "devices.retire", "Take a device out of the fleet."),
     Page("POST", f"{D}/keep", fleet.keep, "devices.retire", "Take an order to retire back."),
     Page("POST", f"{D}/move", fleet.move, "devices.write", "Say that a device stands at another site."),
@@ -50,16 +57,18 @@ PAGES: tuple[Page, ...] = (
     Page("GET", "/deployments", apps.deployments, "deployments.read", "Every deployment.", "/deployments"),
     Page("GET", L, apps.deployment, "deployments.read", "One deployment, device by device.", "/deployments"),
     Page("POST", f"{L}/withdraw", apps.withdraw, "deployments.write", "Remove the app from its devices.", "/deployments"),
+    Page("POST", f"{L}/stand-again", apps.stand_again, "deployments.write", "Take a withdrawal back.", "/deployments"),
     Page("POST", f"{L}/retry", apps.retry, "deployments.write", "Try again where it failed.", "/deployments"),
     Page("POST", f"{L}/stop", apps.stop, "deployments.write", "Give nobody leave any more.", "/deployments"),
-    Page("GET", "/sites", people.sites, "sites.read", "Every site.", "/sites"),
-    Page("POST", "/sites", people.create_site, "sites.write", "Name a site.", "/sites"),
-    Page("POST", "/sites/{site}", people.change_site, "sites.write", "Change a site.", "/sites"),
     Page("GET", "/sites/{site}/people", localpeople.listed, "sites.read", "Who may act at a site's devices.", "/sites"),
     Page("POST", "/sites/{site}/people", localpeople.add, "sites.people", "Add a local person.", "/sites"),
     Page("POST", "/sites/{site}/people/{person}", localpeople.change, "sites.people", "Change a local person.", "/sites"),
     Page("POST", "/sites/{site}/people/{person}/pin", localpeople.set_pin, "sites.people", "Set a local person's PIN.", "/sites"),
     Page("POST", "/sites/{site}/people/{person}/remove", localpeople.remove, "sites.people", "Remove a local person.", "/sites"),
+    Page("GET", "/sites", sites.sites, "sites.read", "Every site, and where they are.", "/sites"),
+    Page("POST", "/sites", sites.create_site, "sites.write", "Name a site.", "/sites"),
+    Page("GET", "/sites/{site}", sites.site, "sites.read", "One site.", "/sites"),
+    Page("POST", "/sites/{site}", sites.change_site, "sites.write", "Change a site.", "/sites"),
     Page("GET", "/history", people.history, "events.read", "Who did what.", "/history"),
     Page("GET", "/notices", notices.page, "notices.read", "Who is told of faults.", "/settings"),
     Page("POST", "/notices", notices.create, "notices.write", "Tell somebody by webhook or mail.", "/settings"),

@@ -1,4 +1,4 @@
-// The pages' only script of our own: dates in the viewer's zone and the site's, copy buttons, live regions. Every page works without it.
+// The pages' only script of our own: dates in the viewer's zone and the site's, copy buttons, keys, log lines, live regions. Every page works without it.
 // Live: one event stream per page says what changed; the page's own address is fetched again and its #live region morphed.
 "use strict";
 (() => {
@@ -70,11 +70,35 @@
 
   document.addEventListener("click", (event) => { if (event.target.closest("[data-print]")) print(); });
 
+  // Keys: "/" searches, "?" shows the keys, j and k walk the rows of the page's lists, g and a letter goes to a page.
+  const keys = document.getElementById("keys");
+  for (const button of document.querySelectorAll("[data-keys]")) { button.hidden = !keys; button.addEventListener("click", () => keys.showModal()); }
+  const places = { f: "/", s: "/sites", a: "/apps", d: "/deployments" };
+  let going = 0;
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input, textarea, select")) return;
-    const box = document.querySelector("input[type=search]");
-    if (box) { event.preventDefault(); box.focus(); box.select(); }
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog[open]")) return;
+    const key = event.key;
+    if (key === "/") {
+      const box = document.querySelector("#main input[type=search]:not([hidden])");
+      if (box) { event.preventDefault(); box.focus(); box.select(); }
+    } else if (key === "?" && keys) {
+      event.preventDefault();
+      keys.showModal();
+    } else if (key === "j" || key === "k") {
+      const rows = [...document.querySelectorAll("#main tbody a.name, #main .concerns strong a")].filter((el) => el.offsetParent);
+      if (!rows.length) return;
+      const at = rows.indexOf(document.activeElement);
+      const next = rows[at < 0 ? 0 : Math.max(0, Math.min(rows.length - 1, at + (key === "j" ? 1 : -1)))];
+      next.focus();
+      next.scrollIntoView({ block: "nearest" });
+    } else if (key === "g") {
+      going = Date.now();
+      return;
+    } else if (places[key] && Date.now() - going < 1500) {
+      const link = document.querySelector(`.rail-nav a[href="${places[key]}"]`);
+      if (link) { event.preventDefault(); link.click(); }
+    }
+    going = 0;
   });
 
   document.addEventListener("change", async (event) => {
@@ -86,24 +110,138 @@
     into.value = await file.text();
   });
 
+  // Log lines: what the device sends is put together, searched, followed and saved here.
+  const view = document.getElementById("log-view");
+  if (view) {
+    const find = document.getElementById("log-find"), only = document.getElementById("log-only"), save = document.getElementById("log-save");
+    const follow = document.getElementById("log-follow"), said = document.getElementById("log-said"), form = document.getElementById("fetch-logs");
+    const KEPT = 20000, AGAIN_MS = 5000, LONGEST_MS = 10 * 60 * 1000;
+    let lines = [], shown = "", until = 0, timer = 0;
+    for (const el of [find, only.parentElement, save, follow]) if (el) el.hidden = false;
+    // New lines go on where the old ones end: the longest end of the old that begins the new is counted once.
+    const join = (old, fresh) => {
+      for (let size = Math.min(old.length, fresh.length); size > 0; size--) {
+        let k = 0;
+        while (k < size && old[old.length - size + k] === fresh[k]) k++;
+        if (k === size) return old.concat(fresh.slice(size));
+      }
+      return old.length ? old.concat(["… lines between these were not fetched …"], fresh) : fresh;
+    };
+    const paint = () => {
+      const words = find.value.toLowerCase();
+      const kept = words && only.checked ? lines.filter((line) => line.toLowerCase().includes(words)) : lines;
+      const below = view.scrollHeight - view.scrollTop - view.clientHeight < 40;
+      const text = kept.join("\n");
+      view.textContent = text || (lines.length ? "No line matches." : "");
+      let hits = 0;
+      if (words && window.Highlight) {
+        const ranges = [], node = view.firstChild, low = text.toLowerCase();
+        for (let at = low.indexOf(words); node && at >= 0 && ranges.length < 5000; at = low.indexOf(words, at + words.length)) {
+          const range = new Range();
+          range.setStart(node, at);
+          range.setEnd(node, at + words.length);
+          ranges.push(range);
+        }
+        hits = ranges.length;
+        CSS.highlights.set("found", new Highlight(...ranges));
+      } else if (window.Highlight) CSS.highlights.delete("found");
+      if (words) said.textContent = `${hits} × “${find.value}”`;
+      else if (!until) said.textContent = "";
+      if (below) view.scrollTop = view.scrollHeight;
+    };
+    const stop = (why) => { until = 0; clearTimeout(timer); if (follow) { follow.setAttribute("aria-pressed", "false"); follow.textContent = follow.dataset.rest; } said.textContent = why || ""; };
+    const ask = async () => {
+      if (!until) return;
+      if (Date.now() > until) { stop(follow.dataset.over); return; }
+      if (document.hidden) { timer = setTimeout(ask, AGAIN_MS); return; }
+      try {
+        const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), redirect: "manual" });
+        if (answer.type !== "opaqueredirect") stop(follow.dataset.refused);
+      } catch { timer = setTimeout(ask, AGAIN_MS); }
+    };
+    const take = () => {
+      const source = document.getElementById("log-source");
+      if (!source) return;
+      if (source.dataset.shown && source.dataset.shown !== shown) {
+        shown = source.dataset.shown;
+        lines = join(lines, source.textContent.replace(/\n$/, "").split("\n")).slice(-KEPT);
+        view.hidden = false;
+        paint();
+        if (!view.dataset.begun) { view.dataset.begun = "yes"; view.scrollTop = view.scrollHeight; }
+      }
+      source.hidden = true;
+      clearTimeout(timer);
+      if (until && source.dataset.open === "no") timer = setTimeout(ask, AGAIN_MS);
+    };
+    find.addEventListener("input", paint);
+    only.addEventListener("change", paint);
+    save.addEventListener("click", () => {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: "text/plain" }));
+      link.download = save.dataset.name;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    });
+    if (follow) follow.addEventListener("click", () => {
+      if (until) { stop(); return; }
+      until = Date.now() + LONGEST_MS;
+      follow.setAttribute("aria-pressed", "true");
+      follow.textContent = follow.dataset.pause;
+      said.textContent = follow.dataset.live;
+      ask();
+    });
+    document.addEventListener("htmx:after:swap", take);
+    take();
+  }
+  // A form that is sent again and again while somebody looks: not in a hidden page, and not for longer than a few minutes.
+  let repeating = 0, repeatUntil = 0;
+  const dressRepeat = () => { for (const button of document.querySelectorAll("[data-repeat]")) { button.hidden = false; button.setAttribute("aria-pressed", String(repeating > 0)); button.textContent = repeating ? button.dataset.pause : button.dataset.rest; } };
+  const repeat = async (button) => {
+    const form = document.getElementById(button.dataset.repeat);
+    if (!form || Date.now() > repeatUntil) { clearInterval(repeating); repeating = 0; dressRepeat(); return; }
+    if (document.hidden) return;
+    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), redirect: "manual" }).catch(() => null);
+    if (answer && answer.type !== "opaqueredirect") { repeatUntil = 0; repeat(button); }
+  };
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-repeat]");
+    if (!button) return;
+    clearInterval(repeating);
+    if (repeating) repeating = 0;
+    else { repeatUntil = Date.now() + 5 * 60 * 1000; repeating = setInterval(() => repeat(button), Number(button.dataset.every)); repeat(button); }
+    dressRepeat();
+  });
+  document.addEventListener("htmx:after:swap", dressRepeat);
+  dressRepeat();
+
+  for (const pick of document.querySelectorAll("[data-pick]")) pick.addEventListener("change", () => {
+    const to = new URL(location.href), chosen = pick.selectedOptions[0].dataset;
+    to.search = new URLSearchParams({ app: chosen.app, service: chosen.service });
+    location.assign(to);
+  });
+
   const live = document.getElementById("live");
   const lamp = document.getElementById("lamp");
   if (live && live.dataset.topics) {
-    let due = 0, hidden = false, missed = false;
+    let due = 0, missed = false, began = 0, pause = 250;
+    // A form somebody has opened is not taken from under their hands: news wait until it is closed.
+    const busy = () => live.isConnected && document.querySelector("#live details[data-edit][open], #live details.confirm[open]");
     const refresh = () => {
       if (due) return;
       due = setTimeout(() => {
         due = 0;
-        if (document.hidden) { missed = true; return; }
-        // Somebody is about to do something here: what they opened and typed stays until they are done.
-        if (document.querySelector("#live details.confirm[open]")) { setTimeout(refresh, 2000); return; }
+        if (document.hidden || busy()) { missed = true; return; }
+        began = performance.now();
         htmx.trigger("#live", "live");
-      }, 250);
+      }, pause);
     };
     // What was asked for before somebody opened a form is not laid over it either.
     document.addEventListener("htmx:before:swap", (event) => {
-      if (event.detail.ctx.sourceElement === live && document.querySelector("#live details.confirm[open]")) { event.preventDefault(); refresh(); }
+      if (event.detail.ctx.sourceElement === live && busy()) { event.preventDefault(); missed = true; }
     });
+    // A long list takes its time: the page spends at most a fifth of it on keeping up.
+    document.addEventListener("htmx:after:swap", () => { if (began) { pause = Math.max(250, Math.min(10000, 4 * (performance.now() - began))); began = 0; } });
+    document.addEventListener("toggle", (event) => { if (missed && event.target.matches("details[data-edit], details.confirm") && !busy()) { missed = false; refresh(); } }, true);
     const show = (on) => { if (lamp) lamp.dataset.on = on ? "yes" : "no"; };
     let wait = 1000, last = "";
     show(false);
