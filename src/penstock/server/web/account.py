@@ -35,7 +35,7 @@ def _show(
             "factor": factor,
             "awaiting": secondfactor.awaiting(ask.plane, ask.actor) if factor.state == "awaiting" else None,
             "sessions": ask.ask(account.list_sessions).items,
-            "tokens": ask.ask(people.list_tokens).items,
+            "tokens": ask.ask(people.list_tokens).items if ask.may("tokens.own") else (),
             "idle_s": ask.plane.session_idle_s,
             "total_s": ask.plane.session_total_s,
             "made": made,

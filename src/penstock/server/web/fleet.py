@@ -13,7 +13,6 @@ from penstock.apiv1.common import Page
 from penstock.server.api import apps, devices, notices, people, queries, words
 from penstock.server.api import fleet as api_fleet
 from penstock.server.core import usage
-from penstock.server.core.access import require
 from penstock.server.core.errors import Invalid
 from penstock.server.core.rights import reach
 from penstock.server.core.saved import FILTERS
@@ -63,7 +62,7 @@ def fleet(ask: Ask) -> Show | Go:
     if not ask.may("devices.read"):
         theirs = [href for href, _, _, _, verb in NAV if verb != "devices.read" and ask.may(verb)]
         if not theirs:
-            require(ask.actor, "devices.read")
+            return Go("/account", "You have no role here yet. Ask whoever looks after people and access for one.", "wait")
         return Go(theirs[0])
     return _fleet(ask)
 
