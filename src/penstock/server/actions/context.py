@@ -107,6 +107,8 @@ class Plane:
     session_memo: OrderedDict[str, tuple[int, Session, User, Actor]] = field(default_factory=OrderedDict)  # who a session is, for seconds
     token_memo: OrderedDict[str, tuple[int, ApiToken, User, Actor]] = field(default_factory=OrderedDict)  # the same for API tokens
     registry_memo: OrderedDict[tuple[str, str], tuple[int, Actor]] = field(default_factory=OrderedDict)  # who signed in to the registry
+    rights_epoch: int = 0  # rises whenever people or rights changed: live streams and memories of an older one end
+    forget_registry: Callable[[], None] = lambda: None
     throttle: dict[str, list[int]] = field(default_factory=dict)  # recent moments per key, see `throttled`
 
     def later_dirty(self, tx: Tx, device: str) -> None:
@@ -118,6 +120,14 @@ class Plane:
             self.poke("rollouts")
 
         tx.after(mark)
+
+    def forget(self) -> None:
+        """After people or rights changed: nobody is who they were remembered to be."""
+        self.rights_epoch += 1
+        self.session_memo.clear()
+        self.token_memo.clear()
+        self.registry_memo.clear()
+        self.forget_registry()
 
     @property
     def epoch(self) -> int:

@@ -23,7 +23,7 @@ from penstock.server.actions import enrolments
 from penstock.server.api import auth, problems
 from penstock.server.api import frame as api
 from penstock.server.core import access
-from penstock.server.core.errors import Refused, Unauthenticated
+from penstock.server.core.errors import Forbidden, Refused, Unauthenticated
 from penstock.server.core.rights import VERBS, reach
 from penstock.server.web import render
 
@@ -202,6 +202,8 @@ class Web:
         except Unauthenticated:
             return self._to_login(page, request)
         except PAGE_FAULTS as fault:
+            if isinstance(fault, Forbidden):
+                await self.frame.refused(asker.actor, page.method, page.permission, request.url.path, fault)
             return self._problem(told(fault), asker, request)
         except HTTPException as fault:
             found = problems.make(fault.status_code, "bad-request", "the request cannot be read", remedy="go back and try again")
