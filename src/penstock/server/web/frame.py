@@ -19,7 +19,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from penstock.apiv1.common import Problem
-from penstock.server.actions import enrolments
+from penstock.server.actions import enrolments, refusals
 from penstock.server.api import auth, problems
 from penstock.server.api import frame as api
 from penstock.server.core import access
@@ -97,6 +97,8 @@ class Ask:
     agent: str
     script: bool  # asked by htmx
     here: str
+    method: str = "GET"
+    verb: str = ""  # the permission of the page
     extra: dict[str, Any] = field(default_factory=dict)
 
     def first(self, name: str, default: str = "") -> str:
@@ -105,19 +107,23 @@ class Ask:
 
     def ask(self, handler: Callable[[api.Call], Any], *, query: Any = None, body: Any = None, revision: int = 0, **path: str) -> Any:
         """What an API handler answers."""
-        answer = handler(
-            api.Call(
-                plane=self.plane,
-                actor=self.actor,
-                path=path or self.path,
-                query=query,
-                body=body,
-                revision=revision,
-                session=self.session,
-                address=self.address,
-                agent=self.agent,
-            )
+        call = api.Call(
+            plane=self.plane,
+            actor=self.actor,
+            path=path or self.path,
+            query=query,
+            body=body,
+            revision=revision,
+            session=self.session,
+            address=self.address,
+            agent=self.agent,
         )
+        try:
+            answer = handler(call)
+        except Forbidden as refused:
+            if self.method == "POST":  # here, since a page that shows its form again tells the frame nothing
+                refusals.note_refused(self.plane, self.actor, verb=self.verb, path=self.here, refused=refused)
+            raise
         return answer.shape if isinstance(answer, api.Answer) else answer
 
     def may(self, verb: str) -> bool:
@@ -197,6 +203,8 @@ class Web:
                 agent=request.headers.get("user-agent", "")[:200],
                 script=request.headers.get("hx-request") == "true",
                 here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+                method=page.method,
+                verb=page.permission,
             )
             return await self.frame.run(lambda: self._answer(page, ask, asker, token, request))  # type: ignore[no-any-return]
         except Unauthenticated:
