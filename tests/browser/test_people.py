@@ -207,7 +207,7 @@ def test_9_a_site_owner_sees_their_site_and_gives_there(plant, chromium):
     offered = cleo.page.get_by_label("Where", exact=True).first.locator("option").all_inner_texts()
     assert offered == ["Site hamburg"]
     roles = cleo.page.get_by_label("Role", exact=True).locator("option").all_inner_texts()
-    assert [one.partition(":")[0] for one in roles] == ["Approver", "Site operator", "Site owner", "Viewer"]
+    assert [one.partition(":")[0] for one in roles] == ["Choose a role", "Approver", "Site operator", "Site owner", "Viewer"]
     cleo.page.get_by_label("Role", exact=True).select_option("approver")
     cleo.page.get_by_role("button", name="Give the role").click()
     expect(cleo.page.get_by_role("status").first).to_contain_text("bert has the role approver on site hamburg now.")

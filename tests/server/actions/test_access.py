@@ -100,7 +100,7 @@ def test_a_site_owner_gives_on_their_own_site_and_never_more_than_they_have(plan
             bindings.give(plane, sam, who="anna", role_name="viewer", on=on)
     bindings.give(plane, ADMIN, who="anna", role_name="engineer", on="site:plant-1")
     above = next(one.binding for one in bindings.list_bindings(plane, ADMIN, who="anna").items if one.binding.role == "engineer")
-    with pytest.raises(Forbidden, match="nobody takes what they have not"):
+    with pytest.raises(Forbidden, match="nobody gives or takes what they have not"):
         bindings.take(plane, sam, binding=above.id)
     # They see who has something on their site, and of the others not even that they are there.
     assert {one.user.name for one in people.list_people(plane, sam).items} == {"anna", "sam"}

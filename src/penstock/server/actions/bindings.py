@@ -20,12 +20,12 @@ from penstock.server.store import access, parts
 from penstock.server.store.db import Tx
 
 
-def _able(actor: Actor, role: Role, place: Place, doing: str) -> None:
+def _able(actor: Actor, role: Role, place: Place) -> None:
     lack = lacking(actor.rights, role, place.target)
     if lack:
         raise Forbidden(
             "more-than-yours",
-            f"the role {role.name} includes to {WORDS[lack[0]]}, which you may not on {place.words}: nobody {doing} what they have not",
+            f"the role {role.name} includes to {WORDS[lack[0]]}, which you may not on {place.words}: nobody gives or takes what they have not",
             field="role",
             remedy="choose a role within your own, or let somebody do it who has it",
         )
@@ -55,7 +55,7 @@ def give(plane: Plane, actor: Actor, *, who: str, role_name: str, on: str, reaso
         place = places.find(tx, actor, on, "access.read", "access.write")
         permit(actor, "access.write", place.target)
         subject, given = accounts.subject(tx, who), role(tx, role_name)
-        _able(actor, given, place, "gives")
+        _able(actor, given, place)
         made = Binding(plane.ids.new("bnd"), subject.id, given.name, place.part, actor.name, why, plane.clock.now_ms())
         if not access.bind(tx, made):
             raise Conflict("given-already", f"{subject.name} has the role {given.name} on {place.words} already")
@@ -81,7 +81,7 @@ def take(plane: Plane, actor: Actor, *, binding: str, reason: str = "") -> Grant
         permit(actor, "access.write", place.target)
         roles = subjects.roles(tx)
         if one.role in roles:
-            _able(actor, roles[one.role], place, "takes")
+            _able(actor, roles[one.role], place)
         found = accounts.grants(tx, [one], roles)[0]
         with accounts.keeping_administrators(tx):
             access.unbind(tx, one.id)

@@ -93,7 +93,7 @@ def change_role(
     why = accounts.check_reason(reason)
 
     def work(tx: Tx) -> RoleView:
-        before = _own(tx, name, "changed")
+        before = _own(tx, name)
         made = _checked(actor, name, before.title if title is None else title, before.verbs if verbs is None else verbs, before.verbs)
         with accounts.keeping_administrators(tx, "verbs"):
             now = store.change_role(tx, made, revision)
@@ -112,7 +112,7 @@ def remove_role(plane: Plane, actor: Actor, *, name: str, reason: str = "") -> R
     why = accounts.check_reason(reason)
 
     def work(tx: Tx) -> Role:
-        found = _own(tx, name, "removed")
+        found = _own(tx, name)
         uses, tokens = store.uses_of_role(tx, name), api_tokens.narrowed_to(tx, name, plane.clock.now_ms())
         if uses or tokens:
             raise Conflict(
@@ -127,9 +127,9 @@ def remove_role(plane: Plane, actor: Actor, *, name: str, reason: str = "") -> R
     return plane.db.update(work)
 
 
-def _own(tx: Tx, name: str, what: str) -> Role:
+def _own(tx: Tx, name: str) -> Role:
     if name in BUILT_IN:
-        raise Conflict("role-built-in", f"the role {name} is built in and cannot be {what}", remedy="make a role of your own from it")
+        raise Conflict("role-built-in", f"the role {name} is built in and cannot be changed or removed", remedy="make a role of your own from it")
     found = store.own_roles(tx).get(name)
     if found is None:
         raise missing("role", name)
