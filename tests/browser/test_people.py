@@ -199,16 +199,21 @@ def test_9_a_site_owner_sees_their_site_and_gives_there(plant, chromium):
     cleo.page.get_by_label("Password again").fill(SENTENCE)
     cleo.page.get_by_role("button", name="Set the password and sign in").click()
     cleo.goto("/people")
+    cleo.page.get_by_role("link", name="Who may do what").click()
+    expect(cleo.page.get_by_role("heading", name="Who may do what here")).to_be_visible()
+    expect(cleo.page.get_by_text("site:hamburg")).to_be_visible()
+    cleo.goto("/people")
     expect(cleo.page.get_by_role("link", name="Bert Olsen").first).to_be_visible()
     assert cleo.page.get_by_role("link", name="mara").count() == 0
     assert cleo.page.get_by_role("button", name="Make the account").count() == 0
     cleo.look("people-as-site-owner")
     cleo.goto("/people/bert")
     offered = cleo.page.get_by_label("Where", exact=True).first.locator("option").all_inner_texts()
-    assert offered == ["Site hamburg"]
+    assert offered == ["Choose where", "Site hamburg"]
     roles = cleo.page.get_by_label("Role", exact=True).locator("option").all_inner_texts()
     assert [one.partition(":")[0] for one in roles] == ["Choose a role", "Approver", "Site operator", "Site owner", "Viewer"]
     cleo.page.get_by_label("Role", exact=True).select_option("approver")
+    cleo.page.get_by_label("Where", exact=True).first.select_option("site:hamburg")
     cleo.page.get_by_role("button", name="Give the role").click()
     expect(cleo.page.get_by_role("status").first).to_contain_text("bert has the role approver on site hamburg now.")
     cleo.look("people-person-as-site-owner")

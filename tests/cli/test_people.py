@@ -66,7 +66,7 @@ def test_from_an_invitation_to_an_explained_role(mara, served, capsys):
 
 
 def test_the_last_administrator_and_who_is_disabled(mara, capsys):
-    assert "nobody would be left" in said(capsys, "user", "disable", "mara", code=1).lower()
+    assert "nobody would be left" in said(capsys, "user", "disable", "mara", code=7).lower()
     said(capsys, "user", "create", "bert")
     assert "Hand this link to bert" in said(capsys, "user", "invite", "bert")
     assert "bert is disabled" in said(capsys, "user", "disable", "bert", "--reason", "on leave")

@@ -350,7 +350,7 @@ WEB = {
     ("POST", "/sites/{site}/people/{person}/pin"): Line("site", "sites.people", body=lambda _: {"pin": "271828", "again": "271828"}),
     ("POST", "/sites/{site}/people/{person}/remove"): Line(skip="it takes away what the next is asked about: test_localpeople"),
     ("GET", "/invitation"): Line(),
-    ("POST", "/invitation"): Line(body=lambda _: {"code": "x", "password": "long enough a sentence", "again": "long enough a sentence"}),
+    ("POST", "/invitation"): Line(skip="it is for who is not signed in: test_people of the browser"),
     ("GET", "/people"): Line(),
     ("POST", "/people"): Line("fleet", "users.write", body=lambda half: {"name": f"{half.name}-newer"}),
     ("GET", P): Line("person"),
@@ -372,7 +372,7 @@ WEB = {
     ("GET", "/roles/{role}"): Line(),
     ("POST", "/roles/{role}"): Line("fleet", "access.write", body=lambda _: {"title": "x", "verbs": "devices.read", "revision": "999"}),
     ("POST", "/roles/{role}/remove"): Line("fleet", "access.write"),
-    ("GET", "/access"): Line("fleet", "access.read"),
+    ("GET", "/access"): Line(skip="on what the asker looks after: tests/browser/test_people.py"),
     ("POST", "/access/give"): Line("grant", "access.write", body=lambda half: {"who": half.ids["user"], "role": "viewer", "on": f"site:{half.ids['site']}"}),
     ("POST", "/bindings/{binding}/take"): Line(skip="it would take it: test_access, with who may"),
     ("GET", "/history"): Line(),
@@ -400,7 +400,7 @@ def test_the_pages(world, method, path):
             form = (line.body(half) if line.body else {}) if method == "POST" else None
             got = world.ask(asker, method, asked, form=form)
             want = verdict(asker, permission, line, half) if permission != PUBLIC else 200
-            refused = (want,) if method == "GET" or permission == PUBLIC or not reach(asker.actor.rights, permission) else (want, 422)
+            refused = (want,) if method == "GET" or not reach(asker.actor.rights, permission) else (want, 422)
             fine = got.status in refused if want != 200 else got.status not in (401, 403, 404) and got.status < 500
             if not fine:
                 wrong.append(f"{asker.label}, {half.name}: {got.status}, expected {want}: {' '.join(got.text.split())[-300:]}")

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from penstock.apiv1 import people as p
 from penstock.cli import contexts, out
 from penstock.cli.common import COMMON, Common, Usage, certificates
 from penstock.cli.names import ContextName

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from penstock.server.actions import accounts, bindings, explain, invitations, people, places, refusals, roles, teams, tokens
+from penstock.server.actions import accounts, bindings, explain, invitations, people, places, refusals, roles, subjects, teams, tokens
 from penstock.server.actions.events import latest_events
 from penstock.server.core.errors import Conflict, Forbidden, Invalid, Missing, Refused, Stale
 from penstock.server.core.rights import BUILT_IN, VERBS, Allow, Role, Target, beyond, may
@@ -347,7 +347,7 @@ def everybodys(plane):
     """What everybody may now, by name, teams as such too."""
 
     def look(tx):
-        found = {one.name: accounts.subjects.rights_for(tx, one.id) for one in users.all_users(tx)}
+        found = {one.name: subjects.rights_for(tx, one.id) for one in users.all_users(tx)}
         return {**found, **{team.name: accounts.team_rights(tx, team.id) for team in access.all_teams(tx)}}
 
     return plane.db.view(look)

@@ -116,9 +116,9 @@ def list_bindings(plane: Plane, actor: Actor, *, who: str = "", on: str = "", ro
     return plane.db.view(work)
 
 
-def offered(plane: Plane, actor: Actor) -> tuple[Place, ...]:
-    """The parts on which an actor may give roles, for choosing one."""
-    return plane.db.view(lambda tx: places.offered(tx, actor, "access.write"))
+def offered(plane: Plane, actor: Actor, *, verb: str = "access.write") -> tuple[Place, ...]:
+    """The parts on which an actor may give roles (or do another verb), for choosing one."""
+    return plane.db.view(lambda tx: places.offered(tx, actor, verb))
 
 
 def givable(plane: Plane, actor: Actor, *, on: str = "") -> tuple[Role, ...]:

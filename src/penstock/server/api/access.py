@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def list_roles(call: Call) -> Page[shapes.Role]:
     """Every role with its rights."""
-    return present.whole(roles.list_roles(call.plane, call.actor), present_access.role)
+    return Page(items=tuple(present_access.role(one) for one in roles.list_roles(call.plane, call.actor)))
 
 
 def get_role(call: Call) -> Answer:
@@ -67,7 +67,7 @@ def take(call: Call) -> Outcome:
 
 def offered(call: Call) -> Page[shapes.Part]:
     """The parts of the fleet on which one may give roles, but for devices one has only by their site or group."""
-    return present.whole(bindings.offered(call.plane, call.actor), lambda place: shapes.Part(on=place.typed, where=place.words))
+    return Page(items=tuple(shapes.Part(on=place.typed, where=place.words) for place in bindings.offered(call.plane, call.actor)))
 
 
 def explained(call: Call) -> shapes.Explanation:

@@ -91,7 +91,7 @@ def revoke_token(call: Call) -> Outcome:
 
 def list_user_tokens(call: Call) -> Page[shapes.Token]:
     """A service account's tokens."""
-    return present.whole(tokens.list_tokens(call.plane, call.actor, user=call.path["user"]), present.token)
+    return Page(items=tuple(present.token(one) for one in tokens.list_tokens(call.plane, call.actor, user=call.path["user"])))
 
 
 def create_user_token(call: Call) -> shapes.TokenMade:

@@ -288,7 +288,11 @@ def _here(ask: Ask, on: str, problem: Problem | None = None, form: dict[str, str
 
 def here(ask: Ask) -> Show:
     """Who may do what on a part of the fleet."""
-    return _here(ask, ask.query.get("on", "fleet")[:150])
+    on = ask.query.get("on", "")[:150]
+    if not on:  # the largest part the asker looks after
+        found = bindings.offered(ask.plane, ask.actor, verb="access.read")
+        on = found[0].typed if found else "fleet"
+    return _here(ask, on)
 
 
 # --- teams ----------------------------------------------------------------------------------------------------------------
