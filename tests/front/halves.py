@@ -13,7 +13,22 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from penstock.server.actions import bindings, commands, deployments, enrolments, faults, joins, localpeople, notices, people, progress, releases, sessions, sites, teams
+from penstock.server.actions import (
+    bindings,
+    commands,
+    deployments,
+    enrolments,
+    faults,
+    joins,
+    localpeople,
+    notices,
+    people,
+    progress,
+    releases,
+    sessions,
+    sites,
+    teams,
+)
 from penstock.server.actions.context import Plane
 from penstock.server.api import auth
 from penstock.server.api.agent import AgentApi
