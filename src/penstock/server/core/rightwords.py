@@ -41,6 +41,7 @@ WORDS = {
     "users.write": "invite, disable and remove people, and manage teams and service accounts",
     "access.write": "give and take roles",
     "notices.write": "say who is notified of what",
+    "faults.acknowledge": "say that a fault is known",
     "tokens.own": "make API tokens for themselves",
     "system.backup": "back up the control plane",
     "system.metrics": "read the control plane's metrics",
