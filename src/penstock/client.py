@@ -18,6 +18,7 @@ from penstock.apiv1 import fleet as f
 from penstock.apiv1 import notices as n
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
+from penstock.client_access import AccessClient
 from penstock.transport import TIMEOUT_S, ClientError, Switch, Transport, Way, pinned_ca, plain_print
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Client:
         self.url = url.rstrip("/")
         self._transport = Transport(url, token, way or Way(ca=ca, timeout_s=timeout), http)
         self._ask = self._transport.ask
+        self.access = AccessClient(self._ask, self._pages)
 
     def __enter__(self) -> Self:
         return self
@@ -131,9 +133,9 @@ class Client:
         """One's own tokens."""
         return tuple(self._pages("/tokens", Page[p.Token], {}))
 
-    def create_token(self, label: str, valid_s: int) -> p.TokenMade:
-        """Another token."""
-        return self._ask("POST", "/tokens", p.TokenMade, p.TokenCreate(label=label, valid_s=valid_s), creates=True)
+    def create_token(self, label: str, valid_s: int, only: tuple[p.TokenOnly, ...] = ()) -> p.TokenMade:
+        """Another token; `only` narrows it."""
+        return self._ask("POST", "/tokens", p.TokenMade, p.TokenCreate(label=label, valid_s=valid_s, only=only), creates=True)
 
     def revoke_token(self, token: str) -> Outcome:
         """A token is dead at once."""

@@ -13,7 +13,22 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from penstock.server.actions import commands, deployments, enrolments, faults, joins, localpeople, notices, progress, releases, sessions, sites
+from penstock.server.actions import (
+    bindings,
+    commands,
+    deployments,
+    enrolments,
+    faults,
+    joins,
+    localpeople,
+    notices,
+    people,
+    progress,
+    releases,
+    sessions,
+    sites,
+    teams,
+)
 from penstock.server.actions.context import Plane
 from penstock.server.api import auth
 from penstock.server.api.agent import AgentApi
@@ -118,6 +133,10 @@ class World:
         person = self.asker(f"{name}-person", ())
         made.ids |= {"user": person.actor.id, "session": sessions.list_sessions(plane, person.actor)[0].id}
         made.ids["command"] = commands.order(plane, ADMIN, device=device.id, verb="refresh").id
+        made.ids["user"] = people.create_person(plane, ADMIN, name=f"{name}-user", title=f"Somebody at {name}")[0].name
+        made.ids["team"] = teams.create_team(plane, ADMIN, name=f"{name}-team", members=(f"{name}-user",)).team.name
+        bindings.give(plane, ADMIN, who=made.ids["team"], role_name="viewer", on=f"site:{name}-site", reason=f"they are at {name}")
+        made.ids["binding"] = bindings.give(plane, ADMIN, who=made.ids["user"], role_name="approver", on=f"site:{name}-site").binding.id
         return made
 
     def _askers(self) -> Iterator[Asker]:

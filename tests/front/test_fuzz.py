@@ -22,7 +22,13 @@ from tests.needs import IN_CI
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 EXAMPLES = 25 if IN_CI else 6
 SECRET = re.compile(rb"pst_[A-Za-z0-9_-]{20,}|PRIVATE KEY|fuzz-secret-value")
-MAY_SAY_A_SECRET = {("POST", "/api/v1/tokens"), ("POST", "/api/v1/login"), ("POST", "/api/v1/setup"), ("POST", "/api/v1/sites/{site}/join-tokens")}
+MAY_SAY_A_SECRET = {
+    ("POST", "/api/v1/tokens"),
+    ("POST", "/api/v1/login"),
+    ("POST", "/api/v1/setup"),
+    ("POST", "/api/v1/sites/{site}/join-tokens"),
+    ("POST", "/api/v1/users/{user}/tokens"),
+}
 
 # Real names among the random ones, so that the fuzzing reaches behind "no such thing".
 NAMES = {"site": "fuzz", "device": "press-01", "app": "press-monitor", "release": "press-monitor:1.0.0", "deployment": "DEPLOYMENT", "rollout": "ROLLOUT"}

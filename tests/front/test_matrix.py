@@ -42,6 +42,8 @@ SEEN = {
     "fault": ("devices.read", lambda half: Target(site=half.ids["site"], device=half.ids["device"])),
     "notice": ("notices.read", lambda half: Target(site=half.ids["site"])),
     "app": ("apps.read", lambda half: Target(site=half.ids["site"], device=half.ids["device"], app=half.ids["app"])),
+    "person": ("users.read", lambda half: Target(site=half.ids["site"])),  # seen by who looks after the part their roles are on
+    "grant": ("access.read", lambda half: Target(site=half.ids["site"])),
     "deployment": ("deployments.read", lambda half: Target(site=half.ids["site"], device=half.ids["device"], app=half.ids["app"])),
 }
 
@@ -130,6 +132,35 @@ API = {
     ("GET", f"{V}/tokens"): Line(),
     ("POST", f"{V}/tokens"): Line(body=lambda _: {"label": "mine"}),
     ("DELETE", f"{V}/tokens/{{token}}"): Line(skip="only one's own: test_api"),
+    ("GET", f"{V}/users"): Line(),
+    ("POST", f"{V}/users"): Line("fleet", "users.write", body=lambda half: {"name": f"{half.name}-new"}),
+    ("GET", f"{V}/users/{{user}}"): Line("person"),
+    ("PATCH", f"{V}/users/{{user}}"): Line("fleet", "users.write", body=lambda _: {"title": "x"}, headers=STALE),
+    ("POST", f"{V}/users/{{user}}/invite"): Line("fleet", "users.write", body=lambda _: {}),
+    ("POST", f"{V}/users/{{user}}/disable"): Line(skip="it would shut the half's person out: test_accounts, with who may"),
+    ("POST", f"{V}/users/{{user}}/enable"): Line("fleet", "users.write", body=lambda _: {}),
+    ("POST", f"{V}/users/{{user}}/remove"): Line(skip="it would remove the half's person: test_accounts, with who may"),
+    ("GET", f"{V}/users/{{user}}/tokens"): Line(skip="of service accounts only: test_accounts"),
+    ("POST", f"{V}/users/{{user}}/tokens"): Line(skip="of service accounts only: test_accounts"),
+    ("DELETE", f"{V}/users/{{user}}/tokens/{{token}}"): Line(skip="of service accounts only: test_accounts"),
+    ("POST", f"{V}/invitation"): Line(body=lambda _: {"code": "x", "password": "long enough a sentence"}),
+    ("GET", f"{V}/teams"): Line(),
+    ("POST", f"{V}/teams"): Line("fleet", "users.write", body=lambda half: {"name": f"{half.name}-shift"}),
+    ("GET", f"{V}/teams/{{team}}"): Line("person"),
+    ("PATCH", f"{V}/teams/{{team}}"): Line("fleet", "users.write", body=lambda _: {"title": "x"}, headers=STALE),
+    ("POST", f"{V}/teams/{{team}}/remove"): Line(skip="it would remove the half's team: test_accounts, with who may"),
+    ("GET", f"{V}/roles"): Line(),
+    ("POST", f"{V}/roles"): Line("fleet", "access.write", body=lambda half: {"name": f"own-{half.name[0]}", "verbs": ["devices.read"]}),
+    ("GET", f"{V}/roles/{{role}}"): Line(),
+    ("PATCH", f"{V}/roles/{{role}}"): Line("fleet", "access.write", body=lambda _: {"title": "x"}, headers=STALE),
+    ("POST", f"{V}/roles/{{role}}/remove"): Line("fleet", "access.write", body=lambda _: {}),
+    ("GET", f"{V}/bindings"): Line(),
+    ("POST", f"{V}/bindings"): Line("grant", "access.write", body=lambda half: {"who": half.ids["user"], "role": "viewer", "on": f"site:{half.ids['site']}"}),
+    ("POST", f"{V}/bindings/{{binding}}/take"): Line(skip="it would take it: test_access, with who may"),
+    ("GET", f"{V}/access/parts"): Line(),
+    ("GET", f"{V}/access/explain"): Line(skip="it needs its question: test_access, with who may ask it"),
+    ("GET", f"{V}/access/effective"): Line(),
+    ("GET", f"{V}/access/who-can"): Line(skip="it needs its question: test_access, with who may ask it"),
     ("GET", f"{V}/sites"): Line(),
     ("POST", f"{V}/sites"): Line("fleet", "sites.write", body=lambda half: {"name": f"{half.name}-site"}),
     ("GET", f"{V}/sites/{{site}}"): Line("site"),
@@ -213,7 +244,7 @@ def test_every_route_has_a_line():
 
 
 def address(path: str, half: Half) -> str:
-    found = path
+    found = path.replace("{role}", "viewer")
     for noun, one in half.ids.items():
         found = found.replace("{" + noun + "}", one)
     assert "{" not in found, path
@@ -261,7 +292,7 @@ def test_what_is_not_there_and_what_is_not_ones_own_cannot_be_told_apart(world):
     """The same status and the same words, but for the name that was asked."""
     wrong = []
     for (method, path), line in API.items():
-        if line.skip or method != "GET" or "{" not in path:
+        if line.skip or method != "GET" or "{" not in path or "{role}" in path:  # which roles there are is nobody's half
             continue
         noun = path.rsplit("{", 1)[1].split("}")[0]
         theirs, nowhere = address(path, world.basalt), address(path, world.basalt).replace(world.basalt.ids[noun], world.basalt.ids[noun][:-1] + "~")
@@ -286,7 +317,7 @@ def test_the_halves_are_seen_by_who_may(world):
 
 # --- pages ------------------------------------------------------------------------------------------------------------------
 
-D, L = "/devices/{device}", "/deployments/{deployment}"
+D, L, P = "/devices/{device}", "/deployments/{deployment}", "/people/{user}"
 WEB = {
     ("GET", "/setup"): Line(),
     ("POST", "/setup"): Line(skip="set-up is over: test_pages"),
@@ -351,6 +382,32 @@ WEB = {
     ("POST", "/sites/{site}/people/{person}"): Line("site", "sites.people", body=lambda _: {"name": "x", "may": "revert", "revision": "999"}),
     ("POST", "/sites/{site}/people/{person}/pin"): Line("site", "sites.people", body=lambda _: {"pin": "271828", "again": "271828"}),
     ("POST", "/sites/{site}/people/{person}/remove"): Line(skip="it takes away what the next is asked about: test_localpeople"),
+    ("GET", "/invitation"): Line(),
+    ("POST", "/invitation"): Line(skip="it is for who is not signed in: test_people of the browser"),
+    ("GET", "/people"): Line(),
+    ("POST", "/people"): Line("fleet", "users.write", body=lambda half: {"name": f"{half.name}-newer"}),
+    ("GET", P): Line("person"),
+    ("POST", P): Line("person", "users.write", body=lambda _: {"title": "x", "revision": "999"}),
+    ("POST", f"{P}/invite"): Line("person", "users.write"),
+    ("POST", f"{P}/disable"): Line(skip="it would shut the half's person out: test_accounts, with who may"),
+    ("POST", f"{P}/enable"): Line("person", "users.write"),
+    ("POST", f"{P}/remove"): Line("person", "users.write", body=lambda _: {"confirm": "not the name"}),
+    ("POST", f"{P}/give"): Line("person", "access.write", body=lambda half: {"role": "viewer", "on": f"site:{half.ids['site']}"}),
+    ("POST", f"{P}/tokens"): Line(skip="of service accounts only: test_accounts"),
+    ("POST", f"{P}/tokens/{{token}}/revoke"): Line(skip="of service accounts only: test_accounts"),
+    ("POST", "/teams"): Line("fleet", "users.write", body=lambda half: {"team": f"{half.name}-crew"}),
+    ("GET", "/teams/{team}"): Line("person"),
+    ("POST", "/teams/{team}"): Line("person", "users.write", body=lambda _: {"title": "x", "revision": "999"}),
+    ("POST", "/teams/{team}/give"): Line("person", "access.write", body=lambda half: {"role": "viewer", "on": f"site:{half.ids['site']}"}),
+    ("POST", "/teams/{team}/remove"): Line(skip="it would remove the half's team: test_accounts, with who may"),
+    ("GET", "/roles"): Line(),
+    ("POST", "/roles"): Line("fleet", "access.write", body=lambda half: {"name": f"more-{half.name[0]}", "verbs": "devices.read"}),
+    ("GET", "/roles/{role}"): Line(),
+    ("POST", "/roles/{role}"): Line("fleet", "access.write", body=lambda _: {"title": "x", "verbs": "devices.read", "revision": "999"}),
+    ("POST", "/roles/{role}/remove"): Line("fleet", "access.write"),
+    ("GET", "/access"): Line(skip="on what the asker looks after: tests/browser/test_people.py"),
+    ("POST", "/access/give"): Line("grant", "access.write", body=lambda half: {"who": half.ids["user"], "role": "viewer", "on": f"site:{half.ids['site']}"}),
+    ("POST", "/bindings/{binding}/take"): Line(skip="it would take it: test_access, with who may"),
     ("GET", "/history"): Line(),
     ("GET", "/settings"): Line("fleet", "settings.read"),
     ("POST", "/settings"): Line("fleet", "settings.write", body=lambda _: {"poll_s": "60", "revision": "999"}),

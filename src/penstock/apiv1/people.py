@@ -39,11 +39,19 @@ class LoginRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     reason: Annotated[str, Meta(max_length=500)] = ""
 
 
+class TokenOnly(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a token is narrowed to: a role on a part of the fleet, such as "ci" on "app:press"."""
+
+    role: Annotated[str, Meta(min_length=1, max_length=64)]
+    on: Annotated[str, Meta(min_length=1, max_length=150)]
+
+
 class TokenCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Another token of the same person."""
+    """Another token of the same person, or of a service account. `only` narrows it; none: all its owner may."""
 
     label: Annotated[str, Meta(min_length=1, max_length=200)]
     valid_s: Annotated[int, Meta(ge=60, le=366 * 86400)] = 90 * 86400
+    only: Annotated[tuple[TokenOnly, ...], Meta(max_length=20)] = ()
 
 
 class TokenMade(Struct, frozen=True, kw_only=True):
@@ -63,6 +71,8 @@ class Token(Struct, frozen=True, kw_only=True):
     created_ms: int
     expires_ms: int
     used_ms: int = 0
+    revoked_ms: int = 0
+    only: tuple[TokenOnly, ...] = ()
 
 
 class Me(Struct, frozen=True, kw_only=True):

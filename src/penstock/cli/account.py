@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from penstock.apiv1 import people as p
 from penstock.cli import contexts, out
 from penstock.cli.common import COMMON, Common, Usage, certificates
 from penstock.cli.names import ContextName
@@ -266,20 +267,41 @@ def _kept(name: str, kept: contexts.Context, said: str, *, json: bool) -> int:
     return out.DONE
 
 
+Account = Annotated[str, Parameter(help="A service account's, not your own.")]
+
+
 @token.command(name="list")
-def token_list(*, common: Common = COMMON) -> int:
-    """Your tokens, without their secrets."""
+def token_list(*, account: Account = "", common: Common = COMMON) -> int:
+    """Your tokens (or a service account's), without their secrets."""
     with common.client() as client:
-        found = client.tokens()
-    rows = ((t.id, out.ago(t.used_ms), out.at(t.expires_ms), t.label) for t in found)
-    return out.listing(found, ("id", "last used", "good until", "for"), rows, "None yet: penstock token create LABEL", json=common.json)
+        found = client.access.tokens(account) if account else client.tokens()
+    rows = ((t.id, "; ".join(f"{o.role} on {o.on}" for o in t.only) or "all its owner may", out.ago(t.used_ms), _good(t), t.label) for t in found)
+    return out.listing(found, ("id", "may", "last used", "good until", "for"), rows, "None yet: penstock token create LABEL", json=common.json)
+
+
+def _good(found: p.Token) -> str:
+    return f"revoked {out.ago(found.revoked_ms)}" if found.revoked_ms else out.at(found.expires_ms)
 
 
 @token.command(name="create")
-def token_create(label: str, *, days: Days = 90, common: Common = COMMON) -> int:
-    """Make a token, for a pipeline for instance. It is shown this once."""
+def token_create(
+    label: str = "",
+    *,
+    days: Days = 90,
+    role: Annotated[tuple[str, ...], Parameter(help="Narrow it to a role, on the --on of the same place; may be repeated.")] = (),
+    on: Annotated[tuple[str, ...], Parameter(help="fleet, group:NAME, site:NAME, device:NAME or app:NAME; may be repeated.")] = (),
+    account: Account = "",
+    common: Common = COMMON,
+) -> int:
+    """Make a token, for a pipeline for instance. It is shown this once. With --role and --on it may less than its owner."""
+    if len(on) > len(role) or len(role) > max(1, len(on)):
+        raise Usage("say --role and --on as often as each other: --role ci --on app:press")
+    only = tuple(p.TokenOnly(role=one, on=part) for one, part in zip(role, on or ("fleet",), strict=True)) if role else ()
+    named = label or ", ".join(f"{one.role} on {one.on}" for one in only)
+    if not named:
+        raise Usage("say what the token is for: penstock token create LABEL")
     with common.client() as client:
-        made = client.create_token(label, days * DAY)
+        made = client.access.create_token(account, named, days * DAY, only) if account else client.create_token(named, days * DAY, only)
     if common.json:
         out.show_json(made)
     else:
@@ -288,7 +310,7 @@ def token_create(label: str, *, days: Days = 90, common: Common = COMMON) -> int
 
 
 @token.command(name="revoke")
-def token_revoke(token: str, *, common: Common = COMMON) -> int:
+def token_revoke(token: str, *, account: Account = "", common: Common = COMMON) -> int:
     """Revoke a token; it is dead at once."""
     with common.client() as client:
-        return out.outcome(client.revoke_token(token), json=common.json)
+        return out.outcome(client.access.revoke_token(account, token) if account else client.revoke_token(token), json=common.json)

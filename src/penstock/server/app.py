@@ -213,7 +213,9 @@ def _open(settings: Settings, limits: Limits, db: Db, found: dict[str, Path]) ->
 
     driver = Driver(all_of(plane, renew), complain)
     plane.poke = driver.poke
-    return Running(plane, driver, AgentApi(plane), registry_of(plane, content), context, notes)
+    registry = registry_of(plane, content)
+    plane.forget_registry = registry.forget
+    return Running(plane, driver, AgentApi(plane), registry, context, notes)
 
 
 def trust_of(settings: Settings) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ def test_tokens(plane):
     assert made.secret.startswith("pst_")
     found = tokens.token_actor(plane, made.secret)
     assert (found.kind, found.id, found.rights) == ("token", actor.id, actor.rights)
-    assert [token.name for token in tokens.list_tokens(plane, actor)] == ["ci"]
+    assert [one.token.name for one in tokens.list_tokens(plane, actor)] == ["ci"]
     assert tokens.registry_actor(plane, "anything", made.secret) == found
     person = tokens.registry_actor(plane, "ada", PASSWORD)
     assert person is not None

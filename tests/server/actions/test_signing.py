@@ -396,7 +396,7 @@ def test_a_disabled_persons_sessions_end(plane):
     raw.execute("UPDATE users SET disabled = 1 WHERE name = 'bert'")
     raw.commit()
     raw.close()
-    sessions.forget_verdicts(plane)
+    plane.forget()
     with pytest.raises(Unauthenticated):
         sessions.who(plane, made.secret)
 
@@ -487,7 +487,7 @@ def test_breaking_the_glass_from_sealing_to_sealing_anew(plane):
     turn(plane, 1000)
     renewed = seal(plane)
     assert breakglass.alarm(plane) is None
-    sessions.forget_verdicts(plane)  # within seconds by itself
+    plane.forget()  # within seconds by itself
     with pytest.raises(Unauthenticated):
         sessions.who(plane, made.secret)
     with pytest.raises(Unauthenticated):

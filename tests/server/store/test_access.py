@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import text
 
 from penstock.server.core.errors import Stale
-from penstock.server.core.model import User, UserId
+from penstock.server.core.model import Invitation, User, UserId
 from penstock.server.core.rights import Binding, Part, Role, Team
-from penstock.server.store import access, users
+from penstock.server.store import access, invitations, users
 from penstock.server.store.db import Db
 from penstock.server.store.migrate import FOLDER, upgrade
 
@@ -92,4 +92,26 @@ def test_whoever_had_a_role_has_it_on_the_whole_fleet(tmp_path):
     assert upgrade(db)
     (found,) = db.view(access.all_bindings)
     assert (found.subject, found.role, found.on, found.created_ms) == ("usr_1", "administrator", Part("fleet"), 3)
+    db.close()
+
+
+def test_whoever_was_there_is_not_gone_and_not_invited(tmp_path):
+    from alembic import command
+    from alembic.config import Config
+
+    db = Db(f"sqlite:///{tmp_path / 'plane.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    with db.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0008")
+    columns = "id, name, password, created_ms, kind, title, disabled, revision"
+    db.update(lambda tx: tx.run(text(f"INSERT INTO users ({columns}) VALUES ('usr_1', 'anna', 'x', 3, 'person', '', 0, 1)")))
+    assert upgrade(db)
+    (anna,) = db.view(users.all_users)
+    assert (anna.name, anna.removed_ms) == ("anna", 0)
+    assert db.view(invitations.all_of) == {}
+    made = Invitation(anna.id, "digest", True, 5, 9, "ada")
+    db.update(lambda tx: invitations.put(tx, made))
+    assert db.view(lambda tx: invitations.by_hash(tx, "digest")) == made
     db.close()

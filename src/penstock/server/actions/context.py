@@ -107,11 +107,12 @@ class Plane:
     memo: OrderedDict[Any, Any] = field(default_factory=OrderedDict)  # resolved releases, bounded by actions.catalog
     memo_lock: threading.Lock = field(default_factory=threading.Lock)
     session_memo: OrderedDict[str, tuple[int, Session, User, Actor]] = field(default_factory=OrderedDict)  # who a session is, for seconds
-    session_turn: int = 0  # rises when sessions end: what was read before must not be remembered after
     attempts: Attempts = field(default_factory=Attempts)  # to sign in
     halfway: OrderedDict[str, Any] = field(default_factory=OrderedDict)  # who has given a password and not yet a code, see `sessions`
     token_memo: OrderedDict[str, tuple[int, ApiToken, User, Actor]] = field(default_factory=OrderedDict)  # the same for API tokens
     registry_memo: OrderedDict[tuple[str, str], tuple[int, Actor]] = field(default_factory=OrderedDict)  # who signed in to the registry
+    rights_epoch: int = 0  # rises whenever people, sessions or rights changed: live streams and memories of an older one end
+    forget_registry: Callable[[], None] = lambda: None
     throttle: dict[str, list[int]] = field(default_factory=dict)  # recent moments per key, see `throttled`
 
     def later_dirty(self, tx: Tx, device: str) -> None:
@@ -123,6 +124,14 @@ class Plane:
             self.poke("rollouts")
 
         tx.after(mark)
+
+    def forget(self) -> None:
+        """After people, sessions or rights changed: nobody is who they were remembered to be."""
+        self.rights_epoch += 1
+        self.session_memo.clear()
+        self.token_memo.clear()
+        self.registry_memo.clear()
+        self.forget_registry()
 
     @property
     def epoch(self) -> int:

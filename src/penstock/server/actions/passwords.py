@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from penstock.server.actions.attempts import KNOWN, forgive, judging
 from penstock.server.actions.context import Plane, note
-from penstock.server.actions.sessions import LONGEST_PASSWORD, forget_verdicts
+from penstock.server.actions.sessions import LONGEST_PASSWORD
 from penstock.server.core.breakglass import ID as BREAK_GLASS
 from penstock.server.core.errors import Conflict, Invalid, Unauthenticated
 from penstock.server.core.guessing import judged_by
@@ -63,4 +63,4 @@ def change_password(plane: Plane, actor: Actor, *, old: str, new: str, keep: str
         note(plane, tx, actor, "user.password-changed", actor.id)
 
     plane.db.update(work)
-    forget_verdicts(plane)
+    plane.forget()

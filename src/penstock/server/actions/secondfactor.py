@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from penstock.server.actions.attempts import KNOWN, forgive, judging
 from penstock.server.actions.context import Plane, note
 from penstock.server.actions.passwords import not_sealed, prove_again
-from penstock.server.actions.sessions import forget_verdicts, opened_secret, somebody, use_code, vault_name
+from penstock.server.actions.sessions import opened_secret, somebody, use_code, vault_name
 from penstock.server.core import onetime
 from penstock.server.core.access import permit
 from penstock.server.core.errors import Conflict, Unauthenticated
@@ -90,7 +90,7 @@ def confirm(plane: Plane, actor: Actor, *, code: str, keep: str = "") -> tuple[s
     if not right:
         raise _wrong_code()
     forgive(plane, keys)
-    forget_verdicts(plane)
+    plane.forget()
     return codes
 
 
@@ -166,4 +166,4 @@ def _drop(plane: Plane, actor: Actor, user: str, keep: str, verb: str, reason: s
         note(plane, tx, actor, verb, user, reason=reason)
 
     plane.db.update(work)
-    forget_verdicts(plane)
+    plane.forget()

@@ -137,7 +137,7 @@ def complete(plane: Plane, user: User, *, code: str = "", reason: str = "", addr
 
     made = plane.db.update(work)
     if instead:
-        forget_verdicts(plane)
+        plane.forget()
     return made
 
 
@@ -234,7 +234,7 @@ def resume(plane: Plane, ticket: str) -> User:
 
 def who(plane: Plane, secret: str) -> SignedIn:
     """Whose session this is. Raises Unauthenticated session-expired."""
-    digest, now, turn = _digest(secret), plane.clock.now_ms(), plane.session_turn
+    digest, now, turn = _digest(secret), plane.clock.now_ms(), plane.rights_epoch
 
     def read(tx: Tx) -> tuple[Session, User, Actor] | None:
         session = store.by_hash(tx, digest)
@@ -246,7 +246,7 @@ def who(plane: Plane, secret: str) -> SignedIn:
         found = plane.db.view(read)
         if found is None:
             plane.session_memo.pop(digest, None)
-        elif turn == plane.session_turn:
+        elif turn == plane.rights_epoch:
             plane.session_memo[digest] = (now, *found)
             while len(plane.session_memo) > 1000:
                 plane.session_memo.popitem(last=False)
@@ -260,13 +260,6 @@ def who(plane: Plane, secret: str) -> SignedIn:
                 plane.session_memo.pop(digest, None)
             return SignedIn(actor, session, user)
     raise Unauthenticated("session-expired", "you are not signed in, or your session has ended", remedy="sign in again")
-
-
-def forget_verdicts(plane: Plane) -> None:
-    """Believe nothing about sessions and registry passwords that was read before now; to be called after sessions ended or a person changed."""
-    plane.session_turn += 1
-    plane.session_memo.clear()
-    plane.registry_memo.clear()  # an old password opens the registry no longer either
 
 
 def _standing(plane: Plane, found: tuple[Session, ...]) -> tuple[Session, ...]:
@@ -303,7 +296,7 @@ def sign_out(plane: Plane, actor: Actor, *, session: str) -> None:
         note(plane, tx, actor, "user.signed-out", actor.id, data={"session": session})
 
     plane.db.update(work)
-    forget_verdicts(plane)
+    plane.forget()
 
 
 def sign_out_others(plane: Plane, actor: Actor, *, keep: str = "") -> int:
@@ -316,7 +309,7 @@ def sign_out_others(plane: Plane, actor: Actor, *, keep: str = "") -> int:
         return ended
 
     ended = plane.db.update(work)
-    forget_verdicts(plane)
+    plane.forget()
     return ended
 
 
@@ -335,5 +328,5 @@ def end_sessions_of(plane: Plane, actor: Actor, *, user: str, session: str = "")
         return len(ended)
 
     ended = plane.db.update(work)
-    forget_verdicts(plane)
+    plane.forget()
     return ended

@@ -33,6 +33,11 @@ def token_actor(tx: Tx, token: ApiToken, user: User) -> Actor:
     """A program that acts with somebody's token: with what its owner may now, or the part of it that the token was narrowed to."""
     own = rights_for(tx, user.id)
     if token.only:
-        narrowed = [Binding(f"{token.id}/{number}", token.id, role, Part(kind, part)) for number, (role, kind, part) in enumerate(token.only)]
-        own = rights_of(token.id, narrowed, own.roles, within=own)
+        own = narrowed(token, own)
     return Actor("token", user.id, f"{user.name} ({token.name})", own)
+
+
+def narrowed(token: ApiToken, own: Rights) -> Rights:
+    """The part of its owner's rights that a token was narrowed to."""
+    only = [Binding(f"{token.id}/{number}", token.id, role, Part(kind, part)) for number, (role, kind, part) in enumerate(token.only)]
+    return rights_of(token.id, only, own.roles, within=own)

@@ -21,9 +21,10 @@ from litestar.exceptions import ClientException, HTTPException
 from litestar.response import Stream
 
 from penstock.apiv1.common import Problem, to_json
+from penstock.server.actions import refusals
 from penstock.server.api import auth, problems
 from penstock.server.core import access
-from penstock.server.core.errors import Conflict, Invalid, Refused
+from penstock.server.core.errors import Conflict, Forbidden, Invalid, Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -139,7 +140,19 @@ class Frame:
     async def _serve(self, route: Route, request: Request[Any, Any, Any]) -> Response[Any]:
         public = route.permission == PUBLIC
         asker = auth.nobody() if public else await self.identify(request)
-        if not public:
+        try:
+            return await self._judge(route, request, asker)
+        except Forbidden as refused:
+            await self.refused(asker.actor, route.method, route.permission, request.url.path, refused)
+            raise
+
+    async def refused(self, actor: Actor, method: str, verb: str, path: str, refused: Forbidden) -> None:
+        """Note that somebody known may not do what they asked for."""
+        if method not in ("GET", "HEAD"):
+            await self.run(lambda: refusals.note_refused(self.plane, actor, verb=verb, path=path, refused=refused))
+
+    async def _judge(self, route: Route, request: Request[Any, Any, Any], asker: auth.Asker) -> Response[Any]:
+        if route.permission != PUBLIC:
             if route.permission == SIGNED_IN:
                 access.known(asker.actor)
             else:

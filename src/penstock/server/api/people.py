@@ -84,13 +84,30 @@ def list_tokens(call: Call) -> Page[shapes.Token]:
 
 def create_token(call: Call) -> shapes.TokenMade:
     """Another token."""
-    made = tokens.create_token(call.plane, call.actor, name=call.body.label, expires_s=call.body.valid_s)
+    only = tuple((one.role, one.on) for one in call.body.only)
+    made = tokens.create_token(call.plane, call.actor, name=call.body.label, expires_s=call.body.valid_s, only=only, user=call.path.get("user", ""))
     return shapes.TokenMade(id=made.token.id, token=made.secret, label=made.token.name, expires_ms=made.token.expires_ms)
 
 
 def revoke_token(call: Call) -> Outcome:
     """A token is dead at once."""
     tokens.revoke_token(call.plane, call.actor, token=call.path["token"])
+    return Outcome(said="The token is revoked.")
+
+
+def list_user_tokens(call: Call) -> Page[shapes.Token]:
+    """A service account's tokens."""
+    return Page(items=tuple(present.token(one) for one in tokens.list_tokens(call.plane, call.actor, user=call.path["user"])))
+
+
+def create_user_token(call: Call) -> shapes.TokenMade:
+    """Another token of a service account."""
+    return create_token(call)
+
+
+def revoke_user_token(call: Call) -> Outcome:
+    """A service account's token is dead at once."""
+    tokens.revoke_token(call.plane, call.actor, token=call.path["token"], user=call.path["user"])
     return Outcome(said="The token is revoked.")
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from penstock.server.actions import releases
     from penstock.server.actions.compare import Comparison
+    from penstock.server.actions.tokens import TokenView
     from penstock.server.core import model, views
     from penstock.server.core.outdated import Running
     from penstock.server.core.saved import SavedView
@@ -42,9 +43,13 @@ def me(actor: model.Actor) -> people.Me:
     return people.Me(kind=actor.kind, id=actor.id, name=actor.name, may=tuple(sorted(verb for verb in VERBS if reach(actor.rights, verb))))
 
 
-def token(found: model.ApiToken) -> people.Token:
+def token(found: TokenView) -> people.Token:
     """An API token without its secret."""
-    return people.Token(id=found.id, label=found.name, created_ms=found.created_ms, expires_ms=found.expires_ms, used_ms=found.used_ms)
+    one = found.token
+    only = tuple(people.TokenOnly(role=role, on=place.typed) for role, place in found.only)
+    return people.Token(
+        id=one.id, label=one.name, created_ms=one.created_ms, expires_ms=one.expires_ms, used_ms=one.used_ms, revoked_ms=one.revoked_ms, only=only
+    )
 
 
 def site(found: views.SiteView) -> people.Site:

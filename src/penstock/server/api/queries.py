@@ -177,3 +177,45 @@ class Faults(Struct, frozen=True, forbid_unknown_fields=True):
     known: bool | None = None
     cursor: Cursor = ""
     limit: Limit = 50
+
+
+class Users(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which people and service accounts; `text` is part of a name or title."""
+
+    kind: Literal["", "person", "service"] = ""
+    text: Word = ""
+    cursor: Cursor = ""
+    limit: Limit = 50
+
+
+class Bindings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which bindings: of whom, on exactly which part of the fleet, of which role."""
+
+    who: Word = ""
+    on: Word = ""
+    role: Word = ""
+    cursor: Cursor = ""
+    limit: Limit = 50
+
+
+class Explain(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may do what on which part of the fleet; nobody named: oneself."""
+
+    verb: Word
+    what: Word
+    who: Word = ""
+
+
+class Effective(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose rights; nobody named: one's own."""
+
+    who: Word = ""
+
+
+class WhoCan(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may do what on which part of the fleet."""
+
+    verb: Word
+    what: Word
+    cursor: Cursor = ""
+    limit: Limit = 50

@@ -5,6 +5,7 @@ Owns nothing else. A test proves that no line lacks a permission; `openapi.py` a
 
 from __future__ import annotations
 
+from penstock.apiv1 import access as r
 from penstock.apiv1 import account as c
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
@@ -12,7 +13,7 @@ from penstock.apiv1 import fleet as f
 from penstock.apiv1 import notices as n
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
-from penstock.server.api import account, apps, devices, fleet, localpeople, notices, openapi, people, queries, streams
+from penstock.server.api import access, account, accounts, apps, devices, fleet, localpeople, notices, openapi, people, queries, streams
 from penstock.server.api.frame import PUBLIC, SIGNED_IN, Route
 
 V = "/api/v1"
@@ -44,6 +45,37 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V}/tokens", people.list_tokens, "tokens.own", "One's own API tokens.", Page[p.Token], query=queries.Tokens),
     Route("POST", f"{V}/tokens", people.create_token, "tokens.own", "Make an API token.", p.TokenMade, p.TokenCreate, status=201, creates=True),
     Route("DELETE", f"{V}/tokens/{{token}}", people.revoke_token, "tokens.own", "Revoke an API token; it is dead at once.", Outcome),
+    # people, service accounts, teams
+    Route("GET", f"{V}/users", accounts.list_users, "users.read", "People and service accounts, with what each has where.", Page[r.User], query=queries.Users),
+    Route("POST", f"{V}/users", accounts.create_user, "users.write", "Make a person, with an invitation, or a service account.", r.InvitationMade, r.UserCreate, status=201, creates=True),
+    Route("GET", f"{V}/users/{{user}}", accounts.get_user, "users.read", "One person or service account, by id or name.", r.User),
+    Route("PATCH", f"{V}/users/{{user}}", accounts.change_user, "users.write", "Change what people call somebody.", r.User, r.UserChange, conditional=True),
+    Route("POST", f"{V}/users/{{user}}/invite", accounts.invite, "users.write", "A fresh invitation to set one's own password.", r.InvitationMade, d.Reason, status=201),
+    Route("POST", f"{V}/users/{{user}}/disable", accounts.disable, "users.write", "Shut somebody out; sessions end and tokens are dead at once.", Outcome, d.Reason),
+    Route("POST", f"{V}/users/{{user}}/enable", accounts.enable, "users.write", "Let somebody in again.", Outcome, d.Reason),
+    Route("POST", f"{V}/users/{{user}}/remove", accounts.remove_user, "users.write", "Remove somebody for good; past acts keep the name.", Outcome, d.Reason),
+    Route("GET", f"{V}/users/{{user}}/tokens", people.list_user_tokens, "users.write", "A service account's API tokens.", Page[p.Token]),
+    Route("POST", f"{V}/users/{{user}}/tokens", people.create_user_token, "users.write", "Make a service account an API token.", p.TokenMade, p.TokenCreate, status=201, creates=True),
+    Route("DELETE", f"{V}/users/{{user}}/tokens/{{token}}", people.revoke_user_token, "users.write", "Revoke a service account's API token.", Outcome),
+    Route("POST", f"{V}/invitation", accounts.accept_invitation, PUBLIC, "Set one's own password with the one-time code of an invitation.", Outcome, r.InvitationAccept),
+    Route("GET", f"{V}/teams", accounts.list_teams, "users.read", "Teams and who is in them.", Page[r.Team], query=queries.Paging),
+    Route("POST", f"{V}/teams", accounts.create_team, "users.write", "Make a team.", r.Team, r.TeamCreate, status=201, creates=True),
+    Route("GET", f"{V}/teams/{{team}}", accounts.get_team, "users.read", "One team, by id or name.", r.Team),
+    Route("PATCH", f"{V}/teams/{{team}}", accounts.change_team, "users.write", "Change a team's title or members.", r.Team, r.TeamChange, conditional=True),
+    Route("POST", f"{V}/teams/{{team}}/remove", accounts.remove_team, "users.write", "Remove a team, and what its people had by it.", Outcome, d.Reason),
+    # who may do what where
+    Route("GET", f"{V}/roles", access.list_roles, "access.read", "Every role with its rights.", Page[r.Role]),
+    Route("POST", f"{V}/roles", access.create_role, "access.write", "Make a role of one's own.", r.Role, r.RoleCreate, status=201, creates=True),
+    Route("GET", f"{V}/roles/{{role}}", access.get_role, "access.read", "One role.", r.Role),
+    Route("PATCH", f"{V}/roles/{{role}}", access.change_role, "access.write", "Change a role of one's own, for everybody who has it.", r.Role, r.RoleChange, conditional=True),
+    Route("POST", f"{V}/roles/{{role}}/remove", access.remove_role, "access.write", "Remove a role that nobody has.", Outcome, d.Reason),
+    Route("GET", f"{V}/bindings", access.list_bindings, "access.read", "Who has which role where.", Page[r.Grant], query=queries.Bindings),
+    Route("POST", f"{V}/bindings", access.give, "access.write", "Give somebody a role on a part of the fleet.", r.Grant, r.BindingCreate, status=201, creates=True),
+    Route("POST", f"{V}/bindings/{{binding}}/take", access.take, "access.write", "Take a role away.", Outcome, d.Reason),
+    Route("GET", f"{V}/access/parts", access.offered, "access.write", "The parts of the fleet on which one may give roles.", Page[r.Part]),
+    Route("GET", f"{V}/access/explain", access.explained, SIGNED_IN, "Whether somebody may do something here, and why.", r.Explanation, query=queries.Explain),
+    Route("GET", f"{V}/access/effective", access.effective, SIGNED_IN, "Everything somebody may, by part of the fleet.", r.Effective, query=queries.Effective),
+    Route("GET", f"{V}/access/who-can", access.who_can, "access.read", "Everybody who may do a thing here.", Page[r.Able], query=queries.WhoCan),
     # places
     Route("GET", f"{V}/sites", people.list_sites, "sites.read", "Every site.", Page[p.Site], query=queries.Sites),
     Route("POST", f"{V}/sites", people.create_site, "sites.write", "Name a site.", p.Site, p.SiteCreate, status=201, creates=True),

@@ -66,7 +66,7 @@ async def _pump(
     left: asyncio.Future[None] | None = None,
 ) -> AsyncGenerator[bytes]:
     """One stream's life: `each` turns a note (None at the start) into messages, `idle` is awaited at every ping. It ends when `left` is done."""
-    ticket = object()
+    ticket, rights = object(), plane.rights_epoch
     _open.add(ticket)
     subscription = plane.live.subscribe(topics)
     notes = subscription.__aiter__()
@@ -82,6 +82,8 @@ async def _pump(
             done, _ = await asyncio.wait({pending} if left is None else {pending, left}, timeout=min(PING_S, over), return_when=asyncio.FIRST_COMPLETED)
             if left is not None and left.done():
                 return
+            if plane.rights_epoch != rights:
+                break  # people or rights changed: whoever listens comes again and is asked anew who they are
             if not done:
                 yield b": still here\n\n"
                 await idle()

@@ -57,6 +57,19 @@ class User:
     title: str = ""
     disabled: bool = False
     revision: int = 1
+    removed_ms: int = 0  # the row stays, so that nobody else is ever given the name that past acts were done under
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """The leave to set one's own password, once. `hash` is the digest of its code; `first`: its person never had a password of their own."""
+
+    user: str
+    hash: str
+    first: bool
+    created_ms: int
+    expires_ms: int
+    made_by: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,13 @@ BUILT_IN = {
             _OWN | _PUBLISH | {"groups.write", "deployments.write", "notices.write", "settings.read", "system.metrics"},
             built_in=True,
         ),
-        Role("site-owner", "Site owner: who and what comes to the site, and its approvals", _OWN | {"sites.write", "notices.write"}, built_in=True),
+        # Owners give roles on their own site, never more than they have: who works there is known there.
+        Role(
+            "site-owner",
+            "Site owner: who and what comes to the site, and its approvals",
+            _OWN | {"sites.write", "notices.write", "users.read", "access.read", "access.write"},
+            built_in=True,
+        ),
         Role("site-operator", "Site operator: looks, restarts, fetches logs", _OPERATE, built_in=True),
         Role("publisher", "Vendor or publisher: releases of apps, and how they fare", _PUBLISH | {"deployments.read"}, built_in=True),
         Role("approver", "Approver: agrees to changes", _LOOK | {"deployments.approve"}, built_in=True),
@@ -276,6 +282,25 @@ def allowed(rights: Rights, verbs: Iterable[str], target: Target) -> tuple[str, 
 def lacking(giver: Rights, role: Role, on: Target) -> tuple[str, ...]:
     """The verbs of a role that somebody who gives it on a part of the fleet may not do there: nobody hands out what they have not."""
     return tuple(verb for verb in sorted(role.verbs & VERBS) if isinstance(may(giver, verb, on), Deny))
+
+
+def beyond(giver: Rights, other: Rights, targets: Mapping[Part, Target]) -> tuple[tuple[str, Part], ...]:
+    """What `other` may by itself (its `within` not counted) and `giver` may not, verb and part each: nobody hands out the keys of who may more.
+
+    `targets` says what each part lies in; a part that is not in it is asked for as it stands."""
+    asked = ((verb, part) for verb, held in sorted(other.by_verb.items()) if verb in VERBS for part in sorted(held, key=str))
+    return tuple((verb, part) for verb, part in asked if isinstance(may(giver, verb, targets.get(part) or target_of(part)), Deny))
+
+
+def target_of(part: Part) -> Target:
+    """A part of the fleet as a target, as far as it is known without looking: a device's site and groups are not."""
+    return {
+        FLEET: Target(),
+        GROUP: Target(groups=frozenset((part.id,))),
+        SITE: Target(site=part.id),
+        DEVICE: Target(device=part.id),
+        APP: Target(app=part.id),
+    }[part.kind]
 
 
 def administrators(bindings: Iterable[Binding], roles: Mapping[str, Role], members: Mapping[str, Iterable[str]], able: Iterable[str]) -> frozenset[str]:

@@ -38,7 +38,7 @@ def change_team(tx: Tx, one: Team, revision: int, *, title: str) -> int:
 def drop_team(tx: Tx, one: Team) -> None:
     """Forget it, its members and its bindings."""
     tx.run(delete(team_members).where(team_members.c.team == one.id))
-    tx.run(delete(bindings).where(bindings.c.subject == one.id))
+    unbind_all(tx, one.id)
     tx.run(delete(teams).where(teams.c.id == one.id))
 
 
@@ -56,6 +56,19 @@ def put_members(tx: Tx, one: str, users: Iterable[str]) -> None:
     """Exactly these are in a team."""
     tx.run(delete(team_members).where(team_members.c.team == one))
     tx.insert(team_members, [{"team": one, "user": user} for user in sorted(set(users))])
+
+
+def all_members(tx: Tx) -> dict[str, tuple[str, ...]]:
+    """The people of every team that has any, by the team's id."""
+    found: dict[str, list[str]] = {}
+    for row in tx.run(select(team_members).order_by(team_members.c.user)):
+        found.setdefault(row.team, []).append(row.user)
+    return {one: tuple(people) for one, people in found.items()}
+
+
+def leave_teams(tx: Tx, user: str) -> None:
+    """Somebody is in no team any more."""
+    tx.run(delete(team_members).where(team_members.c.user == user))
 
 
 # --- roles of one's own ---------------------------------------------------------------------------------------------------
@@ -117,6 +130,11 @@ def binding(tx: Tx, which: str) -> Binding | None:
 def unbind(tx: Tx, which: str) -> None:
     """Take it away."""
     tx.run(delete(bindings).where(bindings.c.id == which))
+
+
+def unbind_all(tx: Tx, subject: str) -> None:
+    """Take everything from a person, a team or a service account."""
+    tx.run(delete(bindings).where(bindings.c.subject == subject))
 
 
 def bindings_of(tx: Tx, subjects: Iterable[str]) -> tuple[Binding, ...]:

@@ -25,6 +25,17 @@ def of_user(tx: Tx, user: str) -> tuple[ApiToken, ...]:
     return nouns(ApiToken, tx.run(select(t).where(t.c.user == user).order_by(t.c.created_ms.desc())))
 
 
+def narrowed_to(tx: Tx, role: str, now_ms: int) -> int:
+    """How many tokens that are still good are narrowed to a role."""
+    live = nouns(ApiToken, tx.run(select(t).where(t.c.revoked_ms == 0, t.c.expires_ms > now_ms)))
+    return sum(any(name == role for name, *_ in token.only) for token in live)
+
+
+def drop_all(tx: Tx, user: str) -> None:
+    """All of somebody's tokens are gone."""
+    tx.run(t.delete().where(t.c.user == user))
+
+
 def touch(tx: Tx, token: str, used_ms: int) -> None:
     """Note that it was used."""
     tx.run(t.update().where(t.c.id == token).values(used_ms=used_ms))

@@ -43,6 +43,17 @@ users = Table(
     _text("title"),
     _flag("disabled"),
     _number("revision"),
+    _ms("removed_ms"),
+)
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("user", String(64), ForeignKey("users.id"), primary_key=True),
+    _text("hash", unique=True),
+    _flag("first"),
+    _ms("created_ms"),
+    _ms("expires_ms"),
+    _text("made_by"),
 )
 sessions = Table(
     "sessions",

@@ -39,8 +39,8 @@ def set_password(tx: Tx, user: User, password: str) -> None:
 
 
 def all_users(tx: Tx) -> tuple[User, ...]:
-    """Everybody, service accounts too, by name."""
-    return nouns(User, tx.run(select(t).order_by(t.c.name)))
+    """Everybody who is not gone, service accounts too, by name."""
+    return nouns(User, tx.run(select(t).where(t.c.removed_ms == 0).order_by(t.c.name)))
 
 
 def change(tx: Tx, user: User, revision: int, **values: Any) -> int:

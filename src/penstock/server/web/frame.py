@@ -19,12 +19,12 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from penstock.apiv1.common import Problem
-from penstock.server.actions import breakglass, enrolments
+from penstock.server.actions import breakglass, enrolments, refusals
 from penstock.server.api import auth, problems
 from penstock.server.api import frame as api
 from penstock.server.core import access
 from penstock.server.core.breakglass import ID as BREAK_GLASS
-from penstock.server.core.errors import Refused, Unauthenticated
+from penstock.server.core.errors import Forbidden, Refused, Unauthenticated
 from penstock.server.core.rights import VERBS, reach
 from penstock.server.web import render
 
@@ -120,6 +120,8 @@ class Ask:
     script: bool  # asked by htmx
     here: str
     brought: str = ""  # the secret in the session cookie, whether or not it is good
+    method: str = "GET"
+    verb: str = ""  # the permission of the page
 
     def first(self, name: str, default: str = "") -> str:
         """The first value of a form field, trimmed."""
@@ -131,19 +133,23 @@ class Ask:
 
     def ask(self, handler: Callable[[api.Call], Any], *, query: Any = None, body: Any = None, revision: int = 0, **path: str) -> Any:
         """What an API handler answers."""
-        answer = handler(
-            api.Call(
-                plane=self.plane,
-                actor=self.actor,
-                path=path or self.path,
-                query=query,
-                body=body,
-                revision=revision,
-                session=self.session,
-                address=self.address,
-                agent=self.agent,
-            )
+        call = api.Call(
+            plane=self.plane,
+            actor=self.actor,
+            path=path or self.path,
+            query=query,
+            body=body,
+            revision=revision,
+            session=self.session,
+            address=self.address,
+            agent=self.agent,
         )
+        try:
+            answer = handler(call)
+        except Forbidden as refused:
+            if self.method == "POST":  # here, since a page that shows its form again tells the frame nothing
+                refusals.note_refused(self.plane, self.actor, verb=self.verb, path=self.here, refused=refused)
+            raise
         return answer.shape if isinstance(answer, api.Answer) else answer
 
     def may(self, verb: str) -> bool:
@@ -224,11 +230,15 @@ class Web:
                 script=request.headers.get("hx-request") == "true",
                 here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
                 brought=cookie,
+                method=page.method,
+                verb=page.permission,
             )
             return await self.frame.run(lambda: self._answer(page, ask, asker, token, request))  # type: ignore[no-any-return]
         except Unauthenticated:
             return self._to_login(page, request)
         except PAGE_FAULTS as fault:
+            if isinstance(fault, Forbidden):
+                await self.frame.refused(asker.actor, page.method, page.permission, request.url.path, fault)
             return self._problem(told(fault), asker, request)
         except HTTPException as fault:
             found = problems.make(fault.status_code, "bad-request", "the request cannot be read", remedy="go back and try again")

@@ -45,6 +45,7 @@ NAV = (
     ("/apps", "apps", "Apps", False, "apps.read"),
     ("/deployments", "deploy", "Deployments", False, "deployments.read"),
     ("/sites", "sites", "Sites", True, "sites.read"),
+    ("/people", "people", "People", True, "users.read"),
     ("/history", "history", "History", True, "events.read"),
     ("/settings", "settings", "Settings", False, "tokens.own"),
 )

@@ -6,11 +6,12 @@ Owns nothing else. A test proves that no line lacks a permission.
 from __future__ import annotations
 
 from penstock.server.api.frame import PUBLIC, SIGNED_IN
-from penstock.server.web import account, apps, compare, devicelogs, fleet, localpeople, notices, people, sites
+from penstock.server.web import access, account, apps, compare, devicelogs, fleet, localpeople, notices, people, sites
 from penstock.server.web.frame import Page
 
 D = "/devices/{device}"
 L = "/deployments/{deployment}"
+P = "/people/{user}"
 
 PAGES: tuple[Page, ...] = (
     Page("GET", "/setup", people.setup_page, PUBLIC, "Make the first administrator."),
@@ -69,6 +70,32 @@ PAGES: tuple[Page, ...] = (
     Page("POST", "/sites", sites.create_site, "sites.write", "Name a site.", "/sites"),
     Page("GET", "/sites/{site}", sites.site, "sites.read", "One site.", "/sites"),
     Page("POST", "/sites/{site}", sites.change_site, "sites.write", "Change a site.", "/sites"),
+    Page("GET", "/invitation", access.invitation_page, PUBLIC, "Accept an invitation."),
+    Page("POST", "/invitation", access.accept_invitation, PUBLIC, "Set one's own password and sign in."),
+    Page("GET", "/people", access.people_page, "users.read", "People, service accounts and teams.", "/people"),
+    Page("POST", "/people", access.create_person, "users.write", "Make a person or a service account.", "/people"),
+    Page("GET", P, access.person, "users.read", "One person or service account.", "/people"),
+    Page("POST", P, access.rename_person, "users.write", "Change what people call somebody.", "/people"),
+    Page("POST", f"{P}/invite", access.invite, "users.write", "A fresh invitation.", "/people"),
+    Page("POST", f"{P}/disable", access.disable, "users.write", "Shut somebody out.", "/people"),
+    Page("POST", f"{P}/enable", access.enable, "users.write", "Let somebody in again.", "/people"),
+    Page("POST", f"{P}/remove", access.remove_person, "users.write", "Remove somebody for good.", "/people"),
+    Page("POST", f"{P}/give", access.give_person, "access.write", "Give somebody a role.", "/people"),
+    Page("POST", f"{P}/tokens", access.create_token, "users.write", "Make a service account a token.", "/people"),
+    Page("POST", f"{P}/tokens/{{token}}/revoke", access.revoke_token, "users.write", "Revoke a service account's token.", "/people"),
+    Page("POST", "/teams", access.create_team, "users.write", "Make a team.", "/people"),
+    Page("GET", "/teams/{team}", access.team, "users.read", "One team.", "/people"),
+    Page("POST", "/teams/{team}", access.change_team, "users.write", "Change a team's title or members.", "/people"),
+    Page("POST", "/teams/{team}/give", access.give_team, "access.write", "Give a team a role.", "/people"),
+    Page("POST", "/teams/{team}/remove", access.remove_team, "users.write", "Remove a team.", "/people"),
+    Page("GET", "/roles", access.roles_page, "access.read", "Every role.", "/people"),
+    Page("POST", "/roles", access.create_role, "access.write", "Make a role of one's own.", "/people"),
+    Page("GET", "/roles/{role}", access.role, "access.read", "One role, and who has it.", "/people"),
+    Page("POST", "/roles/{role}", access.change_role, "access.write", "Change a role of one's own.", "/people"),
+    Page("POST", "/roles/{role}/remove", access.remove_role, "access.write", "Remove a role that nobody has.", "/people"),
+    Page("GET", "/access", access.here, "access.read", "Who may do what on a part of the fleet.", "/people"),
+    Page("POST", "/access/give", access.give_here, "access.write", "Give somebody a role here.", "/people"),
+    Page("POST", "/bindings/{binding}/take", access.take, "access.write", "Take a role away.", "/people"),
     Page("GET", "/history", people.history, "events.read", "Who did what.", "/history"),
     Page("GET", "/notices", notices.page, "notices.read", "Who is told of faults.", "/settings"),
     Page("POST", "/notices", notices.create, "notices.write", "Tell somebody by webhook or mail.", "/settings"),
