@@ -14,6 +14,7 @@ import msgspec
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
 from penstock.apiv1 import notices as n
+from penstock.apiv1 import groups as g
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
 from penstock.transport import TIMEOUT_S, ClientError, Switch, Transport, Way, pinned_ca, plain_print
@@ -109,6 +110,30 @@ class Client:
     def create_site(self, name: str, title: str = "", time_zone: str = "UTC") -> p.Site:
         """Name a site."""
         return self._ask("POST", "/sites", p.Site, p.SiteCreate(name=name, title=title, time_zone=time_zone), creates=True)
+
+    def groups(self) -> tuple[g.Group, ...]:
+        """Every group."""
+        return self._ask("GET", "/groups", Page[g.Group]).items
+
+    def group(self, group: str) -> g.Group:
+        """One group, by id or name."""
+        return self._ask("GET", f"/groups/{_part(group)}", g.Group)
+
+    def group_members(self, group: str) -> Iterator[g.GroupMember]:
+        """The devices of a group by name, and why each is in."""
+        return self._pages(f"/groups/{_part(group)}/members", Page[g.GroupMember], {})
+
+    def create_group(self, body: g.GroupCreate) -> g.Group:
+        """Make a group."""
+        return self._ask("POST", "/groups", g.Group, body, creates=True)
+
+    def change_group(self, group: str, revision: int, body: g.GroupChange) -> g.Group:
+        """Another title, selector or list."""
+        return self._ask("PATCH", f"/groups/{_part(group)}", g.Group, body, revision=revision)
+
+    def remove_group(self, group: str, revision: int) -> Outcome:
+        """Remove a group that nothing needs any more."""
+        return self._ask("DELETE", f"/groups/{_part(group)}", Outcome, revision=revision)
 
     def create_join(self, site: str, body: d.JoinTokenCreate) -> d.JoinTokenMade:
         """A join line for a site."""

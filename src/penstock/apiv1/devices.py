@@ -179,6 +179,13 @@ class AppOnDevice(Struct, frozen=True, kw_only=True):
     content: str = ""
 
 
+class GroupOfDevice(Struct, frozen=True, kw_only=True):
+    """A group that a device is in."""
+
+    name: str
+    title: str
+
+
 class Device(Struct, frozen=True, kw_only=True):
     """A device in full. `owed_*` is the newest signed state, `adopted_*` what the device says it has taken. `review` is not empty while a person must
     look before the device may change anything. `time_zone` is its site's."""
@@ -201,6 +208,7 @@ class Device(Struct, frozen=True, kw_only=True):
     apps: tuple[AppOnDevice, ...]
     liveness_why: str
     review: str
+    groups: tuple[GroupOfDevice, ...] = ()
 
 
 class DeviceChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

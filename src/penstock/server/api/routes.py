@@ -11,6 +11,8 @@ from penstock.apiv1 import notices as n
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
 from penstock.server.api import apps, devices, notices, openapi, people, queries, streams
+from penstock.apiv1 import groups as g
+from penstock.server.api import apps, devices, groups, openapi, people, queries, streams
 from penstock.server.api.frame import PUBLIC, SIGNED_IN, Route
 
 V = "/api/v1"
@@ -32,6 +34,13 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{V}/sites", people.create_site, "sites.write", "Name a site.", p.Site, p.SiteCreate, status=201, creates=True),
     Route("GET", f"{V}/sites/{{site}}", people.get_site, "sites.read", "One site, by id or name.", p.Site),
     Route("PATCH", f"{V}/sites/{{site}}", people.change_site, "sites.write", "Change a site's title or time zone.", p.Site, p.SiteChange, conditional=True),
+    # groups
+    Route("GET", f"{V}/groups", groups.list_groups, "groups.read", "Every group.", Page[g.Group]),
+    Route("POST", f"{V}/groups", groups.create_group, "groups.write", "Make a group of devices.", g.Group, g.GroupCreate, status=201, creates=True),
+    Route("GET", f"{V}/groups/{{group}}", groups.get_group, "groups.read", "One group, by id or name.", g.Group),
+    Route("GET", f"{V}/groups/{{group}}/members", groups.members, "groups.read", "The devices of a group, and why each is in.", Page[g.GroupMember], query=queries.Paging),
+    Route("PATCH", f"{V}/groups/{{group}}", groups.change_group, "groups.write", "Change a group's title, selector or list of devices.", g.Group, g.GroupChange, conditional=True),
+    Route("DELETE", f"{V}/groups/{{group}}", groups.remove_group, "groups.write", "Remove a group that nothing needs any more.", Outcome, conditional=True),
     # joining
     Route("GET", f"{V}/join-tokens", devices.list_joins, "joins.read", "Join tokens, without their secrets.", Page[d.JoinToken], query=queries.Joins),
     Route("POST", f"{V}/sites/{{site}}/join-tokens", devices.create_join, "joins.write", "Make a join line for a site.", d.JoinTokenMade, d.JoinTokenCreate, status=201, creates=True),
