@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from penstock.apiv1 import devices as d
 from penstock.apiv1.common import Page
-from penstock.server.api import devices, notices, people, queries, words
+from penstock.server.api import devices, groups, notices, people, queries, words
 from penstock.server.core.errors import Invalid
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, faults_of, read, told
 from penstock.server.web.notices import may_know
@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from penstock.apiv1.common import Problem
     from penstock.server.web.frame import Ask
 
-# The numbers of the first page: what each shows when clicked.
+# The numbers of a part of the fleet: what each shows when clicked, its word, its field, its tone.
+TALLY = (
+    ("", "Devices", "devices", ""),
+    ("healthy", "Healthy", "healthy", "good"),
+    ("moving", "Moving", "moving", "busy"),
+    ("waiting", "Waiting", "waiting", "wait"),
+    ("failing", "Failing", "failing", "bad"),
+    ("silent", "Silent", "silent", "away"),
+    ("drifted", "Drifted", "drifted", "drift"),
+    ("noway", "No way back", "no_way_back", "back"),
+)
 SHOWS: dict[str, dict[str, Any]] = {
     "": {},
     "healthy": {"phase": "soaked"},
@@ -49,29 +59,28 @@ def labels_text(labels: dict[str, str]) -> str:
 
 def fleet(ask: Ask) -> Show:
     """The fleet: numbers, what needs a person, devices."""
-    q = {key: ask.query.get(key, "")[:200] for key in ("q", "site", "show", "cursor")}
+    q = {key: ask.query.get(key, "")[:200] for key in ("q", "site", "group", "show", "cursor")}
     if q["show"] not in SHOWS:
         q["show"] = ""
     found = ask.ask(devices.overview)
     text = q["q"]
     by_label = any(sign in text for sign in "=!(") and " " not in text.strip(" ")
-    query = {"site": q["site"], "text": "" if by_label else text, "label": text if by_label else "", "cursor": q["cursor"], "limit": 100, **SHOWS[q["show"]]}
+    query = {
+        "site": q["site"],
+        "group": q["group"],
+        "text": "" if by_label else text,
+        "label": text if by_label else "",
+        "cursor": q["cursor"],
+        "limit": 100,
+        **SHOWS[q["show"]],
+    }
     problem = None
     try:
         listed = ask.ask(devices.list_devices, query=read(queries.Devices, query))
     except PAGE_FAULTS as fault:
         problem = told(fault)
         listed = Page[d.DeviceSummary](items=())
-    tally = [
-        ("", "Devices", found.devices, ""),
-        ("healthy", "Healthy", found.healthy, "good"),
-        ("moving", "Moving", found.moving, "busy"),
-        ("waiting", "Waiting", found.waiting, "wait"),
-        ("failing", "Failing", found.failing, "bad"),
-        ("silent", "Silent", found.silent, "away"),
-        ("drifted", "Drifted", found.drifted, "drift"),
-        ("noway", "No way back", found.no_way_back, "back"),
-    ]
+    tally = [(key, label, getattr(found, field), tone) for key, label, field, tone in TALLY]
     places = ask.ask(people.list_sites).items if found.sites else ()
     wrong = found.faults
     if q["site"]:
@@ -87,6 +96,7 @@ def fleet(ask: Ask) -> Show:
             "devices": listed,
             "problem": problem,
             "sites": places,
+            "groups": ask.ask(groups.list_groups).items if ask.may("groups.read") else (),
             "filters": q,
             "tally": [
                 ("/?" + urlencode({**{k: v for k, v in kept.items() if k != "show"}, **({"show": key} if key else {})}), key, *rest) for key, *rest in tally

@@ -44,6 +44,7 @@ NAV = (
     ("/apps", "apps", "Apps", False, "apps.read"),
     ("/deployments", "deploy", "Deployments", False, "deployments.read"),
     ("/sites", "sites", "Sites", True, "sites.read"),
+    ("/groups", "groups", "Groups", True, "groups.read"),
     ("/history", "history", "History", True, "events.read"),
     ("/settings", "settings", "Settings", False, "tokens.own"),
 )

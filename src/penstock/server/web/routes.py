@@ -6,11 +6,12 @@ Owns nothing else. A test proves that no line lacks a permission.
 from __future__ import annotations
 
 from penstock.server.api.frame import PUBLIC, SIGNED_IN
-from penstock.server.web import apps, fleet, notices, people
+from penstock.server.web import apps, fleet, groups, notices, people
 from penstock.server.web.frame import Page
 
 D = "/devices/{device}"
 L = "/deployments/{deployment}"
+G = "/groups/{group}"
 
 PAGES: tuple[Page, ...] = (
     Page("GET", "/setup", people.setup_page, PUBLIC, "Make the first administrator."),
@@ -53,6 +54,12 @@ PAGES: tuple[Page, ...] = (
     Page("GET", "/sites", people.sites, "sites.read", "Every site.", "/sites"),
     Page("POST", "/sites", people.create_site, "sites.write", "Name a site.", "/sites"),
     Page("POST", "/sites/{site}", people.change_site, "sites.write", "Change a site.", "/sites"),
+    Page("GET", "/groups", groups.all_groups, "groups.read", "Every group.", "/groups"),
+    Page("POST", "/groups", groups.create_group, "groups.write", "Make a group.", "/groups"),
+    Page("GET", G, groups.group, "groups.read", "One group, its devices and what is deployed to it.", "/groups"),
+    Page("POST", G, groups.change_group, "groups.write", "Change a group.", "/groups"),
+    Page("POST", f"{G}/devices", groups.change_devices, "groups.write", "Name a device in a group, or no more.", "/groups"),
+    Page("POST", f"{G}/remove", groups.remove_group, "groups.write", "Remove a group.", "/groups"),
     Page("GET", "/history", people.history, "events.read", "Who did what.", "/history"),
     Page("GET", "/notices", notices.page, "notices.read", "Who is told of faults.", "/settings"),
     Page("POST", "/notices", notices.create, "notices.write", "Tell somebody by webhook or mail.", "/settings"),
