@@ -78,6 +78,7 @@ def _group(ask: Ask, problem: Problem | None = None, form: dict[str, str] | None
             "form": form or {"title": found.title, "selector": found.selector, "add": ""},
             "next_url": f"{base}?{urlencode({'cursor': listed.next})}" if listed and listed.next else "",
             "first_url": base if cursor else "",
+            "own": f"{base}?{urlencode({'cursor': cursor})}" if cursor else base,  # a refused form is shown at an address that only takes forms
         },
         422 if problem else 200,
     )
