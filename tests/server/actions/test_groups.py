@@ -104,6 +104,7 @@ def test_a_life(plane):
     assert [one.name for one in devices.get_device(plane, ADMIN, device="a").groups] == ["presses"]
     assert devices.get_device(plane, ADMIN, device="b").groups == ()
     found = groups.get_group(plane, ADMIN, group="presses")
+    assert found.counts is not None
     assert (found.devices, found.named, found.gives_rights, found.counts.devices) == (2, ("dev_a", "dev_c"), False, 2)
     assert [row.device.name for row in devices.list_devices(plane, ADMIN, query=DeviceQuery(group="presses", sort="name")).items] == ["a", "c"]
     fresh = groups.change_group(plane, ADMIN, group="presses", revision=1, selector="", named=["b"])
