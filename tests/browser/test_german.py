@@ -70,7 +70,20 @@ def test_1_set_up_and_an_empty_fleet(viewer, served):
     page.get_by_label("Passwort").fill(PASSWORD)
     page.get_by_role("button", name="Administrator anlegen").click()
     expect(page.get_by_role("status").filter(has_text="Willkommen, mara.")).to_be_visible()
-    for path in ("/", "/join", "/apps", "/publish", "/deploy", "/deployments", "/sites", "/history", "/settings", "/devices/dev_nobody", "/no/such/page"):
+    for path in (
+        "/",
+        "/join",
+        "/apps",
+        "/publish",
+        "/deploy",
+        "/deployments",
+        "/sites",
+        "/groups",
+        "/history",
+        "/settings",
+        "/devices/dev_nobody",
+        "/no/such/page",
+    ):
         viewer.goto(path)
         assert not left_over(viewer), path
     with served.http("") as http:

@@ -14,7 +14,7 @@ from penstock.server.core import rights
 from penstock.server.core.access import permit, require
 from penstock.server.core.errors import Conflict, Invalid
 from penstock.server.core.groups import Group, check, rule_of
-from penstock.server.core.model import STANDING, Actor, Deployment, DeviceId, Target
+from penstock.server.core.model import STANDING, Actor, Deployment, Target
 from penstock.server.core.rights import EVERYWHERE, GROUP, Part
 from penstock.server.core.views import DeviceQuery, GroupMember, GroupView, Page
 from penstock.server.store import access, deployments, users
@@ -105,8 +105,7 @@ def change_group(
 
 def _listed(tx: Tx, actor: Actor, found: Group, named: Sequence[str]) -> tuple[str, ...]:
     """The devices named, and those of the former list that the actor cannot see and therefore does not mean to leave out."""
-    here = set(_seen(tx, actor, found.devices))
-    unseen = set(found.devices) & device_store.labels_of(tx, found.devices).keys() - here
+    unseen = device_store.seen(tx, EVERYWHERE, found.devices) - _seen(tx, actor, found.devices)
     wanted = visible.device_ids(tx, actor, named, "devices") if named else ()
     return tuple(sorted({*wanted, *unseen}))
 
@@ -155,7 +154,7 @@ def _holders(plane: Plane, tx: Tx, actor: Actor, found: Group) -> list[str]:
     names = [one.name for one in _deployments_seen(tx, actor, standing)]
     held = [f"deployment {name} is for it" for name in names]
     if len(standing) > len(names):
-        held.append(f"{len(standing) - len(names)} deployments you cannot see are for it")
+        held.append(f"deployments that you cannot see are for it: {len(standing) - len(names)}")
     bound = [one for one in access.all_bindings(tx) if one.on == Part(GROUP, found.id)]
     tokens = store.tokens_on(tx, found.id, plane.clock.now_ms())
     if rights.reach(actor.rights, "access.read").covers(rights.Target(groups=frozenset({found.id}))):
@@ -181,10 +180,12 @@ def _deployments_seen(tx: Tx, actor: Actor, among: Sequence[Deployment]) -> tupl
     return visible.deployments_seen(tx, actor, tuple(among)) if rights.reach(actor.rights, "deployments.read") else ()
 
 
-def _seen(tx: Tx, actor: Actor, ids: Iterable[str]) -> tuple[DeviceId, ...]:
-    reach = rights.reach(actor.rights, "devices.read")
-    wanted = set(ids)
-    return tuple(DeviceId(device) for device, *_ in device_store.labels(tx, reach) if device in wanted) if wanted and reach else ()
+def _seen(tx: Tx, actor: Actor, ids: Iterable[str]) -> frozenset[str]:
+    return device_store.seen(tx, rights.reach(actor.rights, "devices.read"), ids)
+
+
+def _named(found: Group, seen: frozenset[str]) -> tuple[str, ...]:
+    return tuple(device for device in found.devices if device in seen)
 
 
 def list_groups(plane: Plane, actor: Actor) -> tuple[GroupView, ...]:
@@ -194,7 +195,9 @@ def list_groups(plane: Plane, actor: Actor) -> tuple[GroupView, ...]:
     def work(tx: Tx) -> tuple[GroupView, ...]:
         counts = store.counts(tx, rights.reach(actor.rights, "devices.read"))
         giving = store.giving(tx, plane.clock.now_ms())
-        return tuple(GroupView(one, _seen(tx, actor, one.devices), counts.get(one.id, 0), one.id in giving) for one in store.all_in(tx, reach))
+        found = store.all_in(tx, reach)
+        seen = _seen(tx, actor, {device for one in found for device in one.devices})
+        return tuple(GroupView(one, _named(one, seen), counts.get(one.id, 0), one.id in giving) for one in found)
 
     return plane.db.view(work)
 
@@ -209,7 +212,7 @@ def get_group(plane: Plane, actor: Actor, *, group: str) -> GroupView:
         here = rights.reach(actor.rights, "devices.read")
         counted = devices.count(tx, actor, DeviceQuery(group=found.id)) if here else None
         count = counted.devices if counted is not None else 0
-        return GroupView(found, _seen(tx, actor, found.devices), count, giving, _deployments_seen(tx, actor, standing), counted)
+        return GroupView(found, _named(found, _seen(tx, actor, found.devices)), count, giving, _deployments_seen(tx, actor, standing), counted)
 
     return plane.db.view(work)
 

@@ -115,6 +115,15 @@ def labels_of(tx: Tx, ids: Any) -> dict[str, dict[str, str]]:
     return found
 
 
+def seen(tx: Tx, reach: Reach, ids: Any) -> frozenset[str]:
+    """Those of these devices that are not retired and lie inside."""
+    wanted = sorted(set(ids))
+    found: set[str] = set()
+    for at in range(0, len(wanted), 500):
+        found.update(tx.run(select(t.c.id).where(t.c.state != RETIRED, t.c.id.in_(wanted[at : at + 500]), *_within(reach))).scalars())
+    return frozenset(found)
+
+
 def change(tx: Tx, device: Device, revision: int, **values: Any) -> int:
     """Compare and set; the new revision."""
     return compare_and_set(tx, t, t.c.id == device.id, revision, "device", values)
