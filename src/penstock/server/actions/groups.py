@@ -80,7 +80,7 @@ def change_group(
 
     def work(tx: Tx) -> Group:
         found = visible.group(tx, actor, group, "groups.write")
-        before = membership.members(tx, found)
+        before = store.members_of(tx, [found.id])[found.id]
         means = found.selector if selector is None else selector
         listed = found.devices if named is None else _listed(tx, actor, found, named)
         check(means, listed)
@@ -124,9 +124,10 @@ def _follow(plane: Plane, tx: Tx, actor: Actor, found: Group, fresh: Group, move
 
 
 def _names(tx: Tx, ids: Iterable[str]) -> str:
-    """The names of devices for the record, the first twenty."""
-    names = sorted(one.name for one in device_store.lean(tx, ids).values())
-    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    """The names of devices for the record, of twenty at most."""
+    found = sorted(ids)
+    names = sorted(one.name for one in device_store.lean(tx, found[:20]).values())
+    return ", ".join(names) + (f" and {len(found) - 20} more" if len(found) > 20 else "")
 
 
 def remove_group(plane: Plane, actor: Actor, *, group: str, revision: int, reason: str = "") -> None:

@@ -72,8 +72,11 @@ def put_devices(tx: Tx, memberships: Mapping[str, frozenset[str]]) -> None:
 
 def put_members(tx: Tx, group: str, members: Iterable[str]) -> None:
     """Exactly these devices are in a group."""
-    tx.run(delete(group_members).where(group_members.c.group == group))
-    tx.insert(group_members, [{"group": group, "device": device} for device in sorted(set(members))])
+    wanted, have = set(members), members_of(tx, [group])[group]
+    gone = sorted(have - wanted)
+    for at in range(0, len(gone), CHUNK):
+        tx.run(delete(group_members).where(group_members.c.group == group, group_members.c.device.in_(gone[at : at + CHUNK])))
+    tx.insert(group_members, [{"group": group, "device": device} for device in sorted(wanted - have)])
 
 
 def counts(tx: Tx, reach: Reach) -> dict[str, int]:
