@@ -113,7 +113,7 @@ class Client:
 
     def groups(self) -> tuple[g.Group, ...]:
         """Every group."""
-        return self._ask("GET", "/groups", Page[g.Group]).items
+        return tuple(self._pages("/groups", Page[g.Group], {}))
 
     def group(self, group: str) -> g.Group:
         """One group, by id or name."""

@@ -112,7 +112,9 @@ def deploy(
             )
         else:
             made = client.deploy(
-                a.DeploymentCreate(release=release, target=_target(device, selector, group), name=name, values=values, secrets=secrets, drift=drift, reason=reason)
+                a.DeploymentCreate(
+                    release=release, target=_target(device, selector, group), name=name, values=values, secrets=secrets, drift=drift, reason=reason
+                )
             )
         if wait or for_:
             return follow(client, made.id, for_, json=common.json)

@@ -9,14 +9,23 @@ from penstock.apiv1.common import Outcome, Page
 from penstock.server.actions import groups
 from penstock.server.api import present
 from penstock.server.api.frame import Answer
+from penstock.server.api.lists import Order, part
 
 if TYPE_CHECKING:
     from penstock.server.api.frame import Call
 
 
+GROUPS: dict[str, Order[shapes.Group]] = {
+    "name": Order(lambda item: item.name, lambda item: item.id),
+    "title": Order(lambda item: item.title, lambda item: item.id),
+    "members": Order(lambda item: item.members, lambda item: item.id, down=True),
+}
+
+
 def list_groups(call: Call) -> Page[shapes.Group]:
     """Every group the asker may see."""
-    return present.whole(groups.list_groups(call.plane, call.actor), present.group)
+    found = map(present.group, groups.list_groups(call.plane, call.actor))
+    return part(found, call.query, GROUPS, lambda item: (item.name, item.title))
 
 
 def _show(call: Call, group: str) -> Answer:

@@ -85,6 +85,15 @@ class Tokens(Struct, frozen=True, forbid_unknown_fields=True):
     limit: Limit = 50
 
 
+class Groups(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which groups; `text` looks in names and titles."""
+
+    text: Word = ""
+    sort: Literal["name", "title", "members"] = "name"
+    cursor: Cursor = ""
+    limit: Limit = 50
+
+
 class Sites(Struct, frozen=True, forbid_unknown_fields=True):
     """Which sites; `text` looks in names and titles."""
 

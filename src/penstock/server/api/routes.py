@@ -34,7 +34,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V}/sites/{{site}}", people.get_site, "sites.read", "One site, by id or name.", p.Site),
     Route("PATCH", f"{V}/sites/{{site}}", people.change_site, "sites.write", "Change a site's title or time zone.", p.Site, p.SiteChange, conditional=True),
     # groups
-    Route("GET", f"{V}/groups", groups.list_groups, "groups.read", "Every group.", Page[g.Group]),
+    Route("GET", f"{V}/groups", groups.list_groups, "groups.read", "Every group.", Page[g.Group], query=queries.Groups),
     Route("POST", f"{V}/groups", groups.create_group, "groups.write", "Make a group of devices.", g.Group, g.GroupCreate, status=201, creates=True),
     Route("GET", f"{V}/groups/{{group}}", groups.get_group, "groups.read", "One group, by id or name.", g.Group),
     Route("GET", f"{V}/groups/{{group}}/members", groups.members, "groups.read", "The devices of a group, and why each is in.", Page[g.GroupMember], query=queries.Paging),
