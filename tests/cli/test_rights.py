@@ -26,13 +26,14 @@ LISTS = {
     "device list": [],
     "site list": [],
     "site joins": [],
+    "group list": [],
     "waiting list": [],
     "app list": [],
     "release list": [],
     "deployment list": [],
     "events": ["--since", "1d", "--no-follow"],
 }
-FLEET: dict[str, list[str]] = {"site create": ["another"], "settings show": [], "settings set": ["--poll", "60"]}
+FLEET: dict[str, list[str]] = {"site create": ["another"], "group create": ["another"], "settings show": [], "settings set": ["--poll", "60"]}
 Words = Callable[[Half], list[str]]
 DEVICE: dict[str, Words] = {
     name: (lambda half, more=more: [f"{half.name}-press", *more])  # type: ignore[misc]
@@ -56,6 +57,9 @@ OTHERS: dict[str, Words] = {
     "site show": lambda half: [f"{half.name}-site"],
     "site change": lambda half: [f"{half.name}-site", "--title", "x"],
     "site revoke-join": lambda half: [half.ids["join"]],
+    "group show": lambda half: [f"{half.name}-group"],
+    "group set": lambda half: [f"{half.name}-group", "--title", "x"],
+    "group remove": lambda half: [f"{half.name}-group"],
     "join": lambda half: [f"{half.name}-site"],
     "release show": lambda half: [f"{half.ids['app']}:1"],
     "deploy": lambda half: [f"{half.ids['app']}:1", "--device", f"{half.name}-press"],
@@ -69,7 +73,17 @@ ABOUT = {**DEVICE, **OTHERS}
 # They begin with a file; what they may is releases.publish, on the app (test_matrix).
 FILES = {"release check", "release publish"}
 # What an administrator is not asked to do here, because the rest needs it.
-SPOILS = {"device retire", "device rename", "device approve", "device reject", "deployment withdraw", "settings set", "site create"}
+SPOILS = {
+    "device retire",
+    "device rename",
+    "device approve",
+    "device reject",
+    "deployment withdraw",
+    "settings set",
+    "site create",
+    "group create",
+    "group remove",
+}
 
 
 @pytest.fixture(scope="module")
