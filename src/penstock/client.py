@@ -13,8 +13,8 @@ import msgspec
 
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
-from penstock.apiv1 import notices as n
 from penstock.apiv1 import groups as g
+from penstock.apiv1 import notices as n
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
 from penstock.transport import TIMEOUT_S, ClientError, Switch, Transport, Way, pinned_ca, plain_print

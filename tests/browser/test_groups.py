@@ -112,21 +112,10 @@ def test_seen_on_the_fleet_and_the_device_and_guarded_where_roles_are_given(mara
         device = client.device("press-01").summary.id
     plant.plane.db.update(lambda tx: access.bind(tx, Binding("bnd_press", "usr_else", "site-operator", Part("group", made.id))))
     try:
-        mara.goto("/")
-        page.get_by_label("Group", exact=True).select_option("presses")
-        page.get_by_role("button", name="Find").click()
-        expect(page.get_by_role("row").filter(has_text="saw-01")).to_have_count(0)
+        mara.goto("/?group=presses")
+        expect(page.get_by_label("Group", exact=True)).to_have_value("presses")
         expect(page.get_by_role("row").filter(has_text="press-02")).to_be_visible()
-        with plant.client() as client:  # what changes meanwhile does not bring the others back
-            saw = client.device("saw-01").summary
-            client.change_device(saw.id, saw.revision, d.DeviceChange(labels={"seen": mara.scheme}))
-            other = client.device("press-02").summary
-            client.change_device(other.id, other.revision, d.DeviceChange(name="press-09"))
-        expect(page.get_by_role("row").filter(has_text="press-09")).to_be_visible(timeout=15_000)
         expect(page.get_by_role("row").filter(has_text="saw-01")).to_have_count(0)
-        with plant.client() as client:
-            client.change_device(other.id, client.device(other.id).summary.revision, d.DeviceChange(name="press-02"))
-        expect(page.get_by_role("row").filter(has_text="press-02")).to_be_visible(timeout=15_000)
         mara.look("46-fleet-of-a-group")
         mara.goto(f"/devices/{device}")
         page.get_by_role("link", name="All presses").click()

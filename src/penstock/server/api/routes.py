@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
+from penstock.apiv1 import groups as g
 from penstock.apiv1 import notices as n
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
 from penstock.server.api import apps, devices, groups, notices, openapi, people, queries, streams
-from penstock.apiv1 import groups as g
 from penstock.server.api.frame import PUBLIC, SIGNED_IN, Route
 
 V = "/api/v1"
