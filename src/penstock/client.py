@@ -6,7 +6,7 @@ Owns which route a question takes, lists as iterators over their pages, and the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -135,6 +135,26 @@ class Client:
         """Remove a group that nothing needs any more."""
         return self._ask("DELETE", f"/groups/{_part(group)}", Outcome, revision=revision)
 
+    def local_people(self, site: str) -> tuple[p.LocalPerson, ...]:
+        """Who may act at a site's devices with a PIN."""
+        return self._ask("GET", f"/sites/{_part(site)}/people", Page[p.LocalPerson]).items
+
+    def add_local_person(self, site: str, body: p.LocalPersonCreate) -> p.LocalPerson:
+        """Add a local person."""
+        return self._ask("POST", f"/sites/{_part(site)}/people", p.LocalPerson, body, creates=True)
+
+    def change_local_person(self, site: str, person: str, revision: int, body: p.LocalPersonChange) -> p.LocalPerson:
+        """Another name or other rights."""
+        return self._ask("PATCH", f"/sites/{_part(site)}/people/{_part(person)}", p.LocalPerson, body, revision=revision)
+
+    def set_local_pin(self, site: str, person: str, pin: str) -> Outcome:
+        """Set a local person's PIN."""
+        return self._ask("POST", f"/sites/{_part(site)}/people/{_part(person)}/pin", Outcome, p.PinChange(pin=pin))
+
+    def remove_local_person(self, site: str, person: str) -> Outcome:
+        """Remove a local person."""
+        return self._ask("DELETE", f"/sites/{_part(site)}/people/{_part(person)}", Outcome)
+
     def create_join(self, site: str, body: d.JoinTokenCreate) -> d.JoinTokenMade:
         """A join line for a site."""
         return self._ask("POST", f"/sites/{_part(site)}/join-tokens", d.JoinTokenMade, body, creates=True)
@@ -177,9 +197,17 @@ class Client:
         """Other labels or another name."""
         return self._ask("PATCH", f"/devices/{_part(device)}", d.Device, body, revision=revision)
 
-    def retire(self, device: str, revision: int, reason: str) -> Outcome:
-        """Take a device out of the fleet for good."""
-        return self._ask("POST", f"/devices/{_part(device)}/retire", Outcome, d.Reason(reason=reason), revision=revision)
+    def retire(self, device: str, revision: int, reason: str, wipe: Literal["nothing", "apps", "data"] = "nothing") -> Outcome:
+        """Take a device out of the fleet for good: at once, or by an order to wipe itself first."""
+        return self._ask("POST", f"/devices/{_part(device)}/retire", Outcome, d.Retire(reason=reason, wipe=wipe), revision=revision)
+
+    def keep(self, device: str, reason: str = "") -> Outcome:
+        """Take an order to retire back that the device has not heard."""
+        return self._ask("POST", f"/devices/{_part(device)}/keep", Outcome, d.Reason(reason=reason))
+
+    def move(self, device: str, revision: int, site: str, reason: str = "") -> d.Device:
+        """It stands at another site now."""
+        return self._ask("POST", f"/devices/{_part(device)}/move", d.Device, d.Move(site=site, reason=reason), revision=revision)
 
     def release_quarantine(self, device: str, revision: int, reason: str) -> Outcome:
         """Let a quarantined device change things again."""

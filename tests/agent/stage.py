@@ -18,7 +18,7 @@ from penstock.wire import trust
 from penstock.wire.codec import canonical, encode
 from penstock.wire.envelope import ROOT, payload_type, seal
 from penstock.wire.log import body_of, chain_fault, entry_digest
-from penstock.wire.messages import Ack, Authorisation, Command, Currency, Desired, Facts, ReportReply, SessionReply, StateReply
+from penstock.wire.messages import Ack, Authorisation, Command, Currency, Desired, Facts, LocalPerson, ReportReply, SessionReply, StateReply
 from penstock.wire.types import AppState, Blob, Healthcheck, Image, Mount, Network, NetworkUse, Service, Variant, Volume, content_digest, sha256_of
 from penstock.wire.version import WIRE
 from tests.agent.tinyengine import TinyEngine
@@ -87,6 +87,7 @@ class TinyPlane:
         self.expires = "2090-01-01T00:00:00Z"
         self.roots = {1: self._root()}
         self.apps: tuple[AppState, ...] = ()
+        self.people: tuple[LocalPerson, ...] = ()
         self.desired = b""
         self.leaves: list[bytes] = []
         self.commands: list[bytes] = []
@@ -131,7 +132,7 @@ class TinyPlane:
         self.apps = apps
         self.generation += 1
         self.edition += 1
-        self.desired = self.sign("desired", Desired(WIRE, DEVICE, self.epoch, self.generation, self.now_ms, apps))
+        self.desired = self.sign("desired", Desired(WIRE, DEVICE, self.epoch, self.generation, self.now_ms, apps, people=self.people))
         self.leaves = []
         if leave:
             for one in apps:

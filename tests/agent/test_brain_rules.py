@@ -361,7 +361,7 @@ def test_why_speaks_and_knows_its_apps():
     assert "line" in stage.brain.local(Local("why", "nope"), stage.now()).why
     assert stage.brain.local(Local("log", count=5), stage.now()).data["entries"]
     assert not stage.brain.local(Local("revert", "nope"), stage.now()).ok
-    assert not stage.brain.local(Local("hold-ready"), stage.now()).ok
+    assert not stage.brain.local(Local("hold"), stage.now()).ok
 
 
 def test_another_platform_is_a_clear_refusal_before_anything_starts():

@@ -14,6 +14,7 @@ from penstock.agent.children import Children
 from penstock.agent.clock import Clock
 from penstock.agent.control import Control, ask
 from penstock.agent.endpoints import Book
+from penstock.agent.ledger import Wipe
 from penstock.agent.link import Link
 from penstock.agent.loop import Loop, Options
 from penstock.agent.work import Answer, Call, EngineDone, Fetch, FetchDone, LocalReply, Observe, Unreachable
@@ -43,6 +44,15 @@ class Script:
         self.drops = 0
         self.device_ms = 0
         self.wanted: tuple[Endpoint, ...] = ()
+        self.wipe: Wipe | None = None
+        self.farewells = 0
+
+    def parting(self):
+        return self.wipe
+
+    def farewell(self, now):
+        self.farewells += 1
+        return Call("report", "POST", "/d/v1/report", {}, b"the last word")
 
     def engine_work(self, now):
         return self.engine.pop(0) if self.engine else None
@@ -284,3 +294,49 @@ def test_the_sparing_mode_stays_while_a_change_is_under_way_or_something_is_unsa
     brain.wake_at = wake_at  # type: ignore[method-assign]
     assert run(loop_of(brain, Endpoint(server.url, (authority.pem,)), options=Options(sparing=True))) == 0
     assert len(rounds) > 20
+
+
+def parted(brain, loop):
+    brain.wipe = Wipe("cmd_1", "ada", "keep", "last", 7)
+    order: list[str] = []
+    say = loop._say_last
+
+    def said(call):
+        order.append("said")
+        return say(call)
+
+    loop._say_last = said
+    loop.bury = lambda wipe: order.append(f"buried {wipe.command}")
+    return order
+
+
+def test_a_retired_device_loses_its_keys_and_then_says_its_last_word(plane):
+    server, authority = plane
+    server.hold.set()
+    brain = Script(engine=[LOOK], calls=[POLL])
+    loop = loop_of(brain, Endpoint(server.url, (authority.pem,)))
+    order = parted(brain, loop)
+    assert run(loop) == 4  # no fleet any more: the service is not started again
+    assert order == ["buried cmd_1", "said"]
+    assert (brain.farewells, brain.ends) == (1, [])  # nobody is told of an answer: there is nobody left
+
+
+def test_a_last_word_that_reaches_nobody_is_tried_a_few_times_and_no_more():
+    brain = Script()
+    loop = loop_of(brain, Endpoint("https://127.0.0.1:1"))
+    order = parted(brain, loop)
+    assert run(loop) == 4
+    assert order == ["buried cmd_1", "said", "said", "said"]
+
+
+def test_what_cannot_be_destroyed_is_no_end():
+    brain = Script()
+    loop = loop_of(brain)
+    order = parted(brain, loop)
+
+    def stuck(wipe):
+        raise OSError(30, "read-only file system")
+
+    loop.bury = stuck
+    assert run(loop) == 1  # the service starts it again, and it goes on
+    assert order == []

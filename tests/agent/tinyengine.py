@@ -271,6 +271,10 @@ class TinyEngine:
         self._enter("volume", order.name)
         self.volumes.setdefault(order.name, {})
 
+    def volumes_of(self, device: str) -> tuple[str, ...]:
+        self._enter("volumes-of", "")
+        return tuple(sorted(self.volumes))
+
     def remove_volume(self, name: str) -> None:
         self._enter("remove-volume", name)
         self.volumes.pop(name, None)

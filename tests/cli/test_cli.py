@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import stat
@@ -196,14 +197,14 @@ def test_the_main_job(mara, served, capsys, tmp_path):
         assert run(["command", "show", command["id"]]) == 6, "a failed command is not a success"
         capsys.readouterr()
         assert "line=3" in said(capsys, "device", "labels", "press-01", "kind=press", "line=3")
-        assert run(["device", "retire", "press-01", "--reason", "gone"]) == 2, "it is for good: --yes"
+        assert run(["device", "retire", "press-01", "--reason", "gone", "--wipe", "nothing"]) == 2, "it is for good: --yes"
         capsys.readouterr()
         device.observe_device("the disk is nearly full")
         device.observe("failed", "web was unhealthy for 120 seconds", health="unhealthy")
         assert run(["status"]) == 6
         assert "press-01: Change failed" in capsys.readouterr().out
         said(capsys, "deployment", "withdraw", "press-monitor", "--reason", "over")
-        said(capsys, "device", "retire", "press-01", "--reason", "gone", "--yes")
+        said(capsys, "device", "retire", "press-01", "--reason", "gone", "--wipe", "nothing", "--yes")
 
 
 def test_settings(mara, served, capsys):
@@ -316,3 +317,37 @@ def test_groups(mara, served, capsys):
     said(capsys, "deployment", "withdraw", "on-saws")
     said(capsys, "group", "remove", "saws")
     assert "saws" not in said(capsys, "group", "list")
+
+
+def test_local_people_and_their_pins(mara, served, capsys, monkeypatch):
+    said(capsys, "site", "create", "kiel")
+    assert "Nobody" in said(capsys, "site", "people", "list", "kiel")
+    monkeypatch.setattr("sys.stdin", io.StringIO("271828\n"))
+    assert "on the list" in said(capsys, "site", "people", "add", "kiel", "Anna Ahrens", "--pin")
+    assert "once there is a PIN" in said(capsys, "site", "people", "add", "kiel", "Bert", "--may", "revert")
+    monkeypatch.setattr("sys.stdin", io.StringIO("000000\n"))
+    assert "anybody would try" in said(capsys, "site", "people", "pin", "kiel", "Bert", code=out.REFUSED)
+    monkeypatch.setattr("sys.stdin", io.StringIO("314159\n"))
+    assert "is set" in said(capsys, "site", "people", "pin", "kiel", "Bert")
+    assert "Bert may let something be tried again" in said(capsys, "site", "people", "change", "kiel", "bert", "--may", "let-go")
+    shown = json.loads(said(capsys, "site", "people", "list", "kiel", "--json"))
+    assert [(one["name"], one["may"], bool(one["pin_ms"])) for one in shown] == [("Anna Ahrens", ["let-go", "revert"], True), ("Bert", ["let-go"], True)]
+    assert "271828" not in json.dumps(shown)
+    said(capsys, "site", "people", "remove", "kiel", "Bert")
+    assert "Bert" not in said(capsys, "site", "people", "list", "kiel")
+
+
+def test_move_retire_and_keep(mara, served, capsys):
+    said(capsys, "site", "create", "luebeck")
+    said(capsys, "site", "create", "rostock")
+    line = json.loads(said(capsys, "join", "luebeck", "--auto-approve", "--json"))["line"]
+    with ScriptedDevice(served, line, "leaver") as device:
+        assert device.enrol() == "approved"
+        device.start()
+        assert "leaver is at rostock now" in said(capsys, "device", "move", "leaver", "rostock", "--reason", "line 3")
+        assert "wipes itself" in said(capsys, "device", "retire", "leaver", "--reason", "old", "--wipe", "data", code=out.USAGE)
+        assert "ordered to wipe itself" in said(capsys, "device", "retire", "leaver", "--reason", "old", "--wipe=data", "--yes")
+        assert "has not heard it yet" in said(capsys, "device", "show", "leaver")
+        assert "stays in the fleet" in said(capsys, "device", "keep", "leaver")
+        assert "Nothing was wiped" in said(capsys, "device", "retire", "leaver", "--reason", "stolen", "--wipe=nothing", "--yes")
+        assert "not-wiped" in said(capsys, "device", "show", device.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +42,9 @@ DEVICE: dict[str, Words] = {
         "device show": [],
         "device labels": ["a=b"],
         "device rename": ["another"],
-        "device retire": ["--reason", "x", "--yes"],
+        "device retire": ["--reason", "x", "--wipe", "nothing", "--yes"],
+        "device keep": [],
+        "device move": ["nowhere"],
         "device release": ["--reason", "x"],
         "device accept": ["--reason", "x"],
         "timeline": [],
@@ -56,6 +59,11 @@ OTHERS: dict[str, Words] = {
     "command show": lambda half: [half.ids["command"]],
     "site show": lambda half: [f"{half.name}-site"],
     "site change": lambda half: [f"{half.name}-site", "--title", "x"],
+    "site people list": lambda half: [f"{half.name}-site"],
+    "site people add": lambda half: [f"{half.name}-site", f"{half.name} three"],
+    "site people change": lambda half: [f"{half.name}-site", half.ids["person"], "--name", "x"],
+    "site people pin": lambda half: [f"{half.name}-site", half.ids["person"]],
+    "site people remove": lambda half: [f"{half.name}-site", half.ids["person"]],
     "site revoke-join": lambda half: [half.ids["join"]],
     "group show": lambda half: [f"{half.name}-group"],
     "group set": lambda half: [f"{half.name}-group", "--title", "x"],
@@ -76,6 +84,9 @@ FILES = {"release check", "release publish"}
 SPOILS = {
     "device retire",
     "device rename",
+    "device move",
+    "site people pin",
+    "site people remove",
     "device approve",
     "device reject",
     "deployment withdraw",
@@ -116,6 +127,7 @@ def ask(world, tmp_path, monkeypatch, capsys):
 
     def asked(label: str, command: str, words: list[str]) -> tuple[int, str]:
         monkeypatch.setenv("PENSTOCK_TOKEN", world.secrets[label])
+        monkeypatch.setattr("sys.stdin", io.StringIO("271828\n"))  # a PIN, where one is asked for
         code = run([*command.split(), *words])
         printed = capsys.readouterr()
         return code, printed.out + printed.err

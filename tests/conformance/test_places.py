@@ -83,6 +83,17 @@ def test_volumes_may_be_made_and_removed_again_and_again(bench):
     assert bench.look(volumes=("conf_data",)).volumes == ()
 
 
+def test_volumes_of_a_device_are_found_by_its_label_and_nobody_elses_are(bench):
+    bench.runtime.create_volume(VolumeOrder("conf_mine", labels={LABEL_DEVICE: "dev_conf"}))
+    bench.runtime.create_volume(VolumeOrder("conf_also", labels={LABEL_DEVICE: "dev_conf"}))
+    bench.runtime.create_volume(VolumeOrder("conf_theirs", labels={LABEL_DEVICE: "dev_other"}))
+    bench.runtime.create_volume(VolumeOrder("conf_bare"))
+    assert bench.runtime.volumes_of("dev_conf") == ("conf_also", "conf_mine")
+    assert bench.runtime.volumes_of("dev_none") == ()
+    for name in ("conf_mine", "conf_also", "conf_theirs", "conf_bare"):
+        bench.runtime.remove_volume(name)
+
+
 def test_a_volume_in_use_stays_and_survives_its_container(bench):
     image = bench.ready(bench.image())
     identity = mounted(bench, image)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from penstock.server.actions import commands, deployments, enrolments, faults, groups, joins, notices, progress, releases, sessions, sites
+from penstock.server.actions import commands, deployments, enrolments, faults, groups, joins, localpeople, notices, progress, releases, sessions, sites
 from penstock.server.actions.context import Plane
 from penstock.server.api import auth
 from penstock.server.api.agent import AgentApi
@@ -115,6 +115,7 @@ class World:
         made.ids["fault"] = faults.list_faults(plane, ADMIN, query=faults.Query(device=device.id, kind="log-gap"))[0].items[0].id
         hook = {"url": f"https://{name}.example/{name}-hook", "ca": ""}
         made.ids["notice"] = notices.create_notice(plane, ADMIN, name=f"{name}-pager", kind="webhook", site=place.id, way=hook).view.target.id
+        made.ids["person"] = localpeople.add_person(plane, ADMIN, site=place.id, name=f"{name} one", may=("revert",), pin="314159").id
         made.ids["command"] = commands.order(plane, ADMIN, device=device.id, verb="refresh").id
         return made
 

@@ -130,6 +130,11 @@ API = {
     ("GET", f"{V}/groups/{{group}}/members"): Line("group"),
     ("PATCH", f"{V}/groups/{{group}}"): Line("group", "groups.write", body=lambda half: {"devices": [half.ids["device"]]}, headers=STALE),
     ("DELETE", f"{V}/groups/{{group}}"): Line("group", "groups.write", headers=STALE),
+    ("GET", f"{V}/sites/{{site}}/people"): Line("site"),
+    ("POST", f"{V}/sites/{{site}}/people"): Line("site", "sites.people", body=lambda half: {"name": f"{half.name} two"}),
+    ("PATCH", f"{V}/sites/{{site}}/people/{{person}}"): Line("site", "sites.people", body=lambda _: {"may": ["revert"]}, headers=STALE),
+    ("POST", f"{V}/sites/{{site}}/people/{{person}}/pin"): Line("site", "sites.people", body=lambda _: {"pin": "271828"}),
+    ("DELETE", f"{V}/sites/{{site}}/people/{{person}}"): Line(skip="it takes away what the next is asked about: test_localpeople"),
     ("GET", f"{V}/join-tokens"): Line(),
     ("POST", f"{V}/sites/{{site}}/join-tokens"): Line("site", "joins.write", body=lambda _: {}),
     ("DELETE", f"{V}/join-tokens/{{join}}"): Line("join", "joins.write"),
@@ -144,6 +149,8 @@ API = {
     ("GET", f"{V}/devices/{{device}}"): Line("device"),
     ("PATCH", f"{V}/devices/{{device}}"): Line("device", "devices.write", body=lambda _: {"labels": {}}, headers=STALE),
     ("POST", f"{V}/devices/{{device}}/retire"): Line("device", "devices.retire", body=lambda _: {}, headers=STALE),
+    ("POST", f"{V}/devices/{{device}}/keep"): Line("device", "devices.retire", body=lambda _: {}),
+    ("POST", f"{V}/devices/{{device}}/move"): Line("device-to-site", "devices.write", body=lambda half: {"site": half.ids["site"]}, headers=STALE),
     ("POST", f"{V}/devices/{{device}}/release-quarantine"): Line("device", "devices.quarantine", body=lambda _: {}, headers=STALE),
     ("POST", f"{V}/devices/{{device}}/accept-review"): Line("device", "devices.quarantine", body=lambda _: {}, headers=STALE),
     ("GET", f"{V}/devices/{{device}}/timeline"): Line("device"),
@@ -207,6 +214,9 @@ def verdict(asker: Asker, permission: str, line: Line, half: Half) -> int:
         if not reach(asker.actor.rights, permission):
             return 403
         return 200 if allowed(asker, line.verb, Target(app=half.ids["app"])) else 403
+    if line.noun == "device-to-site":  # a device, and the site it goes to
+        found = expected(asker, permission, "device", line.verb, half)
+        return found if found != 200 else expected(asker, permission, "site", line.verb, half)
     if line.noun == "new-deployment":
         found = expected(asker, permission, "app", "", half)
         found = expected(asker, permission, "device", "", half) if found == 200 else found
@@ -297,6 +307,8 @@ WEB = {
     ("GET", f"{D}/settings"): Line("device"),
     ("POST", f"{D}/settings"): Line("device", "devices.write", body=lambda _: {"labels": "x=y", "revision": "999"}),
     ("POST", f"{D}/retire"): Line("device", "devices.retire", body=lambda _: {"revision": "999", "confirm": "x"}),
+    ("POST", f"{D}/keep"): Line("device", "devices.retire"),
+    ("POST", f"{D}/move"): Line("device-to-site", "devices.write", body=lambda half: {"site": half.ids["site"], "revision": "999"}),
     ("POST", f"{D}/release-quarantine"): Line("device", "devices.quarantine", body=lambda _: {"revision": "999"}),
     ("POST", f"{D}/accept-review"): Line("device", "devices.quarantine", body=lambda _: {"revision": "999"}),
     ("GET", "/apps"): Line(),
@@ -320,6 +332,11 @@ WEB = {
     ("POST", G): Line("group", "groups.write", body=lambda _: {"title": "x", "selector": "", "revision": "999"}),
     ("POST", f"{G}/devices"): Line("group", "groups.write", body=lambda _: {"add": "nothing-like-it", "revision": "999"}),
     ("POST", f"{G}/remove"): Line("group", "groups.write", body=lambda _: {"revision": "999"}),
+    ("GET", "/sites/{site}/people"): Line("site"),
+    ("POST", "/sites/{site}/people"): Line("site", "sites.people", body=lambda half: {"name": f"{half.name} two", "may": "revert"}),
+    ("POST", "/sites/{site}/people/{person}"): Line("site", "sites.people", body=lambda _: {"name": "x", "may": "revert", "revision": "999"}),
+    ("POST", "/sites/{site}/people/{person}/pin"): Line("site", "sites.people", body=lambda _: {"pin": "271828", "again": "271828"}),
+    ("POST", "/sites/{site}/people/{person}/remove"): Line(skip="it takes away what the next is asked about: test_localpeople"),
     ("GET", "/history"): Line(),
     ("GET", "/settings"): Line("fleet", "settings.read"),
     ("POST", "/settings"): Line("fleet", "settings.write", body=lambda _: {"poll_s": "60", "revision": "999"}),

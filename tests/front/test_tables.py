@@ -54,10 +54,12 @@ def test_no_route_stands_twice_and_changes_are_no_gets():
     assert len(named) == len(set(named))
     writing = {
         "sites.write",
+        "sites.people",
         "joins.write",
         "enrolments.decide",
         "devices.write",
         "devices.command",
+        "devices.retire",
         "devices.quarantine",
         "deployments.write",
         "settings.write",

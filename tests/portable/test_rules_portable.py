@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import time
+
+from penstock.agent.asking import derive
 from penstock.agent.devicelog import DeviceLog
 from penstock.agent.ledger import Book, Ledger
 from penstock.agent.memorydisk import MemoryDisk
@@ -11,10 +15,11 @@ from penstock.rules.look import Look
 from penstock.rules.memory import AppMemory
 from penstock.rules.observed import Observation, ObservedImage
 from penstock.rules.order import start_order
+from penstock.rules.pins import ROUNDS, fits
 from penstock.rules.plan import plan
 from penstock.wire.codec import decode, encode
 from penstock.wire.log import Event, chain_fault
-from penstock.wire.messages import Authorisation
+from penstock.wire.messages import Authorisation, LocalPerson
 from penstock.wire.record import replace
 from penstock.wire.types import AppState, Blob, Dependency, Image, Service, Variant, content_digest, sha256_of
 
@@ -86,6 +91,15 @@ def test_the_log_is_chained_and_names_what_was_cut() -> None:
     again.add("event", Event("test", "after"), LATE_MS, "trusted")
     assert again.flush(LATE_MS, "trusted")
     assert [entry.kind for entry in again.tail(2)] == ["gap", "event"]
+
+
+def test_a_pins_proof_fits_everywhere() -> None:
+    begun = time.monotonic()
+    proof = derive("271828", "0f" * 16, ROUNDS)
+    took_s = time.monotonic() - begun
+    assert proof == "7d44939d12511d44f00b6fc4561cb57b23fa74c422329ac53adc57c9083e7138"
+    assert fits(LocalPerson("per_a", "Anna", "0f" * 16, ROUNDS, "sha256:11dd6633515eb78d64b7caa48636b52c718e6ad675dd21e2c19714607ef2233d"), proof)
+    print(f"a proof of {ROUNDS} rounds took {took_s:.2f} s", file=sys.stderr)
 
 
 def test_tokens_are_the_same_everywhere() -> None:

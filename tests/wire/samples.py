@@ -86,6 +86,8 @@ DESIRED = messages.Desired(
     apps=(APP,),
     endpoints=(messages.Endpoint("https://plane.example:8443", ca=("-----BEGIN CERTIFICATE-----\n",), proxy="http://p:3128"),),
     settings=messages.Settings(poll_s=30, fetch_bytes_per_s=1_000_000, log_quota_bytes=1 << 22),
+    people=(messages.LocalPerson("per_a", "Anna Ahrens", "ab" * 16, 50_000, DIGEST[3], ("let-go", "revert"), revision=2),),
+    site="hamburg",
 )
 ENTRY = messages.LogEntry(3, 41, DIGEST[6], 1_800_000_000_500, "untrusted", "event", '{"name":"step.done","why":"x"}')
 STATUS = log.ServiceStatus("reader", "running", "healthy", DIGEST[2], "c0ffee", restarts=1, exit_code=0, why="as it should be")
@@ -153,7 +155,7 @@ BODIES: dict[str, object] = {
         health_rule=False,
         clock="untrusted",
     ),
-    "local-act": log.LocalAct("revert", "root", "the line stood still", "line-reader"),
+    "local-act": log.LocalAct("revert", "Anna Ahrens", "the line stood still", "line-reader", "per_a", "by-pin"),
     "command-outcome": log.CommandOutcome("cmd_1", "logs", "done", "two lines", "one\ntwo\n"),
     "refusal": log.RefusalNote("desired", "bad-signature", "does not fit", DIGEST[1]),
     "gap": log.Gap(3, 9, "the log file was cut short"),

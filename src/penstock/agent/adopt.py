@@ -7,6 +7,7 @@ nothing and is noted once for the same bytes. Verifies with functions passed in;
 from __future__ import annotations
 
 from penstock.agent.ledger import Book, CommandNote, Wanted
+from penstock.rules.pins import still
 from penstock.wire.log import Event, RefusalNote
 from penstock.wire.record import record, replace
 from penstock.wire.trust import Refusal, Root, accept_authorisation, accept_command, accept_currency, accept_desired, accept_root, leave_fault
@@ -25,7 +26,8 @@ FORGET_COMMAND_MS = 86_400_000  # past its end by so much, a command's note may 
 @record
 class Adopted:
     """What one reply comes to. `roots`: version and bytes of newly trusted roots, to be kept. `releases`: what the desired state brought.
-    `clean`: nothing was refused, so that the reply's ETag may be believed. `raised`: the epoch rose. `time_ms`: the plane's signed word, 0 for none."""
+    `clean`: nothing was refused, so that the reply's ETag may be believed. `raised`: the epoch rose. `time_ms`: the plane's signed word, 0 for none.
+    `listed`: the open orders it named."""
 
     book: Book
     root: Root
@@ -37,6 +39,7 @@ class Adopted:
     raised: bool = False
     time_ms: int = 0
     news: bool = False
+    listed: frozenset[str] = frozenset()
 
 
 class Adopter:
@@ -115,18 +118,22 @@ class Adopter:
 
     def _commands(self, walk: _Walk, root: Root, reply: StateReply, now_ms: int) -> None:
         known = {note.command.id for note in walk.book.commands}
+        listed = set()
         notes = [note for note in walk.book.commands if note.state != "ended" or now_ms < note.command.not_after_ms + FORGET_COMMAND_MS]
         for text in reply.commands:
             raw = text.encode("utf-8")
             command = accept_command(root, self._device, raw, self._verify)
             if isinstance(command, Refusal):
                 walk.refuse("command", command, raw)
-            elif command.id not in known and len(notes) < MAX_COMMANDS and now_ms < command.not_after_ms + FORGET_COMMAND_MS:
+                continue
+            listed.add(command.id)
+            if command.id not in known and len(notes) < MAX_COMMANDS and now_ms < command.not_after_ms + FORGET_COMMAND_MS:
                 notes.append(CommandNote(command))
                 known.add(command.id)
                 walk.news = True
         if tuple(notes) != walk.book.commands:
             walk.book = replace(walk.book, commands=tuple(notes))
+        walk.listed = frozenset(listed)
 
 
 def void_epoch(book: Book, epoch: int) -> Book:
@@ -157,6 +164,7 @@ class _Walk:
         self.clean = True
         self.raised = False
         self.news = False
+        self.listed: frozenset[str] = frozenset()
 
     def event(self, name: str, why: str) -> None:
         self.events.append(Event(name, why))
@@ -186,9 +194,17 @@ class _Walk:
             content = content_digest(app)
             wanted.append(Wanted(app.app, content))
             self.releases.append((content, app))
-        self.book = replace(self.book, wanted=tuple(wanted), endpoints=desired.endpoints, settings=desired.settings)
+        self.book = replace(
+            self.book,
+            wanted=tuple(wanted),
+            endpoints=desired.endpoints,
+            settings=desired.settings,
+            people=desired.people,
+            misses=still(self.book.misses, desired.people),
+            site=desired.site,
+        )
 
     def result(self, root: Root, roots: tuple[tuple[int, bytes], ...], time_ms: int) -> Adopted:
         return Adopted(
-            self.book, root, roots, tuple(self.releases), tuple(self.refusals), tuple(self.events), self.clean, self.raised, time_ms, self.news
+            self.book, root, roots, tuple(self.releases), tuple(self.refusals), tuple(self.events), self.clean, self.raised, time_ms, self.news, self.listed
         )  # fmt: skip

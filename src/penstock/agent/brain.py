@@ -7,7 +7,7 @@ ledger holds whatever a crash during it would need. The engine lane's decisions 
 
 from __future__ import annotations
 
-from penstock.agent import ordered, witness
+from penstock.agent import localpeople, ordered, wiping, witness
 from penstock.agent.adopt import Adopter
 from penstock.agent.courier import Courier
 from penstock.agent.ledger import memory_of
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from penstock.agent.courier import Heard
     from penstock.agent.disk import Disk
+    from penstock.agent.ledger import Wipe
     from penstock.agent.work import EngineWork, Local, Moment, Outcome, Work
     from penstock.wire.messages import Endpoint, Facts
     from penstock.wire.trust import Root, Verify
@@ -187,6 +188,15 @@ class Brain:
         """Whether the plane is still to hear something, and takes it: the sparing mode says it before it ends."""
         return self._courier.has_to_say(self._mind.log)
 
+    def parting(self) -> Wipe | None:
+        """The order under which this device now leaves its fleet, once all but its keys is gone and the plane has that under signature; else None."""
+        return self._mind.book.wipe if wiping.parting(self._mind) and self._courier.token else None
+
+    def farewell(self, now: Moment) -> Call | None:
+        """The last report, signed while the key is still there. After it the brain is to be left alone."""
+        wiping.last_word(self._mind, now)
+        return self._courier.report(self._mind.book, self._mind.log, now)
+
     def endpoints(self) -> tuple[Endpoint, ...]:
         """How the newest accepted desired state says the plane is reached; empty where it does not say."""
         return self._mind.book.endpoints
@@ -247,12 +257,12 @@ class Brain:
             mind.superseded(now)
         elif heard.kind in ("state", "current"):
             mind.set_apart("", now)
-            if heard.kind == "state":
-                self._adopt(heard, now)
+            wiping.polled(mind, self._adopt(heard, now) if heard.kind == "state" else None, now)
         elif heard.kind == "ack":
             self._acknowledged(heard, now)
 
-    def _adopt(self, heard: Heard, now: Moment) -> None:
+    def _adopt(self, heard: Heard, now: Moment) -> frozenset[str]:
+        """Take a reply in; the open orders it names."""
         mind = self._mind
         assert heard.reply is not None
         time_ms, _ = mind.keeper.device_time(now)
@@ -264,6 +274,7 @@ class Brain:
             why = "the plane was asked for its signed word on the time and gave none: something on the way may repeat old answers"
             mind.alarm("word", "" if proven else why)
         mind.adopt(adopted, heard.etag, now)
+        return adopted.listed
 
     def _acknowledged(self, heard: Heard, now: Moment) -> None:
         """A signed acknowledgement lets the log go; anything else lets nothing go."""
@@ -284,6 +295,8 @@ class Brain:
         if progress:
             mind.log.ack(ack.seq)
             mind.mark_log()
+            if mind.book.wipe is not None and mind.book.wipe.stage == "telling":
+                self._courier.poke(now)  # is it still wanted, now that the plane has it in writing?
         self._courier.more(mind.log, now, progress=progress)
 
     # --- the person at the device -----------------------------------------------------------------------------------------
@@ -302,9 +315,11 @@ class Brain:
             mind.look_again()
             reply = LocalReply(True, "the plane is asked at once, and the engine is looked at", {})
         elif request.verb == "revert":
-            reply = ordered.go_back(mind, request.app, request.by, now)
+            reply = ordered.go_back(mind, request, now)
         elif request.verb == "retry":
-            reply = ordered.try_again(mind, request.app, request.by, now)
+            reply = ordered.try_again(mind, request, now)
+        elif request.verb == "people":
+            reply = localpeople.people(mind, now)
         else:
             reply = LocalReply(False, f"this agent does not know the request {request.verb!r}", {})
         self._tell(now)

@@ -41,6 +41,7 @@ usage: penstock-agent COMMAND [options]
   why [APP]               why it is so: every wait and refusal as a sentence
   revert APP              go back to the last release that proved itself here
   retry APP               let a release that failed here be tried again
+  people                  the local people of this site, and what each may do here
   log                     what happened here, newest last
   poll                    ask the control plane now
   uninstall               take the agent off this device; containers run on
@@ -78,17 +79,30 @@ Runs the agent until it is stopped (SIGTERM). SIGHUP makes it poll at once.
     "status": "usage: penstock-agent status [--json]\n\nWhat runs on this device and how it stands. Answers from what was last written down when the agent does not run.\n",
     "why": "usage: penstock-agent why [APP] [--json]\n\nWhy things are as they are, one sentence after the other: what is waited for, what was refused, what would be needed.\n",
     "revert": """\
-usage: penstock-agent revert APP [--yes]
+usage: penstock-agent revert APP [options]
 
 Goes back to the newest release of the app that proved itself on this device, data included where its volumes are kept as snapshots.
 Works without the control plane. The app then stays there until the control plane agrees.
 
+Where the site has local people, one of them says so with the personal PIN, which is asked for without showing it (or read as one line from
+standard input where that is no terminal). Where it has none, root does it under the name of its user.
+
+  --as NAME         the local person who asks
+  --without-pin     root goes on without a PIN; on record here and at the control plane. Needs --reason
+  --reason TEXT     why, for the record
   --yes             do not ask first
 """,
     "retry": """\
-usage: penstock-agent retry APP
+usage: penstock-agent retry APP [options]
 
 Lets a release that failed or was taken back here be tried again. It still needs its leave from the control plane.
+
+  --as NAME, --without-pin, --reason TEXT    who lets it, as with: penstock-agent revert --help
+""",
+    "people": """\
+usage: penstock-agent people [--json]
+
+The local people of this site: who may go back here, and who may let something be tried again. Known by their PIN, without the control plane.
 """,
     "log": """\
 usage: penstock-agent log [-n COUNT] [--follow] [--json]
@@ -175,8 +189,11 @@ def _ask(places: Places, **request: Any) -> dict[str, Any]:
 
 def _stopped(places: Places, fault: NotRunning) -> tuple[int, str]:
     """Not running, and perhaps not enrolled either, which is then the thing to say."""
-    from penstock.agent import identity
+    from penstock.agent import identity, stone
 
+    grave = stone.read(places)
+    if grave is not None:
+        return NOT_ENROLLED, f"{grave.why()}. To let it into a fleet again: penstock-agent enroll 'pst-join:...'"
     if not places.exists():
         return NOT_ENROLLED, f"no agent has been set up here ({places.data} does not exist); enrol it with: penstock-agent enroll 'pst-join:...'"
     if identity.read_member(places) is None:
@@ -206,7 +223,7 @@ def _sure(given: Given, question: str) -> None:
 
 
 def _enroll(arguments: Sequence[str]) -> int:
-    from penstock.agent import enrol, identity
+    from penstock.agent import enrol, identity, stone
     from penstock.agent.facts import default_name
     from penstock.wire.join import MAX_JOIN
 
@@ -219,6 +236,8 @@ def _enroll(arguments: Sequence[str]) -> int:
         raise Failure(FAILED, f"this device is enrolled already, as {member.admission.name}; to enrol anew: penstock-agent uninstall --purge-data")
     try:
         if given.words:
+            if stone.lift(places):
+                print("this machine was retired before; it asks anew, with new keys", file=sys.stderr)
             ca = tuple(_certificates(path) for path in given.lists.get("--ca-file", ()))
             name = given.values.get("--name") or default_name(os.uname().nodename)
             join = sys.stdin.read(MAX_JOIN + 1) if given.words[0] == "-" else given.words[0]
@@ -311,7 +330,13 @@ def _written_down(places: Places, fault: NotRunning) -> dict[str, Any]:
     assert member is not None
     ledger = Ledger(RealDisk(places.data))
     book = ledger.book
-    data: dict[str, Any] = {"running": False, "why": why, "name": member.admission.name, "device": member.admission.device, "site": member.admission.site}
+    data: dict[str, Any] = {
+        "running": False,
+        "why": why,
+        "name": member.admission.name,
+        "device": member.admission.device,
+        "site": (book.site if book else "") or member.admission.site,
+    }
     apps = []
     for memory in book.apps if book is not None else ():
         release = ledger.release(memory.running)
@@ -341,21 +366,58 @@ def _why(arguments: Sequence[str]) -> int:
     return _show(given, data, lines)
 
 
+WHO = {"--as": True, "--without-pin": False, "--reason": True}
+
+
 def _revert(arguments: Sequence[str]) -> int:
-    given, places = _given(arguments, {"--yes": False}, (1, 1))
+    given, places = _given(arguments, {"--yes": False, **WHO}, (1, 1))
     app = given.words[0]
     apps = {one["app"]: one for one in _ask(places, verb="status").get("apps", ())}
     back = apps.get(app, {}).get("way_back", {})
     aim = f"version {back['version']}" if back.get("version") else "the last release that proved itself"
     if app in apps:
         _sure(given, f"{app} goes back from {apps[app].get('version') or 'nothing'} to {aim}; its services stop meanwhile.")
-    data = _ask(places, verb="revert", app=app)
+    data = _ask(places, verb="revert", app=app, **_who(given, places, "revert"))
     return _show(given, data, lambda one: [one["why"]])
 
 
 def _retry(arguments: Sequence[str]) -> int:
-    given, places = _given(arguments, {}, (1, 1))
-    return _show(given, _ask(places, verb="retry", app=given.words[0]), lambda one: [one["why"]])
+    given, places = _given(arguments, WHO, (1, 1))
+    return _show(given, _ask(places, verb="retry", app=given.words[0], **_who(given, places, "let-go")), lambda one: [one["why"]])
+
+
+def _who(given: Given, places: Places, right: str) -> dict[str, Any]:
+    """Who asks, as the agent wants to be told: nothing where the site has no local people."""
+    from penstock.agent.asking import AskError, proof_of
+
+    reason = given.values.get("--reason", "")
+    if "--without-pin" in given.switches:
+        return {"without_pin": True, "reason": reason}
+    people = list(_ask(places, verb="people").get("people", ()))
+    if not people:
+        if "--as" in given.values:
+            raise Failure(USAGE, "this site has no local people, so nobody can be named with --as; root acts here under the name of its user")
+        return {"reason": reason}
+    try:
+        person, proof = proof_of(people, given.values.get("--as", ""), right)
+    except AskError as fault:
+        raise Failure(FAILED, fault.why) from None
+    return {"person": person, "proof": proof, "reason": reason}
+
+
+def _people(arguments: Sequence[str]) -> int:
+    given, places = _given(arguments, {})
+    data = _ask(places, verb="people")
+
+    def lines(one: dict[str, Any]) -> list[str]:
+        said = []
+        for person in one["people"]:
+            may = " and ".join(words for right, words in (("revert", "go back"), ("let-go", "let something be tried again")) if right in person["may"])
+            wait = f" (after wrong PINs: next try in {person['wait_s']} s)" if person["wait_s"] else ""
+            said.append(f"{person['name']} may {may or 'nothing'}{wait}")
+        return said or [str(one["why"])]
+
+    return _show(given, data, lines)
 
 
 def _poll(arguments: Sequence[str]) -> int:
@@ -450,6 +512,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "why": _why,
     "revert": _revert,
     "retry": _retry,
+    "people": _people,
     "log": _log,
     "poll": _poll,
     "uninstall": _uninstall,

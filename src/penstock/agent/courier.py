@@ -88,7 +88,7 @@ class Courier:
         if not self.token or now.mono_ms >= self._token_until:
             return self._session(time_ms)
         if report:
-            call = self._report(book, log, now)
+            call = self.report(book, log, now)
             if call is not None:
                 return call
         return self._poll(book, root, now, wants_word=wants_word, patient=patient)
@@ -104,7 +104,8 @@ class Courier:
         body = self._signed("session", encode(SessionRequest(WIRE, self._device, time_ms, self._new_nonce(), self._agent)))
         return Call("session", "POST", "/d/v1/session", {"content-type": "application/json"}, body)
 
-    def _report(self, book: Book, log: DeviceLog, now: Moment) -> Call | None:
+    def report(self, book: Book, log: DeviceLog, now: Moment) -> Call | None:
+        """A report of what the plane has not acknowledged, or None when there is nothing."""
         begin = self._sent_from if self._sent_from >= 0 else log.acked
         entries = log.entries_after(begin)
         if not entries:

@@ -291,8 +291,29 @@ class Hands:
             return EngineDone(ok=True, output=self._runtime.logs(work.container, work.lines))
         if work.verb == "inspect":
             return EngineDone(ok=True, output=self._runtime.inspect(work.container))
+        if work.verb == "wipe":
+            return EngineDone(ok=True, output=self._wipe(work))
         result = self._runtime.prune(work.keep)
         return EngineDone(ok=True, why=f"{len(result.images)} images removed, {result.freed_bytes} bytes freed")
+
+    def _wipe(self, work: RunCommand) -> str:
+        """Volumes where asked, images we brought, copies and blobs; what was done, a sentence a line. Done again it does the rest."""
+        gone, left = [], []
+        for name in sorted({*work.volumes, *self._runtime.volumes_of(work.device)}) if work.data else ():
+            try:
+                self._runtime.remove_volume(name)
+                gone.append(name)
+            except RuntimeFault as fault:
+                if fault.code != "in-use":
+                    raise
+                left.append(name)  # a container that is not ours has it
+        for name in self._snapshots.names():
+            self._snapshots.remove(name)
+        images = self._runtime.prune(()).images
+        self._blobs.sweep(set())
+        said = [f"volumes removed with their data: {', '.join(gone) or 'none'}" if work.data else "volumes were kept with their data, as ordered"]
+        said += [f"volumes left, because containers that are not ours use them: {', '.join(left)}"] if left else []
+        return "\n".join([*said, f"images removed: {len(images)}"])
 
 
 def _service(work: ApplyStep) -> Service:

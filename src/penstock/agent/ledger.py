@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from penstock.agent.disk import DiskFault
 from penstock.rules.memory import AppMemory
+from penstock.rules.pins import Misses
 from penstock.wire.codec import WireError, decode, encode
-from penstock.wire.messages import Authorisation, Command, Endpoint, Settings
+from penstock.wire.messages import Authorisation, Command, Endpoint, LocalPerson, Settings
 from penstock.wire.record import record, replace
 from penstock.wire.trust import Held
 from penstock.wire.types import AppState, sha256_of
@@ -54,10 +55,31 @@ class LogMark:
 
 
 @record
+class Wipe:
+    """The order under which this device leaves its fleet for good (see `agent.wiping`), and how far it is. `seq`: the log entry whose acknowledgement is
+    waited for; `volumes`: what is to go besides what bears our label; `said`: what has been done, as sentences; `apps` were here; `tries` that failed in
+    this stage, `left`: why the newest removal of an app did."""
+
+    CHOICES = {"stage": ("telling", "asking", "apps", "engine", "last"), "data": ("keep", "wipe")}
+
+    command: str
+    by: str
+    data: str
+    stage: str = "telling"
+    seq: int = 0
+    volumes: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+    tries: int = 0
+    apps: tuple[str, ...] = ()
+    left: str = ""
+
+
+@record
 class Book:
     """The snapshot. `serial` rises with every save. `secret` (hex, random, drawn once) makes tokens; `next_token` and `next_change` number them.
     `signed_ms` is the newest signed time ever seen, the floor under the clock. `refusals` are digests of refused bytes already noted.
-    `told`: per subject ("" is the device) the fingerprint of the last numbered observation, so that a start alone is no news."""
+    `told`: per subject ("" is the device) the fingerprint of the last numbered observation, so that a start alone is no news. `people` are the
+    local ones of the site, `misses` the wrong PINs; `site` is its name where that is not the admission's; `wipe`: the device is being retired."""
 
     LIMITS = {"apps": 256, "leaves": 512, "commands": 512}
 
@@ -83,6 +105,10 @@ class Book:
     next_change: int = 1
     quarantined: str = ""
     told: dict[str, str] = {}
+    people: tuple[LocalPerson, ...] = ()
+    misses: tuple[Misses, ...] = ()
+    site: str = ""
+    wipe: Wipe | None = None
 
 
 class Ledger:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from penstock.agent.children import Child, Children, Ended, Job
     from penstock.agent.clock import Clock
     from penstock.agent.control import Control
+    from penstock.agent.ledger import Wipe
     from penstock.agent.link import Link
     from penstock.agent.work import Call, EngineWork, Fetch, Moment, Outcome, Work
     from penstock.wire.messages import Endpoint
@@ -56,6 +57,10 @@ if TYPE_CHECKING:
 
         def dropped(self, now: Moment) -> None: ...
 
+        def parting(self) -> Wipe | None: ...
+
+        def farewell(self, now: Moment) -> Call | None: ...
+
         def busy(self) -> bool: ...
 
         def unsaid(self) -> bool: ...
@@ -70,6 +75,9 @@ MARGIN_MS = 5_000  # what a child has beyond its work's own time-out, to say tha
 FETCH_SILENCE_MS = 600_000  # a fetch that tells nothing for so long is stuck
 RESOLVE_MS = 20_000
 ENDING_MS = 8_000  # how long a step under way may still take when the agent is asked to end
+LAST_TRIES = 3  # of the last word of a retired device
+LAST_LOOK_MS = 500
+FAILED, RETIRED = 1, 4  # exit statuses; 4 is that of a device that belongs to no fleet
 SPARING_MS = 600_000  # how long the sparing mode stays at most when no change is under way
 
 
@@ -103,6 +111,7 @@ class Loop:
         self.control: Control | None = None
         self.checked_in: Callable[[], None] = lambda: None  # called after each poll the plane has answered
         self.before_rest: Callable[[], object] = lambda: None  # called once before each rest of some seconds
+        self.bury: Callable[[Wipe], None] = lambda _: None  # destroys every file of the agent, its keys last; raises OSError
         self._stirred = True
         self._engine: tuple[Child, EngineWork] | None = None
         self._hands: Child | None = None  # the child of the engine lane while it waits for more to do
@@ -125,6 +134,9 @@ class Loop:
         self._watch_signals()
         try:
             while not self._over(self._clock.now()):
+                wipe = self._brain.parting()
+                if wipe is not None:
+                    return self._part(wipe)
                 self._feed(self._clock.now())
                 self._wait()
         finally:
@@ -134,6 +146,45 @@ class Loop:
                 self.control.close()
             self._unwatch_signals()
         return 0
+
+    def _part(self, wipe: Wipe) -> int:
+        """The device is retired: its last word is made, its keys go, then the word is said with the key still in memory. Nobody is left to answer."""
+        call = self._brain.farewell(self._clock.now())
+        self._children.stop_all()
+        if self._call is not None:
+            self._link.give_up()
+        try:
+            self.bury(wipe)
+        except OSError as fault:
+            say("error", "agent.retire", why=f"not everything could be destroyed: {fault}; the next start goes on")
+            return FAILED
+        said = call is not None and any(self._say_last(call) for _ in range(LAST_TRIES))
+        say("info", "agent.retired", why="this device is retired; its keys are gone" + ("" if said else ", which the control plane could not be told"))
+        return RETIRED
+
+    def _say_last(self, call: Call) -> bool:
+        """One try; whether the plane took it."""
+        self._link.start(call, self._clock.now().mono_ms)
+        while True:
+            outcome = self._link.take()
+            if outcome is not None:
+                return isinstance(outcome, Answer) and outcome.status == 200
+            wanted = self._link.to_resolve()
+            if wanted is not None:
+                self._resolve_last(*wanted)
+                continue
+            watch = select.poll()
+            for number, events in self._link.watched().items():
+                watch.register(number, events)
+            ready = {number for number, _ in watch.poll(LAST_LOOK_MS)}
+            self._link.step(ready, self._clock.now().mono_ms)
+
+    def _resolve_last(self, host: str, port: int) -> None:
+        try:
+            value = resolve_job(host, port)(None)
+        except OSError as fault:
+            value = {"why": str(fault)}
+        self._link.resolved(value.get("addresses"), value.get("why", ""), self._clock.now().mono_ms)
 
     def _watch_signals(self) -> None:
         self._wake_r, self._wake_w = os.pipe()

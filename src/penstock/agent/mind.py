@@ -7,7 +7,7 @@ engine or the plane.
 
 from __future__ import annotations
 
-from penstock.agent import looking, ordered, witness
+from penstock.agent import looking, ordered, wiping, witness
 from penstock.agent.adopt import void_epoch
 from penstock.agent.devicelog import DeviceLog
 from penstock.agent.ledger import Book, Ledger, LogMark, memory_of, with_memory
@@ -102,7 +102,7 @@ class Mind:
         self._dirty = True
         self.sweep = True
         self._soft_ms = now.mono_ms
-        self._started_ms = now.mono_ms
+        self.started_ms = now.mono_ms
         self.pending: dict[str, Observation] = {}
         self._urgent: bool | None = None
         self._apps_at_start = {memory.app for memory in self.book.apps if memory.change is not None}
@@ -195,6 +195,8 @@ class Mind:
             self.log.rewind(0)
             self.mark_in_book()
         book = replace(adopted.book, etag=etag if adopted.clean else "", log=self.book.log)
+        if wiping.under_way(self):
+            book = replace(book, wanted=())
         if book != before:
             self.book = book
             if not kept or not self.save():
@@ -279,7 +281,7 @@ class Mind:
     def _decide(self, now: Moment) -> EngineWork | None:
         for _ in range(MOST_TURNS):
             turned = False
-            for app in self.app_names():
+            for app in () if wiping.past_apps(self) else self.app_names():
                 work, turned = self._decide_app(app, now)
                 if work is not None:
                     return work
@@ -287,6 +289,10 @@ class Mind:
                     break
             if not turned:
                 work, turned = ordered.next_command(self, now)
+                if work is not None:
+                    return work
+            if not turned:
+                work, turned = wiping.next_step(self, now)
                 if work is not None:
                     return work
             if not turned:
@@ -321,11 +327,12 @@ class Mind:
             storage_fault=self.storage_fault(),
             leaves=self.book.leaves,
             fresh=app in self._apps_at_start,
-            word_due=clock != "trusted" and now.mono_ms - self._started_ms < WORD_MS,
+            word_due=clock != "trusted" and now.mono_ms - self.started_ms < WORD_MS,
             probes=self.watching.probes,
             down_since=self.watching.down_since,
             up_since=self.watching.up_since,
             unfetchable=frozenset(self.unfetchable),
+            retiring=self.book.wipe.by if self.book.wipe is not None and wiping.under_way(self) else "",
         )
 
     def releases(self, memory: AppMemory) -> dict[str, AppState]:
@@ -417,6 +424,7 @@ class Mind:
             if self.log.fault:
                 return
             ordered.change_ended(self, turn.receipt, turn.command, now)
+            wiping.change_ended(self, turn.receipt)
             if turn.receipt.kind == "recreate" and turn.receipt.verdict != "done":  # what is begun by nobody's order is not begun again at once
                 tries, _ = self._retry.get(turn.receipt.app, (0, 0))
                 self._retry[turn.receipt.app] = (tries + 1, now.mono_ms + backoff_ms(tries + 1))
@@ -473,7 +481,7 @@ class Mind:
         c = self.circumstances(step.app, now)
         self._need_look = True
         self._dirty = True
-        if outcome.ok:
+        if outcome.ok or wiping.lets_be(self, step.kind, outcome.code):
             self._retry.pop(step.app, None)
             if step.kind != "remove-image":
                 self.say("event", Event("step.done", step.why, step.app, step.change, {"step": step.kind, "service": step.service}), now)
@@ -550,8 +558,8 @@ class Mind:
         self.look_at = now.mono_ms + looking.idle_ms(self)
 
     def busy(self) -> bool:
-        """Whether a change is under way or soaking."""
-        return any(memory.change is not None for memory in self.book.apps)
+        """Whether a change is under way or soaking, or the device is being retired."""
+        return wiping.under_way(self) or any(memory.change is not None for memory in self.book.apps)
 
     def wake_at(self, now: Moment) -> int:
         """Monotonic time at which `work` has something to do."""

@@ -6,8 +6,9 @@ the note is closed; a crash in between is owned up to as "unknown". Judging is `
 
 from __future__ import annotations
 
-from penstock.agent import looking
+from penstock.agent import looking, wiping
 from penstock.agent.ledger import CommandNote, memory_of, with_memory
+from penstock.agent.localpeople import who
 from penstock.agent.work import LocalReply, RunCommand
 from penstock.rules import turns
 from penstock.rules.commands import ASKING, judge
@@ -18,14 +19,14 @@ from penstock.rules.ours import owned
 from penstock.rules.variants import variants_of
 from penstock.rules.wayback import earlier_of, proof
 from penstock.wire.codec import WireError
-from penstock.wire.log import CommandOutcome, Event, LocalAct, body_of
+from penstock.wire.log import CommandOutcome, Event, body_of
 from penstock.wire.record import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from penstock.agent.devicelog import DeviceLog
     from penstock.agent.mind import Mind
-    from penstock.agent.work import EngineDone, EngineWork, Moment
+    from penstock.agent.work import EngineDone, EngineWork, Local, Moment
     from penstock.rules.answers import Turn
     from penstock.wire.log import Receipt
     from penstock.wire.messages import Command
@@ -48,7 +49,7 @@ def already_logged(log: DeviceLog) -> set[str]:
     return found
 
 
-def _close(mind: Mind, note: CommandNote, outcome: str, why: str, now: Moment, output: str = "") -> None:
+def close(mind: Mind, note: CommandNote, outcome: str, why: str, now: Moment, output: str = "") -> None:
     """Log how it ended, then close its note."""
     if note.command.id not in mind.already():
         mind.already().add(note.command.id)
@@ -59,11 +60,12 @@ def _close(mind: Mind, note: CommandNote, outcome: str, why: str, now: Moment, o
 
 
 def _note(mind: Mind, changed: CommandNote) -> bool:
-    _put(mind, changed)
+    put(mind, changed)
     return mind.save()
 
 
-def _put(mind: Mind, changed: CommandNote) -> None:
+def put(mind: Mind, changed: CommandNote) -> None:
+    """A command's note in the live book."""
     notes = tuple(changed if note.command.id == changed.command.id else note for note in mind.book.commands)
     mind.book = replace(mind.book, commands=notes)
 
@@ -71,7 +73,7 @@ def _put(mind: Mind, changed: CommandNote) -> None:
 def _begin(mind: Mind, note: CommandNote, change: str, turn: Turn, now: Moment) -> None:
     """The intent goes to disk together with the change it begins, in one save, or not at all."""
     standing = mind.book
-    _put(mind, replace(note, state="begun", change=change))
+    put(mind, replace(note, state="begun", change=change))
     mind.turn(turn, now)
     if mind.storage_fault():
         mind.book = standing
@@ -79,15 +81,17 @@ def _begin(mind: Mind, note: CommandNote, change: str, turn: Turn, now: Moment) 
 
 def next_command(mind: Mind, now: Moment) -> tuple[EngineWork | None, bool]:
     """The next open command: a work for the engine, or True when something was done about one without it."""
-    if mind.storage_fault():
-        return None, False
+    if mind.storage_fault() or mind.book.wipe is not None:
+        return None, False  # while the device is being retired no other order is begun
     time_ms, clock = mind.keeper.device_time(now)
     for note in mind.book.commands:
         if note.state == "ended" or (note.state == "begun" and any(memory.change is not None and memory.change.id == note.change for memory in mind.book.apps)):
             continue  # a change ends in its receipt, and the command with it
         found = judge(note.command, note.state, time_ms, clock)
+        if found.verdict == "wait":
+            continue
         if found.verdict != "do":
-            _close(mind, note, found.verdict, found.why, now)
+            close(mind, note, found.verdict, found.why, now)
             return None, True
         work, acted = _carry_out(mind, note, now)
         if work is not None or acted:
@@ -99,11 +103,13 @@ def _carry_out(mind: Mind, note: CommandNote, now: Moment) -> tuple[EngineWork |
     command = note.command
     if command.verb == "refresh":
         mind.book = replace(mind.book, etag="")
-        _close(mind, note, "done", "everything is looked at and asked for again", now)
+        close(mind, note, "done", "everything is looked at and asked for again", now)
         mind.look_again()
         return None, True
     if command.verb == "accept-pin":
         return None, _accept_pin(mind, note, now)
+    if command.verb == "wipe":
+        return None, wiping.order(mind, note, now)
     if command.verb in ASKING:
         return _ask(mind, note, now)
     return None, _change(mind, note, now)
@@ -113,11 +119,11 @@ def _accept_pin(mind: Mind, note: CommandNote, now: Moment) -> bool:
     app = note.command.arguments["app"]
     memory = memory_of(mind.book, app)
     if memory.pin is None:
-        _close(mind, note, "refused", f"{app} is not pinned on this device", now)
+        close(mind, note, "refused", f"{app} is not pinned on this device", now)
         return True
     mind.book = with_memory(mind.book, replace(memory, pin=None))
     mind.say("event", Event("pin.accepted", f"the plane agrees that {app} stays where a person at the device put it", app), now)
-    _close(mind, note, "done", "the plane agrees; the pin is lifted", now)
+    close(mind, note, "done", "the plane agrees; the pin is lifted", now)
     return True
 
 
@@ -128,7 +134,7 @@ def _ask(mind: Mind, note: CommandNote, now: Moment) -> tuple[EngineWork | None,
     if command.verb != "prune":
         container = _container(mind, command)
         if not container:
-            _close(mind, note, "failed", f"service {command.arguments['service']} of {command.arguments['app']} has no container on this device", now)
+            close(mind, note, "failed", f"service {command.arguments['service']} of {command.arguments['app']} has no container on this device", now)
             return None, True
     if not _note(mind, replace(note, state="begun")):
         return None, False
@@ -158,15 +164,18 @@ def _kept_variants(mind: Mind) -> tuple:  # type: ignore[type-arg]
 
 
 def command_done(mind: Mind, work: RunCommand, outcome: EngineDone, now: Moment) -> None:
-    """An asking command ended."""
+    """An asking command ended, or the last work of a wipe."""
+    if work.verb == "wipe":
+        wiping.done(mind, outcome, now)
+        return
     for note in mind.book.commands:
         if note.command.id == work.command and note.state == "begun":
             if outcome.ok:
-                _close(mind, note, "done", outcome.why or "done", now, outcome.output)
+                close(mind, note, "done", outcome.why or "done", now, outcome.output)
             elif outcome.code in ("died", "timeout"):
-                _close(mind, note, "unknown", outcome.why or "it did not end", now)
+                close(mind, note, "unknown", outcome.why or "it did not end", now)
             else:
-                _close(mind, note, "failed", outcome.why, now)
+                close(mind, note, "failed", outcome.why, now)
 
 
 def _change(mind: Mind, note: CommandNote, now: Moment) -> bool:
@@ -178,12 +187,12 @@ def _change(mind: Mind, note: CommandNote, now: Moment) -> bool:
     kind = "restart" if command.verb == "restart" else "revert-remote"
     answer = gate(kind, app, memory.running, c)
     if isinstance(answer, Shut):
-        _close(mind, note, "refused", answer.why, now)
+        close(mind, note, "refused", answer.why, now)
         return True
     if command.verb == "revert":
         fault = revert_fault(mind, app)
         if fault:
-            _close(mind, note, "refused", fault, now)
+            close(mind, note, "refused", fault, now)
             return True
         turn = revert_turn(mind, app, now, cause="command", by=command.by, pin=False, command=command.id)
         if turn.command and turn.receipt is not None:  # over at once: `turn` closes the command
@@ -196,7 +205,7 @@ def _change(mind: Mind, note: CommandNote, now: Moment) -> bool:
         return False  # it waits for the end of what is under way; its own end bounds the wait
     state = mind.releases(memory).get(memory.running)
     if state is None or not _container(mind, command):
-        _close(mind, note, "failed", f"service {command.arguments['service']} of {app} has no container on this device", now)
+        close(mind, note, "failed", f"service {command.arguments['service']} of {app} has no container on this device", now)
         return True
     turn = turns.begin(
         memory, "restart", state, c, f"{command.by or 'the plane'} ordered a restart", cause="command", by=command.by,
@@ -213,7 +222,7 @@ def change_ended(mind: Mind, receipt: Receipt, command: str, now: Moment) -> Non
         if command and note.command.id == command and note.state != "ended":
             good = receipt.verdict in ("done", "soaked") or (note.command.verb == "revert" and receipt.verdict == "failed-reverted")
             outcome = "unknown" if receipt.why == turns.INTERRUPTED else "done" if good else "failed"
-            _close(mind, note, outcome, receipt.why, now)
+            close(mind, note, outcome, receipt.why, now)
 
 
 # --- going back -----------------------------------------------------------------------------------------------------------
@@ -224,6 +233,8 @@ def revert_fault(mind: Mind, app: str) -> str:
     memory = memory_of(mind.book, app)
     if mind.storage_fault():
         return f"the agent's storage cannot be written ({mind.storage_fault()}), so nothing can be changed safely"
+    if wiping.under_way(mind):
+        return "this device is being retired, so nothing else is changed on it any more"
     if not memory.running and memory.change is None:
         return f"nothing of {app} runs on this device" if app else "name the app that should go back"
     if not mind.look.seen.engine_ok:
@@ -267,13 +278,17 @@ def revert_turn(mind: Mind, app: str, now: Moment, *, cause: str, by: str, pin: 
     return turns.begin(refused, "revert", target, c, why, cause=cause, by=who, releases=releases, command=command)
 
 
-def go_back(mind: Mind, app: str, by: str, now: Moment) -> LocalReply:
-    """A person at the device goes back: always allowed, if there is a way."""
+def go_back(mind: Mind, request: Local, now: Moment) -> LocalReply:
+    """A person at the device goes back: always allowed, if there is a way, to whom the site lets do it."""
+    app = request.app
     fault = revert_fault(mind, app)
     if fault:
         return LocalReply(False, fault, {})
-    mind.say("local-act", LocalAct("revert", by, f"{by} went back at the device", app), now)
-    turn = revert_turn(mind, app, now, cause="local", by=by, pin=True)
+    asks = who(mind, request, "revert", now)
+    if isinstance(asks, LocalReply):
+        return asks
+    mind.say("local-act", asks.act("revert", f"{asks.by} went back at the device", app), now)
+    turn = revert_turn(mind, app, now, cause="local", by=asks.by, pin=True)
     mind.turn(turn, now)
     mind.look_again()
     if mind.storage_fault():
@@ -281,12 +296,16 @@ def go_back(mind: Mind, app: str, by: str, now: Moment) -> LocalReply:
     return LocalReply(True, turn.why, {"app": app})
 
 
-def try_again(mind: Mind, app: str, by: str, now: Moment) -> LocalReply:
+def try_again(mind: Mind, request: Local, now: Moment) -> LocalReply:
     """A person at the device lets a refused release be tried again; it still needs its leave."""
+    app = request.app
     memory = memory_of(mind.book, app)
     if not memory.refused:
         return LocalReply(False, f"nothing was refused for {app or 'this device'}, so there is nothing to try again", {})
-    mind.say("local-act", LocalAct("retry", by, "what was refused may be tried again", app), now)
+    asks = who(mind, request, "let-go", now)
+    if isinstance(asks, LocalReply):
+        return asks
+    mind.say("local-act", asks.act("retry", "what was refused may be tried again", app), now)
     mind.keep(replace(memory, refused=()))
     mind.look_again()
     return LocalReply(True, "it is tried again as soon as its leave allows", {"app": app})

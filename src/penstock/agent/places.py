@@ -32,6 +32,7 @@ class Places:
         self.control = f"{self.run}/control.sock"
         self.lock = f"{self.run}/lock"
         self.endpoints = f"{self.data}/endpoints.json"
+        self.stone = f"{self.data}/retired.json"
 
     def prepare(self) -> None:
         """Make the folders, closed to others. Raises PlaceError."""

@@ -12,7 +12,7 @@ import os
 import select
 
 from penstock import __version__, crypto
-from penstock.agent import identity, slots
+from penstock.agent import identity, slots, stone
 from penstock.agent.arguments import read
 from penstock.agent.brain import Brain, Identity, Tools
 from penstock.agent.built import BUILT_MS
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from penstock.agent.children import Ended, Job
     from penstock.agent.hands import Hands
     from penstock.agent.identity import Member
+    from penstock.agent.ledger import Wipe
     from penstock.agent.work import EngineWork, Fetch, Local, LocalReply
 
 ENGINES = ("/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock")
@@ -175,6 +176,11 @@ def run(arguments: Sequence[str]) -> int:
         if held is None:
             say("error", "agent.second", why=f"another penstock-agent already uses {places.data}; stop it first, or give this one its own --data-dir")
             return FAILED
+        grave = stone.read(places)
+        if grave is not None:
+            stone.destroy(places)  # the rest of it, where a kill fell in between
+            say("warning", "agent.retired", why=f"{grave.why()}. To let it into a fleet again: penstock-agent enroll 'pst-join:...'")
+            return NOT_ENROLLED
         checked = in_child("the check of the cryptography", check_job)
         for problem in checked.value or () if checked.ok else (checked.why,):
             say("error", "crypto.unfit", why=problem)
@@ -233,6 +239,8 @@ def build(places: Places, member: Member, engine: str, options: Options) -> Loop
     )
 
     def keep(book: Book) -> None:
+        if os.path.exists(places.stone):
+            return  # retired: nothing is written any more
         try:
             write_file(places.endpoints, encode(book))
         except OSError as fault:
@@ -263,6 +271,12 @@ def build(places: Places, member: Member, engine: str, options: Options) -> Loop
 
     loop.checked_in = checked_in
     loop.before_rest = give_back
+
+    def bury(wipe: Wipe) -> None:
+        at_ms, _ = brain.device_time(clock.now())
+        stone.bury(places, stone.Stone(member.admission.device, member.admission.name, at_ms, wipe.by, wipe.said))
+
+    loop.bury = bury
     return loop
 
 
@@ -283,7 +297,8 @@ def _answers(loop: Loop, member: Member) -> Any:
     def answer(request: Local) -> LocalReply:
         reply = loop.answer(request)
         if request.verb == "status" and reply.ok:
-            reply.data.update(version=__version__, name=member.admission.name, site=member.admission.site, device=member.admission.device)
+            site = reply.data.get("site") or member.admission.site
+            reply.data.update(version=__version__, name=member.admission.name, site=site, device=member.admission.device)
         return reply
 
     return answer

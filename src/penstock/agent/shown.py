@@ -125,7 +125,8 @@ def words(kind: str, body: dict[str, Any]) -> str:
         versions = " to ".join(text for text in (str(body.get("from_version", "")), str(body.get("to_version", ""))) if text)
         return f"{body.get('app', '')}: {body.get('kind', 'change')} {versions} ended: {body.get('verdict', '?')}; {why}"
     if kind == "local-act":
-        return f"{body.get('by', 'somebody')} did {body.get('verb', '?')} {body.get('app', '')}here: {why}".replace("  ", " ")
+        pin = " by PIN" if body.get("pin") == "by-pin" else ""
+        return f"{body.get('by', 'somebody')} did {body.get('verb', '?')} {body.get('app', '')} here{pin}: {why}".replace("  ", " ")
     if kind == "command-outcome":
         return f"command {body.get('verb', '?')}: {body.get('outcome', '?')}; {why}"
     if kind == "refusal":

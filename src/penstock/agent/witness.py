@@ -120,6 +120,7 @@ def status(mind: Mind, now: Moment, link_why: str, link_ok_ms: int) -> dict[str,
     time_ms, clock = mind.keeper.device_time(now)
     device: dict[str, Any] = {
         "device": mind.device,
+        "site": mind.book.site,
         "epoch": mind.book.held.epoch,
         "generation": mind.book.held.generation,
         "time_ms": time_ms,

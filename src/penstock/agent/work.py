@@ -65,9 +65,10 @@ class ApplyStep:
 
 @record
 class RunCommand:
-    """Carry out an ordered act that changes nothing that runs: logs, inspect, prune. Then look."""
+    """Carry out an ordered act: logs, inspect and prune change nothing that runs; wipe takes away what is left when no app is there any more, with
+    `volumes` and those that bear our label where `data` says so. Then look."""
 
-    CHOICES = {"verb": ("logs", "inspect", "prune")}
+    CHOICES = {"verb": ("logs", "inspect", "prune", "wipe")}
 
     command: str
     verb: str
@@ -76,6 +77,9 @@ class RunCommand:
     lines: int = 100
     keep: tuple[Variant, ...] = ()
     timeout_ms: int = 60_000
+    volumes: tuple[str, ...] = ()
+    data: bool = False
+    device: str = ""
 
 
 @record
@@ -181,15 +185,21 @@ class Unreachable:
 
 @record
 class Local:
-    """A request over the control socket. `by` is the local user's name. verbs: status, why, revert, log, poll, hold-ready."""
+    """A request over the control socket. `by` is the local user's name, as the kernel knows it. For revert and retry: `person` is the id or name of the
+    local person who asks and `proof` what was derived from the PIN, or `without_pin` says that root goes on without one, for a `reason`."""
 
-    CHOICES = {"verb": ("status", "why", "revert", "log", "poll", "retry", "hold-ready")}
+    CHOICES = {"verb": ("status", "why", "revert", "log", "poll", "retry", "people")}
+    LIMITS = {"person": 100, "proof": 64, "reason": 500}
 
     verb: str
     app: str = ""
     by: str = "local"
     count: int = 20
     after: int = 0
+    person: str = ""
+    proof: str = ""
+    without_pin: bool = False
+    reason: str = ""
 
 
 @record

@@ -186,6 +186,38 @@ class GroupOfDevice(Struct, frozen=True, kw_only=True):
     title: str
 
 
+class Retirement(Struct, frozen=True, kw_only=True):
+    """How a device leaves the fleet, or left it. `outcome`: ordered (it has not ended yet), wiped, not-wiped (retired all the same; `said` says what is known),
+    cancelled (taken back), refused (by the device). `heard_ms`: the device said that it begins; `wiped_ms`: it said what it did; `destroyed_ms`: its last
+    word, that its keys are gone."""
+
+    wipe: Literal["nothing", "apps", "data"]
+    by: str
+    reason: str
+    ordered_ms: int
+    heard_ms: int
+    wiped_ms: int
+    destroyed_ms: int
+    ended_ms: int
+    outcome: Literal["ordered", "wiped", "not-wiped", "cancelled", "refused"]
+    said: str
+
+
+class Retire(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Take a device out of the fleet. `wipe`: "apps" or "data" order it to remove its apps (with data: their volumes too), its state and its keys first;
+    "nothing" ends its key at once, and what runs there goes on running."""
+
+    reason: Text = ""
+    wipe: Literal["nothing", "apps", "data"] = "nothing"
+
+
+class Move(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The site a device stands at from now on, by id or name, and why."""
+
+    site: Annotated[str, Meta(min_length=1, max_length=64)]
+    reason: Text = ""
+
+
 class Device(Struct, frozen=True, kw_only=True):
     """A device in full. `owed_*` is the newest signed state, `adopted_*` what the device says it has taken. `review` is not empty while a person must
     look before the device may change anything. `time_zone` is its site's."""
@@ -209,6 +241,7 @@ class Device(Struct, frozen=True, kw_only=True):
     liveness_why: str
     review: str
     groups: tuple[GroupOfDevice, ...] = ()
+    retirement: Retirement | None = None
 
 
 class DeviceChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -153,6 +153,43 @@ class SiteChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     title: Title | None = None
     time_zone: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+
+
+Pin = Annotated[str, Meta(pattern=r"^[0-9]{6,12}$", description="6 to 12 digits that neither repeat nor count")]
+LocalRight = Literal["let-go", "revert"]
+
+
+class LocalPerson(Struct, frozen=True, kw_only=True):
+    """Somebody who may act at the devices of a site with a PIN, link or no link. `pin_ms`: when the PIN was set, 0 for none yet; devices are told of those
+    with one only. `may`: revert (go back to the release before), let-go (let what was stopped be tried again)."""
+
+    id: str
+    name: str
+    may: tuple[LocalRight, ...]
+    pin_ms: int
+    created_ms: int
+    revision: int
+
+
+class LocalPersonCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new local person; the PIN may be set later. It is not kept: what stays is a salted digest."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    may: Annotated[tuple[LocalRight, ...], Meta(min_length=1, max_length=2)] = ("let-go", "revert")
+    pin: Pin | None = None
+
+
+class LocalPersonChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may change about a local person; what is left out stays."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    may: Annotated[tuple[LocalRight, ...], Meta(min_length=1, max_length=2)] | None = None
+
+
+class PinChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another PIN. It is not kept: what stays is a salted digest."""
+
+    pin: Pin
 
 
 class HistoryItem(Struct, frozen=True, kw_only=True):

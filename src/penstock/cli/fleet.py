@@ -107,6 +107,15 @@ def device_show(device: DeviceName, *, watch: Watch = False, common: Common = CO
     return out.DONE
 
 
+def _retirement(found: d.Retirement | None) -> tuple[tuple[str, str], ...]:
+    if found is None or found.outcome == "cancelled":
+        return ()
+    if found.outcome == "ordered":
+        word = "it has said what it did; its last word is awaited" if found.wiped_ms else "it has begun" if found.heard_ms else "it has not heard it yet"
+        return (("retiring", f"ordered by {found.by or 'somebody'} {out.ago(found.ordered_ms)}, wiping {found.wipe}: {word}"),)
+    return (("retired", f"{found.outcome}: {found.said}"),)
+
+
 def _print_device(found: d.Device) -> None:
     s = found.summary
     out.facts(
@@ -122,6 +131,7 @@ def _print_device(found: d.Device) -> None:
             ("groups", ", ".join(one.name for one in found.groups) or "-"),
             ("fingerprint", found.fingerprint),
             *(("alarm", Text(out.plain(item), style="red")) for item in s.alarms),
+            *_retirement(found.retirement),
         )
     )
     for app in found.apps:
@@ -166,14 +176,42 @@ def device_rename(device: DeviceName, name: str, *, common: Common = COMMON) -> 
 
 @device.command(name="retire")
 def device_retire(
-    device: DeviceName, *, reason: Reason, yes: Annotated[bool, Parameter(negative=(), help="Needed: it is for good.")] = False, common: Common = COMMON
+    device: DeviceName,
+    *,
+    reason: Reason,
+    wipe: Annotated[
+        Literal["nothing", "apps", "data"],
+        Parameter(help="What goes from it first: its apps, its apps with their data, or nothing (for hardware that is lost; its key is dead at once)."),
+    ],
+    yes: Annotated[bool, Parameter(negative=(), help="Needed: it is for good.")] = False,
+    common: Common = COMMON,
 ) -> int:
-    """Take a device out of the fleet for good."""
+    """Take a device out of the fleet for good. With --wipe=apps or data it removes its apps, its state and its keys itself, and says what it did."""
     if not yes:
-        out.errors.print("Retiring is for good: its key opens nothing any more. Say it again with --yes.")
+        fate = "its key opens nothing any more, and nothing is wiped" if wipe == "nothing" else "it wipes itself as soon as it hears of it"
+        out.errors.print(f"Retiring is for good: {fate}. Say it again with --yes.")
         return out.USAGE
     with common.client() as client:
-        return out.outcome(client.retire(device, _revision(client, device), reason), json=common.json)
+        return out.outcome(client.retire(device, _revision(client, device), reason, wipe), json=common.json)
+
+
+@device.command(name="keep")
+def device_keep(device: DeviceName, *, reason: Reason = "", common: Common = COMMON) -> int:
+    """Take an order to retire back, while the device has not heard it."""
+    with common.client() as client:
+        return out.outcome(client.keep(device, reason), json=common.json)
+
+
+@device.command(name="move")
+def device_move(device: DeviceName, site: SiteName, *, reason: Reason = "", common: Common = COMMON) -> int:
+    """Say that a device stands at another site now. What belongs to the site follows; its log keeps its history."""
+    with common.client() as client:
+        made = client.move(device, _revision(client, device), site, reason)
+    if common.json:
+        out.show_json(made)
+    else:
+        out.say(f"{made.summary.name} is at {made.summary.site} now")
+    return out.DONE
 
 
 @device.command(name="release")

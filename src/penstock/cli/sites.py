@@ -9,7 +9,7 @@ from cyclopts.validators import Number
 
 from penstock.apiv1 import devices as d
 from penstock.apiv1 import people as p
-from penstock.cli import out
+from penstock.cli import out, sitepeople
 from penstock.cli.common import COMMON, Common, Reason, Usage, pairs
 from penstock.cli.names import SiteName, enrolments
 from penstock.cli.watch import Watch, shown
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from penstock.client import Client
 
 site = App(name="site", help="Plants, ships, substations.")
+site.command(sitepeople.people)
 room = App(name="waiting", help="The waiting room: devices that ask to be let in.")
 
 

@@ -35,7 +35,7 @@ class Circumstances:
     `mono_ms` and `boot` as in a moment. `fresh`: this is the first decision since the agent started. `word_due`: the clock cannot be trusted, and the
     plane's word on the time may still come, since the agent has only just started. `change_id` and `token` are unused names for the
     next change and the next container. `down_since` and `up_since`: token to monotonic time since which a container was seen not running, or
-    well. `unfetchable`: blobs the plane says it does not have."""
+    well. `unfetchable`: blobs the plane says it does not have. `retiring`: who ordered that this device leaves its fleet, once that is carried out."""
 
     device: str
     now_ms: int
@@ -54,6 +54,7 @@ class Circumstances:
     down_since: dict[str, int] = {}
     up_since: dict[str, int] = {}
     unfetchable: frozenset[str] = frozenset()
+    retiring: str = ""
 
 
 @record

@@ -14,9 +14,9 @@ ASKING = ("logs", "inspect", "prune")  # these need the engine and change nothin
 
 @record
 class Judgement:
-    """`verdict`: "do", or the outcome it ends with at once ("refused", "unknown"), with a reason."""
+    """`verdict`: "do", "wait", or the outcome it ends with at once ("refused", "unknown"), with a reason."""
 
-    CHOICES = {"verdict": ("do", "refused", "unknown", "failed")}
+    CHOICES = {"verdict": ("do", "wait", "refused", "unknown", "failed")}
 
     verdict: str
     why: str = ""
@@ -28,9 +28,18 @@ def judge(command: Command, state: str, now_ms: int, clock: str) -> Judgement:
         return Judgement("unknown", "the agent was interrupted while it did this, so nobody knows whether it was done; it is not tried again")
     if now_ms > command.not_after_ms:
         return Judgement("refused", "it lapsed before the device received it or could carry it out")
+    if clock != "trusted" and command.verb == "wipe":
+        return Judgement("wait", "the device's clock cannot be trusted, so nobody can say whether this order has lapsed; it waits for the time from the plane")
     if clock != "trusted" and command.verb in CHANGING:
         return Judgement("refused", "the device's clock cannot be trusted, so nobody can say whether this order has lapsed")
-    needs = {"restart": ("app", "service"), "revert": ("app",), "logs": ("app", "service"), "inspect": ("app", "service"), "accept-pin": ("app",)}
+    needs = {
+        "restart": ("app", "service"),
+        "revert": ("app",),
+        "logs": ("app", "service"),
+        "inspect": ("app", "service"),
+        "accept-pin": ("app",),
+        "wipe": ("data",),
+    }
     for name in needs.get(command.verb, ()):
         if not command.arguments.get(name):
             return Judgement("refused", f"the command {command.verb} needs the argument {name}")

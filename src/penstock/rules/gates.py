@@ -45,6 +45,10 @@ def gate(kind: str, app: str, content: str, c: Circumstances) -> Open | Shut:
         return Shut("storage", f"the agent's storage cannot be written ({c.storage_fault}); what runs goes on, changes wait until that is mended")
     if kind == "revert-local":
         return Open("a person at the device may always go back")
+    if c.retiring:
+        if kind == "uninstall":
+            return Open(f"the order of {c.retiring} to retire this device")
+        return Shut("retiring", f"{c.retiring} ordered this device to be retired; nothing else is changed on it any more")
     if c.quarantined:
         return Shut("quarantined", f"the plane has set this device apart: {c.quarantined}. What runs goes on; a person at the plane must decide")
     if c.now_ms > c.trust_until_ms:

@@ -166,12 +166,17 @@ class Receipt:
 
 @record
 class LocalAct:
-    """Somebody did something at the device itself: revert, retry, enrol, uninstall."""
+    """Somebody did something at the device itself: revert, retry. `by` is a local person's name and `person` the id, or the device's own user where the
+    site has no local people. `pin` says what stood for it: "by-pin", "without-pin" (root, with a reason), or nothing where none was needed."""
+
+    CHOICES = {"pin": ("", "by-pin", "without-pin")}
 
     verb: str
     by: str
     why: str
     app: str = ""
+    person: str = ""
+    pin: str = ""
 
 
 @record

@@ -7,7 +7,7 @@ it, inside the signed bytes. Rules of acceptance stand in `trust`; the log's bod
 from __future__ import annotations
 
 from penstock.wire.record import record
-from penstock.wire.types import AppState, digest_fault, name_fault
+from penstock.wire.types import HEX, AppState, digest_fault, name_fault
 
 # --- who a device is --------------------------------------------------------------------------------------------------
 
@@ -135,12 +135,41 @@ class Settings:
     log_quota_bytes: int = 16 * 1024 * 1024
 
 
+LOCAL_ACTS = ("let-go", "revert")  # what a local person may do with a PIN: let what was stopped be tried again, and go back
+MOST_ROUNDS = 200_000  # of PBKDF2; more would keep an armhf node busy for seconds
+
+
+@record
+class LocalPerson:
+    """Somebody who may act at the devices of one site, known by a PIN. `verifier` is the SHA-256 of what PBKDF2-HMAC-SHA256 makes of the PIN with
+    `salt` (32 hex digits) and `rounds`: who reads it cannot answer with it, though a PIN is short enough to be guessed by whoever holds it."""
+
+    LIMITS = {"id": 64, "name": 100, "may": 16}
+
+    id: str
+    name: str
+    salt: str
+    rounds: int
+    verifier: str
+    may: tuple[str, ...] = ()
+    revision: int = 1
+
+    def check(self) -> tuple[str, str] | None:
+        if len(self.salt) != 32 or not set(self.salt) <= HEX:
+            return ("salt", "is 32 lower-case hex digits")
+        if not 1000 <= self.rounds <= MOST_ROUNDS:
+            return ("rounds", f"must be 1000 to {MOST_ROUNDS}")
+        fault = digest_fault(self.verifier)
+        return ("verifier", fault) if fault else None
+
+
 @record
 class Desired:
     """All that one device shall run: one signed document whose (epoch, generation) only rises. Signed by the director.
-    An app that stood in the last one and does not stand here is withdrawn."""
+    An app that stood in the last one and does not stand here is withdrawn. `people` are those of the device's site; `site` is its name where that is
+    another than in the device's admission."""
 
-    LIMITS = {"apps": 64, "endpoints": 8}
+    LIMITS = {"apps": 64, "endpoints": 8, "people": 64, "site": 64}
 
     wire: int
     device: str
@@ -150,11 +179,16 @@ class Desired:
     apps: tuple[AppState, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     settings: Settings = Settings()
+    people: tuple[LocalPerson, ...] = ()
+    site: str = ""
 
     def check(self) -> tuple[str, str] | None:
         names = [app.app for app in self.apps]
         if len(names) != len(set(names)):
             return ("apps", "an app stands twice")
+        people = [person.id for person in self.people]
+        if len(people) != len(set(people)):
+            return ("people", "a person stands twice")
         if self.epoch < 1 or self.generation < 1:
             return ("generation", "epoch and generation begin at 1")
         return None
@@ -187,9 +221,10 @@ class Command:
     """One act ordered from the plane, done at most once. Signed by the director.
 
     `arguments` by verb: restart {app, service}; revert {app}; logs {app, service, lines}; inspect {app, service};
-    prune {}; refresh {}; accept-pin {app} (the centre agrees with a local revert)."""
+    prune {}; refresh {}; accept-pin {app} (the centre agrees with a local revert); wipe {data: keep or wipe} (the device leaves the fleet for good:
+    its apps go, with their volumes where asked, and in the end its keys)."""
 
-    CHOICES = {"verb": ("restart", "revert", "logs", "inspect", "prune", "refresh", "accept-pin")}
+    CHOICES = {"verb": ("restart", "revert", "logs", "inspect", "prune", "refresh", "accept-pin", "wipe")}
 
     wire: int
     id: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.server.actions import devices, enrolments, joins, settings
+from penstock.server.actions import enrolments, joins, retiring, settings
 from penstock.server.api import present
 from penstock.server.api.agent import AgentApi
 from penstock.server.core.errors import Conflict, Invalid, Missing
@@ -109,7 +109,7 @@ def test_a_retired_name_is_free_again_and_its_key_never(plane, api):
     line = join(plane, uses=5, auto_approve=True).join
     device = PaperDevice(straight(api), "press")
     device.ask(line)
-    devices.retire(plane, ADMIN, device="press", revision=1, reason="scrapped")
+    retiring.retire(plane, ADMIN, device="press", revision=1, reason="scrapped")
     answer = device.ask(line)
     assert (answer.status, "scrapped" in answer.why) == ("rejected", True)
     assert device.open_session().status == 403

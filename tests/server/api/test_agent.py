@@ -16,7 +16,7 @@ import pytest
 
 from penstock import crypto
 from penstock.server import commandline
-from penstock.server.actions import commands, deployments, devices, joins, releases, sites
+from penstock.server.actions import commands, deployments, devices, joins, releases, retiring, sites
 from penstock.server.api.agent import AgentApi
 from penstock.server.core.errors import Refused
 from penstock.server.core.model import Target
@@ -168,7 +168,7 @@ def test_a_retired_device_is_told_so_and_nothing_else(house):
     running, settings = house
     device = join(running, settings, "old")
     found = devices.get_device(running.plane, ADMIN, device="old").device
-    devices.retire(running.plane, ADMIN, device="old", revision=found.revision, reason="scrapped")
+    retiring.retire(running.plane, ADMIN, device="old", revision=found.revision, reason="scrapped")
     answer = device.poll()
     assert answer.status == 401  # its key epoch rose: the session is dead
     device.token = ""

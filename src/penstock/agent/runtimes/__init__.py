@@ -223,6 +223,9 @@ class Runtime(Protocol):
     def create_volume(self, order: VolumeOrder) -> None:
         """Make the volume; an existing one is taken as it is, data and all."""
 
+    def volumes_of(self, device: str) -> tuple[str, ...]:
+        """The volumes that bear this device's label, by name."""
+
     def remove_volume(self, name: str) -> None:
         """Remove it with its data. "in-use" while a container has it."""
 

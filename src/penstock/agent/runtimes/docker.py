@@ -427,6 +427,11 @@ class DockerRuntime:
         if self._volume(order.name) is None:
             self._call("POST", self._v("/volumes/create"), f"creating volume {order.name}", body=dockerorders.volume_body(order), timeout_s=SLOW_S)
 
+    def volumes_of(self, device: str) -> tuple[str, ...]:
+        """Those with our device's label."""
+        found = self._call("GET", self._v(f"/volumes{query(filters={'label': [f'{LABEL_DEVICE}={device}']})}"), "listing volumes", timeout_s=SLOW_S)
+        return tuple(sorted(str(one.get("Name")) for one in (found or {}).get("Volumes") or ()))
+
     def remove_volume(self, name: str) -> None:
         """Remove it with its data; one that is not there is no fault."""
         try:

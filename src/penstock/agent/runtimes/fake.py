@@ -374,6 +374,11 @@ class FakeRuntime:
             self.world.volumes[order.name] = FakeVolume(order.name, order.driver or "local", dict(order.driver_options), dict(order.labels), self.world.clock())
         self.world.enter("create_volume", "after")
 
+    def volumes_of(self, device: str) -> tuple[str, ...]:
+        """Those with that device's label."""
+        self.world.enter("volumes_of")
+        return tuple(sorted(name for name, one in self.world.volumes.items() if one.labels.get(LABEL_DEVICE) == device))
+
     def remove_volume(self, name: str) -> None:
         """Remove it with its data."""
         self.world.enter("remove_volume")

@@ -1,7 +1,7 @@
 """Devices: the list, one in full, and what people do to them.
 
-Owns reading and the acts on a device itself (labels, name, retiring, letting it out of quarantine or review, watching). What runs there is
-`rollouts`' and `deployments`'.
+Owns reading and the acts on a device itself (labels, name, place, letting it out of quarantine or review, watching). What runs there is
+`rollouts`' and `deployments`'; how it leaves is `retiring`'s.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from penstock.server.core.access import permit, require
 from penstock.server.core.errors import Conflict, Invalid, missing
 from penstock.server.core.liveness import judge
 from penstock.server.core.model import ACTIVE, QUARANTINED, RETIRED, Actor, Assignment, Deployment, Device, DeviceStatus, Member, ReceiptRow, Site
-from penstock.server.core.rights import EVERYWHERE, Reach
+from penstock.server.core.rights import EVERYWHERE, Reach, Target
 from penstock.server.core.rights import reach as reach_of
 from penstock.server.core.targeting import check_labels, matches, parse
 from penstock.server.core.views import DeviceApp, DeviceQuery, DeviceRow, DeviceView, FleetCounts, Page
-from penstock.server.store import commands, deployments, enrolments, log, observations, receipts, releases, sites, status
+from penstock.server.store import commands, deployments, enrolments, log, observations, receipts, releases, retirements, sites, status
 from penstock.server.store import devices as store
 from penstock.server.store import groups as group_store
 from penstock.server.store import rollouts as rollout_store
@@ -142,6 +142,7 @@ def get_device(plane: Plane, actor: Actor, *, device: str) -> DeviceView:
             document.generation if document else 0,
             log.head(tx, found.id).seq,
             tuple(one for group, one in visible.groups_seen(tx, actor).items() if group in mine),
+            retirements.get(tx, found.id),
         )
 
     return plane.db.view(work)
@@ -234,19 +235,27 @@ def set_name(plane: Plane, actor: Actor, *, device: str, revision: int, name: st
     return plane.db.update(work)
 
 
-def retire(plane: Plane, actor: Actor, *, device: str, revision: int, reason: str) -> Device:
-    """It leaves the fleet: its key is dead at once, its evidence stays. What runs on it goes on running. Raises Stale."""
+def move(plane: Plane, actor: Actor, *, device: str, revision: int, site: str, reason: str = "") -> Device:
+    """It stands at another site now: whoever has that one has it, and it learns of that site's local people. Its log and history stay. Takes the right to
+    change devices at both. Raises Stale."""
 
     def work(tx: Tx) -> Device:
         found = find(tx, actor, device, "devices.write")
+        there = sites.find(tx, require(actor, "sites.read"), site)
+        if there is None:
+            raise missing("site", site)
+        permit(actor, "devices.write", Target(site=there.id))
         if found.state == RETIRED:
-            raise Conflict("device-retired", "the device was retired already")
-        store.change(tx, found, revision, state=RETIRED, why=f"retired by {actor.name}: {reason}"[:500], key_epoch=found.key_epoch + 1)
-        state_store.drop_all_leaves(tx, found.id)
-        rollout_store.unassign(tx, [(found.id, one.app) for one in rollout_store.assigned_to(tx, [found.id])[found.id]])
-        note(plane, tx, actor, "device.retired", found.id, site=found.site, reason=reason, data={"name": found.name}, topics=_topics(found.id))
+            raise Conflict("device-retired", "the device is retired; there is nothing left to move")
+        if there.id == found.site:
+            raise Conflict("same-site", f"{found.name} is at {there.name} already", field="site")
+        store.change(tx, found, revision, site=there.id, moved=True)
+        left = sites.find(tx, EVERYWHERE, found.site)
+        data = {"name": found.name, "from": left.name if left is not None else found.site, "to": there.name}
+        for place in (found.site, there.id):  # both have it in their record
+            note(plane, tx, actor, "device.moved", found.id, site=place, reason=reason, data=data, topics=_topics(found.id))
         refresh(plane, tx, [found.id])
-        plane.later_dirty(tx, found.id)
+        states.owe(plane, tx, [found.id])
         rollouts.retarget(plane, tx, actor, [found.id])
         return find(tx, actor, found.id)
 

@@ -15,6 +15,8 @@ from penstock.server.core.errors import Conflict, Invalid, Limited, missing
 from penstock.server.core.model import (
     ACTIVE,
     APPROVED,
+    NOT_WIPED,
+    ORDERED,
     REJECTED,
     RETIRED,
     SYSTEM,
@@ -30,7 +32,7 @@ from penstock.server.core.model import (
 )
 from penstock.server.core.rights import EVERYWHERE, Target
 from penstock.server.core.targeting import check_labels
-from penstock.server.store import devices, enrolments, groups, join_tokens, log, observations, receipts, secrets, sites, status
+from penstock.server.store import commands, devices, enrolments, groups, join_tokens, log, observations, receipts, retirements, secrets, sites, status
 from penstock.server.store import roots as root_store
 from penstock.server.store import states as state_store
 from penstock.server.store.db import Tx
@@ -301,6 +303,7 @@ def _take_place(plane: Plane, tx: Tx, actor: Actor, asked: Enrolment, taken: Dev
         enrolled_ms=plane.clock.now_ms(),
         review="",
         accept_fork=False,
+        moved=False,
         admission=_admission(plane, tx, taken.id, taken.name, asked),
         revision=taken.revision + 1,
     )
@@ -311,6 +314,11 @@ def _take_place(plane: Plane, tx: Tx, actor: Actor, asked: Enrolment, taken: Dev
     receipts.forget_outcomes(tx, device.id)
     secrets.forget_device(tx, device.id)
     state_store.drop_all_leaves(tx, device.id)
+    leaving = retirements.get(tx, device.id)
+    if leaving is not None and leaving.outcome == ORDERED:
+        said = "other hardware took its place before it was heard: nothing is known to be wiped on the former"
+        retirements.change(tx, device.id, outcome=NOT_WIPED, said=said, ended_ms=plane.clock.now_ms())
+        commands.end(tx, device.id, leaving.command, outcome="expired", why=said, ended_ms=plane.clock.now_ms())
     plane.asked.pop(device.id, None)
     _decided(plane, tx, actor, asked, device, f"let in by {actor.name} in place of the former {device.name}")
     note(

@@ -17,7 +17,7 @@ from penstock.server.core.rollout import Outcome, counts
 from penstock.server.store import commands, devices, observations, receipts, rollouts, status
 from penstock.server.store.db import Tx
 from penstock.wire.codec import WireError
-from penstock.wire.log import Boot, CommandOutcome, DeviceObservation, Observation, Receipt, body_of
+from penstock.wire.log import Boot, CommandOutcome, DeviceObservation, Event, Observation, Receipt, body_of
 from penstock.wire.messages import Facts, LogEntry
 from penstock.wire.record import replace
 
@@ -33,12 +33,13 @@ class Gathered:
     outcomes: list[tuple[str, CommandOutcome]] = field(default_factory=list)
     lost: dict[str, list[Lost]] = field(default_factory=dict)
     unread: list[tuple[str, int, str]] = field(default_factory=list)
+    leaving: list[tuple[str, Event]] = field(default_factory=list)  # what devices say of being retired
 
 
 def gather(found: Gathered, device: str, branch: int, entries: tuple[LogEntry, ...]) -> None:
     """Add what these entries say. An entry that cannot be read is kept as evidence and named."""
     for entry in entries:
-        if entry.kind not in ("observation", "receipt", "command-outcome", "boot"):
+        if entry.kind not in ("observation", "receipt", "command-outcome", "boot") and not (entry.kind == "event" and '"device.retir' in entry.body):
             continue
         try:
             body = body_of(entry)
@@ -58,6 +59,8 @@ def gather(found: Gathered, device: str, branch: int, entries: tuple[LogEntry, .
             found.receipts.append(ReceiptRow(device, branch, entry.seq, entry.at_ms, body))
         elif isinstance(body, CommandOutcome):
             found.outcomes.append((device, body))
+        elif isinstance(body, Event):
+            found.leaving.append((device, body))
         elif isinstance(body, Boot):
             found.facts[device] = latest(found.facts.get(device), body.facts)
 

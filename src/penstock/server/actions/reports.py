@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from penstock.server.actions import projections, states
+from penstock.server.actions import projections, retiring, states
 from penstock.server.actions.context import Plane, note, refresh, seal
 from penstock.server.core import chain
 from penstock.server.core.errors import Forbidden, Invalid, Refused, missing
@@ -106,6 +106,8 @@ def _store(plane: Plane, tx: Tx, works: list[_Work]) -> None:
     log.append(tx, batch.lines)
     log.put_heads(tx, list(batch.touched.values()))
     changed = projections.save(plane, tx, batch.found)
+    if batch.found.leaving or batch.found.outcomes:
+        retiring.told(plane, tx, batch.found.leaving, batch.found.outcomes)
     for device, lost in batch.found.lost.items():
         for one in lost:
             note(

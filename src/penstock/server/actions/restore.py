@@ -11,7 +11,7 @@ from penstock.server.actions.reports import AWAITING
 from penstock.server.actions.states import TOPIC
 from penstock.server.core.events import line
 from penstock.server.core.model import SYSTEM
-from penstock.server.store import commands, devices, events, observations, outbox, receipts, states
+from penstock.server.store import commands, devices, events, observations, outbox, receipts, retirements, states
 from penstock.server.store.db import Tx
 
 
@@ -20,6 +20,7 @@ def begin_epoch(tx: Tx, now_ms: int, epoch: int, backup_ms: int, archive: str) -
     everybody = devices.ids(tx)
     states.drop_all_leaves(tx)
     commands.drop_open(tx, "void: the control plane was restored; order it again if it is still wanted", now_ms)
+    retirements.void(tx, "void: the control plane was restored; order it again if it is still wanted", now_ms)
     for device in everybody:
         observations.forget(tx, device)
         receipts.forget_outcomes(tx, device)

@@ -6,25 +6,28 @@ new". Never decides what runs where (see `rollouts`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from penstock.server.actions import catalog
 from penstock.server.actions import planesettings as plane_settings
 from penstock.server.actions.context import Plane, note, seal
-from penstock.server.core.document import Shared, content_of, shared, text_of
+from penstock.server.core.document import Place, Shared, content_of, place, shared, text_of
 from penstock.server.core.errors import Refused, missing
 from penstock.server.core.images import digests
-from penstock.server.core.model import RETIRED, SYSTEM, Assignment, DeviceState, Lean, StateHead
-from penstock.server.store import commands, deployments, devices, observations, outbox, rollouts, roots, states
+from penstock.server.core.model import RETIRED, SYSTEM, Assignment, CommandRow, DeviceState, Lean, SitePerson, StateHead
+from penstock.server.core.rights import EVERYWHERE
+from penstock.server.store import commands, deployments, devices, local_people, observations, outbox, rollouts, roots, sites, states
 from penstock.server.store.db import Tx
 from penstock.wire.codec import decode, encode
 from penstock.wire.envelope import open_unverified
-from penstock.wire.messages import Currency, Desired, Settings, StateReply
+from penstock.wire.messages import Command, Currency, Desired, LocalPerson, Settings, StateReply
 from penstock.wire.types import sha256_of
 from penstock.wire.version import WIRE
 
 TOPIC = "state"
+WIPE = "wipe"
+WIPE_MS = 3_600_000  # how long one signed copy of an order to wipe is good for
 INLINE = 64  # up to so many documents are made in the transaction that wants them; more are owed
 BATCH = 200
 
@@ -61,7 +64,7 @@ def make(plane: Plane, tx: Tx, wanted: list[str]) -> None:
     leaves, orders = states.leave_marks(tx, wanted), commands.open_ids(tx, wanted)
     settings = plane_settings.read(plane, tx)
     wire = Settings(settings.poll_s, settings.fetch_bytes_per_s, settings.log_quota_bytes)
-    making = _Making(plane, tx, shared(settings.endpoints, wire), plane.clock.now_ms())
+    making = _Making(plane, tx, shared(settings.endpoints, wire), _places(tx, found), plane.clock.now_ms())
     fresh: list[DeviceState] = []
     tagged: list[StateHead] = []
     for name in wanted:
@@ -83,6 +86,31 @@ def make(plane: Plane, tx: Tx, wanted: list[str]) -> None:
         tx.after(lambda: plane.fleet.retag(changed))
 
 
+def _places(tx: Tx, found: Mapping[str, Lean]) -> dict[tuple[str, bool], Place]:
+    """What the devices of each site are told of it; by site, and whether they were moved there."""
+    wanted = {(device.site, device.moved) for device in found.values()}
+    people = local_people.at_sites(tx, {site for site, _ in wanted})
+    names: dict[str, str] = {site.id: site.name for site in sites.all_in(tx, EVERYWHERE)} if any(moved for _, moved in wanted) else {}
+    told = {site: [local_person(one) for one in many if one.pin_ms] for site, many in people.items()}
+    return {(site, moved): place(told[site], names.get(site, "") if moved else "") for site, moved in wanted}
+
+
+def local_person(one: SitePerson) -> LocalPerson:
+    """Somebody as a device is told."""
+    return LocalPerson(one.id, one.name, one.salt, one.rounds, one.verifier, one.may, one.revision)
+
+
+def _order(plane: Plane, command: CommandRow) -> str:
+    """An open order as it travels. One to wipe is signed when it is asked for and for an hour only: a copy that somebody keeps must not outlive its being
+    taken back."""
+    if command.verb != WIPE:
+        return command.envelope.decode("ascii")
+    now = plane.clock.now_ms()
+    until = min(command.not_after_ms, now + WIPE_MS)
+    said = Command(WIRE, command.id, command.device, plane.epoch, command.verb, now, until, command.arguments, command.by)
+    return seal(plane, "command", encode(said)).decode("ascii")
+
+
 def _tag(made: DeviceState | StateHead, leaves: list[str], orders: list[str]) -> str:
     return sha256_of(f"{made.epoch} {made.generation} {' '.join(leaves)} {' '.join(orders)}".encode())[7:23]
 
@@ -94,6 +122,7 @@ class _Making:
     plane: Plane
     tx: Tx
     same: Shared
+    places: dict[tuple[str, bool], Place]
     now: int
 
     def document(self, device: Lean, owed: list[Assignment], old: StateHead | None) -> DeviceState | StateHead | None:
@@ -106,11 +135,12 @@ class _Making:
             topics = [(f"device/{device.id}", device.id)]
             note(plane, tx, SYSTEM, "device.document-failed", device.id, site=device.site, outcome="failed", reason=refusal.why, topics=topics)
             return old
-        content = content_of(texts, device.id, plane.epoch, self.same)
+        at = self.places[device.site, device.moved]
+        content = content_of(texts, device.id, plane.epoch, self.same, at)
         if old is not None and old.content == content and old.epoch == plane.epoch:
             return old
         generation = old.generation + 1 if old is not None else 1
-        payload = text_of(texts, device.id, plane.epoch, generation, self.now, self.same)
+        payload = text_of(texts, device.id, plane.epoch, generation, self.now, self.same, at)
         return DeviceState(device.id, plane.epoch, generation, content, seal(plane, "desired", payload), "", self.now)
 
 
@@ -127,7 +157,7 @@ def state_for(plane: Plane, device: str, root: int, nonce: str = "", *, known: b
         reply = StateReply(
             desired="" if state is None or known else state.envelope.decode("ascii"),
             authorisations=tuple(leave.envelope.decode("ascii") for leave in states.leaves_of(tx, [device])[device]),
-            commands=tuple(command.envelope.decode("ascii") for command in commands.open_for(tx, [device])[device]),
+            commands=tuple(_order(plane, command) for command in commands.open_for(tx, [device])[device]),
             roots=roots.chain(tx, root)[:64],
             currency=currency,
         )

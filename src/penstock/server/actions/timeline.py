@@ -90,7 +90,7 @@ def _words(line: LogLine) -> tuple[str, str, str, str]:
     if isinstance(body, DeviceEvent):
         return body.name, body.why, body.app, ""
     if isinstance(body, LocalAct):
-        return f"at the device: {body.verb}", body.why, body.app, body.by
+        return f"at the device: {body.verb}", body.why, body.app, f"{body.by}, by PIN" if body.pin == "by-pin" else body.by
     if isinstance(body, CommandOutcome):
         return f"command {body.verb}: {body.outcome}", body.why, "", ""
     if isinstance(body, RefusalNote):

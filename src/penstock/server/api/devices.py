@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from penstock.apiv1 import devices as shapes
 from penstock.apiv1.common import Outcome, Page
-from penstock.server.actions import commands, deployments, enrolments, faults, joins, releases, sites
+from penstock.server.actions import commands, deployments, enrolments, faults, joins, releases, retiring, sites
 from penstock.server.actions import devices as actions
 from penstock.server.actions import timeline as timelines
 from penstock.server.api import present, present_notices, words
@@ -193,9 +193,25 @@ def change_device(call: Call) -> Answer:
 
 
 def retire(call: Call) -> Outcome:
-    """Take a device out of the fleet for good."""
-    actions.retire(call.plane, call.actor, device=call.path["device"], revision=call.revision, reason=call.body.reason)
-    return Outcome(said="It is retired: its key opens nothing any more; what runs there goes on running until somebody stops it.")
+    """Take a device out of the fleet for good, at once or by an order to wipe itself first."""
+    body: shapes.Retire = call.body
+    retiring.retire(call.plane, call.actor, device=call.path["device"], revision=call.revision, reason=body.reason, wipe=body.wipe)
+    if body.wipe == "nothing":
+        return Outcome(said="It is retired: its key opens nothing any more. Nothing was wiped; what runs there goes on running until somebody stops it.")
+    return Outcome(said="It is ordered to wipe itself, and is retired once it has said what it did. Until it hears the order, that can be taken back.")
+
+
+def keep(call: Call) -> Outcome:
+    """Take an order to retire back, while the device has not heard it."""
+    found = retiring.cancel(call.plane, call.actor, device=call.path["device"], reason=call.body.reason)
+    return Outcome(said=f"{found.name} stays in the fleet; nothing was wiped.")
+
+
+def move(call: Call) -> Answer:
+    """It stands at another site now."""
+    actions.move(call.plane, call.actor, device=call.path["device"], revision=call.revision, site=call.body.site, reason=call.body.reason)
+    found = present.device(actions.get_device(call.plane, call.actor, device=call.path["device"]))
+    return Answer(found, revision=found.summary.revision)
 
 
 def release_quarantine(call: Call) -> Outcome:

@@ -281,6 +281,23 @@ def device(found: views.DeviceView) -> devices.Device:
         liveness_why=found.liveness_why,
         review=found.device.review,
         groups=tuple(devices.GroupOfDevice(name=one.name, title=one.title) for one in found.groups),
+        retirement=retirement(found.retirement) if found.retirement is not None else None,
+    )
+
+
+def retirement(found: model.Retirement) -> devices.Retirement:
+    """How a device leaves the fleet, or left it."""
+    return devices.Retirement(
+        wipe=one_of(found.wipe),
+        by=found.by,
+        reason=found.reason,
+        ordered_ms=found.ordered_ms,
+        heard_ms=found.heard_ms,
+        wiped_ms=found.wiped_ms,
+        destroyed_ms=found.destroyed_ms,
+        ended_ms=found.ended_ms,
+        outcome=one_of(found.outcome),
+        said=found.said,
     )
 
 

@@ -11,7 +11,7 @@ from penstock.apiv1 import groups as g
 from penstock.apiv1 import notices as n
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
-from penstock.server.api import apps, devices, groups, notices, openapi, people, queries, streams
+from penstock.server.api import apps, devices, groups, localpeople, notices, openapi, people, queries, streams
 from penstock.server.api.frame import PUBLIC, SIGNED_IN, Route
 
 V = "/api/v1"
@@ -40,6 +40,11 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V}/groups/{{group}}/members", groups.members, "groups.read", "The devices of a group, and why each is in.", Page[g.GroupMember], query=queries.Paging),
     Route("PATCH", f"{V}/groups/{{group}}", groups.change_group, "groups.write", "Change a group's title, selector or list of devices.", g.Group, g.GroupChange, conditional=True),
     Route("DELETE", f"{V}/groups/{{group}}", groups.remove_group, "groups.write", "Remove a group that nothing needs any more.", Outcome, conditional=True),
+    Route("GET", f"{V}/sites/{{site}}/people", localpeople.list_people, "sites.read", "Who may act at the site's devices with a PIN.", Page[p.LocalPerson]),
+    Route("POST", f"{V}/sites/{{site}}/people", localpeople.add_person, "sites.people", "Add a local person.", p.LocalPerson, p.LocalPersonCreate, status=201, creates=True),
+    Route("PATCH", f"{V}/sites/{{site}}/people/{{person}}", localpeople.change_person, "sites.people", "Change a local person's name or rights.", p.LocalPerson, p.LocalPersonChange, conditional=True),
+    Route("POST", f"{V}/sites/{{site}}/people/{{person}}/pin", localpeople.set_pin, "sites.people", "Set a local person's PIN.", Outcome, p.PinChange),
+    Route("DELETE", f"{V}/sites/{{site}}/people/{{person}}", localpeople.remove_person, "sites.people", "Remove a local person.", Outcome),
     # joining
     Route("GET", f"{V}/join-tokens", devices.list_joins, "joins.read", "Join tokens, without their secrets.", Page[d.JoinToken], query=queries.Joins),
     Route("POST", f"{V}/sites/{{site}}/join-tokens", devices.create_join, "joins.write", "Make a join line for a site.", d.JoinTokenMade, d.JoinTokenCreate, status=201, creates=True),
@@ -53,7 +58,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V}/devices", devices.list_devices, "devices.read", "Devices, worst first.", Page[d.DeviceSummary], query=queries.Devices),
     Route("GET", f"{V}/devices/{{device}}", devices.get_device, "devices.read", "One device, by id or name.", d.Device),
     Route("PATCH", f"{V}/devices/{{device}}", devices.change_device, "devices.write", "Change a device's labels or name.", d.Device, d.DeviceChange, conditional=True),
-    Route("POST", f"{V}/devices/{{device}}/retire", devices.retire, "devices.retire", "Take a device out of the fleet for good.", Outcome, d.Reason, conditional=True),
+    Route("POST", f"{V}/devices/{{device}}/retire", devices.retire, "devices.retire", "Take a device out of the fleet for good, wiped first where that is asked for.", Outcome, d.Retire, conditional=True),
+    Route("POST", f"{V}/devices/{{device}}/keep", devices.keep, "devices.retire", "Take an order to retire back that the device has not heard.", Outcome, d.Reason),
+    Route("POST", f"{V}/devices/{{device}}/move", devices.move, "devices.write", "Say that a device stands at another site now.", d.Device, d.Move, conditional=True),
     Route("POST", f"{V}/devices/{{device}}/release-quarantine", devices.release_quarantine, "devices.quarantine", "Let a quarantined device change things again.", Outcome, d.Reason, conditional=True),
     Route("POST", f"{V}/devices/{{device}}/accept-review", devices.accept_review, "devices.quarantine", "Say that what an unknown-content device runs has been looked at.", Outcome, d.Reason, conditional=True),
     Route("GET", f"{V}/devices/{{device}}/timeline", devices.timeline, "devices.read", "What happened on a device, newest first.", Page[d.TimelineItem], query=queries.Timeline),

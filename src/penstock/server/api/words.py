@@ -118,6 +118,8 @@ def of_entry(kind: str, title: str, body: str) -> Tone:
     except ValueError:
         said = {}
     ended = str(said.get("verdict") or said.get("outcome") or "") if isinstance(said, dict) else ""
+    if kind == "local-act" and isinstance(said, dict) and said.get("pin") == "without-pin":
+        return "bad"
     if ended in _GOOD:
         return "good"
     if ended in _BAD:

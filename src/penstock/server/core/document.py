@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from penstock.wire.codec import canonical, encode, to_plain
-from penstock.wire.messages import Endpoint, Settings
+from penstock.wire.messages import Endpoint, LocalPerson, Settings
 from penstock.wire.types import AppState, sha256_of
 from penstock.wire.version import WIRE
 
@@ -36,24 +36,42 @@ def shared(endpoints: Sequence[Endpoint], settings: Settings) -> Shared:
     )
 
 
-def _body(apps: Sequence[bytes], device: str, epoch: int, numbers: bytes, same: Shared) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a device is told of its site: the local people, and the site's name where that is another than in its admission."""
+
+    people: bytes = b""
+    site: bytes = b""
+
+
+NOWHERE = Place()
+
+
+def place(people: Sequence[LocalPerson], site: str = "") -> Place:
+    """A site as its devices' documents have it."""
+    return Place(b'"people":' + canonical([to_plain(one) for one in people]) if people else b"", b'"site":' + canonical(site) if site else b"")
+
+
+def _body(apps: Sequence[bytes], device: str, epoch: int, numbers: bytes, same: Shared, at: Place) -> bytes:
     parts = (
         b'"apps":[' + b",".join(apps) + b"]" if apps else b"",
         b'"device":' + canonical(device),
         same.endpoints,
         b'"epoch":%d' % epoch,
         numbers,
+        at.people,
         same.settings,
+        at.site,
         b'"wire":%d' % WIRE,
     )
     return b"{" + b",".join(part for part in parts if part) + b"}"
 
 
-def content_of(apps: Sequence[bytes], device: str, epoch: int, same: Shared) -> str:
+def content_of(apps: Sequence[bytes], device: str, epoch: int, same: Shared, at: Place = NOWHERE) -> str:
     """The digest of everything in the document but its number and its date."""
-    return sha256_of(_body(apps, device, epoch, b"", same))
+    return sha256_of(_body(apps, device, epoch, b"", same, at))
 
 
-def text_of(apps: Sequence[bytes], device: str, epoch: int, generation: int, issued_ms: int, same: Shared) -> bytes:
+def text_of(apps: Sequence[bytes], device: str, epoch: int, generation: int, issued_ms: int, same: Shared, at: Place = NOWHERE) -> bytes:
     """The canonical JSON of the Desired."""
-    return _body(apps, device, epoch, b'"generation":%d,"issued_ms":%d' % (generation, issued_ms), same)
+    return _body(apps, device, epoch, b'"generation":%d,"issued_ms":%d' % (generation, issued_ms), same, at)

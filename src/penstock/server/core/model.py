@@ -159,7 +159,8 @@ ACTIVE, QUARANTINED, RETIRED = "active", "quarantined", "retired"
 class Device:
     """What one agent manages. `state`: active, quarantined (`why` says why) or retired. `key_epoch` rises when its key is
     replaced; sessions of an older one are dead. `review`: not empty while a person must look before it may change anything
-    (after a restore); `accept_fork`: a person has said that its log may go on from where it now stands."""
+    (after a restore); `accept_fork`: a person has said that its log may go on from where it now stands; `moved`: its site is
+    another than in the admission it keeps."""
 
     id: DeviceId
     name: str
@@ -177,6 +178,7 @@ class Device:
     review: str = ""
     accept_fork: bool = False
     admission: str = ""
+    moved: bool = False
     revision: int = 1
 
     @property
@@ -197,6 +199,48 @@ class Lean:
     seal_key: str
     key_epoch: int
     platforms: tuple[str, ...]
+    moved: bool = False
+
+
+NOTHING, APPS, DATA = "nothing", "apps", "data"  # what goes when a device is retired; with data its volumes too
+ORDERED, WIPED, NOT_WIPED, CANCELLED, REFUSED = "ordered", "wiped", "not-wiped", "cancelled", "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """How a device leaves the fleet, or left it: the newest such order. `wipe`: nothing, apps or data. `heard_ms`: the device has said that it begins;
+    `wiped_ms`: it has said what it did (`said`); `destroyed_ms`: its last word, that its keys are gone. `outcome`: ordered, wiped, not-wiped (retired all the
+    same), cancelled (it stays), or refused (the device said no)."""
+
+    device: str
+    wipe: str
+    command: str
+    by: str
+    reason: str
+    ordered_ms: int
+    heard_ms: int = 0
+    wiped_ms: int = 0
+    destroyed_ms: int = 0
+    ended_ms: int = 0
+    outcome: str = ORDERED
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SitePerson:
+    """Somebody who may act at the devices of a site, without an account here. Without a PIN (`pin_ms` 0) no device is told. `may` as in
+    `wire.messages.LOCAL_ACTS`; `salt`, `rounds` and `verifier` are all that is kept of the PIN."""
+
+    id: str
+    site: str
+    name: str
+    may: tuple[str, ...]
+    created_ms: int
+    salt: str = ""
+    rounds: int = 0
+    verifier: str = ""
+    pin_ms: int = 0
+    revision: int = 1
 
 
 @record

@@ -19,6 +19,7 @@ from penstock.server.core.model import (
     Member,
     Plan,
     ReleaseRow,
+    Retirement,
     Rollout,
     Session,
     Site,
@@ -152,6 +153,7 @@ class DeviceView:
     generation: int
     log_seq: int
     groups: tuple[Group, ...] = ()
+    retirement: Retirement | None = None
 
 
 @dataclass(frozen=True, slots=True)

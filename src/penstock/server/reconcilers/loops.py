@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from penstock.server.actions import commands, faults, housekeeping, images, notices, rollouts, states
+from penstock.server.actions import commands, faults, housekeeping, images, notices, retiring, rollouts, states
 from penstock.server.actions.context import Plane
 from penstock.server.reconcilers.driver import Reconciler
 
@@ -33,6 +33,7 @@ def all_of(plane: Plane, renew_certificate: Callable[[], bool]) -> tuple[Reconci
 
     def lapsed() -> bool:
         commands.expire(plane)
+        retiring.settle(plane)
         return False
 
     def sweep() -> bool:

@@ -81,12 +81,12 @@ def many(tx: Tx, ids: Any) -> dict[str, Device]:
 def lean(tx: Tx, ids: Any) -> dict[str, Lean]:
     """As much of these devices as documents and rollouts take."""
     wanted = sorted(set(ids))
-    columns = (t.c.id, t.c.name, t.c.site, t.c.state, t.c.review, t.c.seal_key, t.c.key_epoch, type_coerce(t.c.facts, Text).label("facts"))
+    columns = (t.c.id, t.c.name, t.c.site, t.c.state, t.c.review, t.c.seal_key, t.c.key_epoch, t.c.moved, type_coerce(t.c.facts, Text).label("facts"))
     found: dict[str, Lean] = {}
     for at in range(0, len(wanted), 500):
         for row in tx.run(select(*columns).where(t.c.id.in_(wanted[at : at + 500]))):
             platforms = tuple(json.loads(row.facts).get("platforms", ()))
-            found[row.id] = Lean(row.id, row.name, row.site, row.state, row.review, row.seal_key, row.key_epoch, platforms)
+            found[row.id] = Lean(row.id, row.name, row.site, row.state, row.review, row.seal_key, row.key_epoch, platforms, bool(row.moved))
     return found
 
 
@@ -149,6 +149,11 @@ def mark_all(tx: Tx, **values: Any) -> None:
 def ids(tx: Tx) -> tuple[str, ...]:
     """The ids of all that are not retired."""
     return tuple(tx.run(select(t.c.id).where(t.c.state != RETIRED)).scalars())
+
+
+def at_site(tx: Tx, site: str) -> list[str]:
+    """The ids of those of a site that are not retired."""
+    return list(tx.run(select(t.c.id).where(t.c.site == site, t.c.state != RETIRED).order_by(t.c.id)).scalars())
 
 
 def count(tx: Tx) -> int:

@@ -9,6 +9,7 @@ from penstock.apiv1 import devices as d
 from penstock.apiv1.common import Page
 from penstock.server.api import devices, groups, notices, people, queries, words
 from penstock.server.core.errors import Invalid
+from penstock.server.core.rights import reach
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, faults_of, read, told
 from penstock.server.web.notices import may_know
 
@@ -245,13 +246,16 @@ def device_settings(ask: Ask) -> Show:
 
 def _settings(ask: Ask, problem: Problem | None = None, form: dict[str, str] | None = None) -> Show:
     found = ask.ask(devices.get_device)
-    shown = form or {"labels": labels_text(found.summary.labels), "name": found.summary.name, "reason": "", "confirm": ""}
-    return _device(ask, "settings", "device_settings.html", 422 if problem else 200, device=found, problem=problem, faults=faults_of(problem), form=shown)
+    shown = {"labels": labels_text(found.summary.labels), "name": found.summary.name, "reason": "", "confirm": "", "wipe": "apps", "site": ""} | (form or {})
+    # Who has a device only, and no site, has nowhere to move it to.
+    places = tuple(one for one in ask.ask(people.list_sites).items if one.name != found.summary.site) if reach(ask.actor.rights, "sites.read") else ()
+    more = {"problem": problem, "faults": faults_of(problem), "form": shown, "sites": places}
+    return _device(ask, "settings", "device_settings.html", 422 if problem else 200, device=found, **more)
 
 
 def change_device(ask: Ask) -> Go | Show:
     """Other labels or another name."""
-    form = {"labels": ask.first("labels"), "name": ask.first("name"), "reason": "", "confirm": ""}
+    form = {"labels": ask.first("labels"), "name": ask.first("name")}
     try:
         before = ask.ask(devices.get_device).summary
         labels, name = labels_of(form["labels"]), form["name"]
@@ -264,16 +268,30 @@ def change_device(ask: Ask) -> Go | Show:
 
 def retire(ask: Ask) -> Go | Show:
     """Take a device out of the fleet for good."""
-    form = {"labels": ask.first("labels"), "name": "", "reason": ask.first("reason"), "confirm": ask.first("confirm")}
+    form = {key: ask.first(key) for key in ("reason", "confirm", "wipe")}
     try:
         found = ask.ask(devices.get_device).summary
-        form |= {"labels": labels_text(found.labels), "name": found.name}
         if form["confirm"] != found.name:
             raise Invalid("confirm-name", f"type {found.name} to retire it", field="confirm")
-        said = ask.ask(devices.retire, body=d.Reason(reason=form["reason"]), revision=ask.revision()).said
+        said = ask.ask(devices.retire, body=read(d.Retire, {"reason": form["reason"], "wipe": form["wipe"]}), revision=ask.revision()).said
     except PAGE_FAULTS as fault:
         return _settings(ask, told(fault), form)
-    return Go(f"/devices/{ask.path['device']}", said)
+    return Go(f"/devices/{found.id}", said)
+
+
+def keep(ask: Ask) -> Go:
+    """Take an order to retire back, while the device has not heard it."""
+    return Go(f"/devices/{ask.path['device']}", ask.ask(devices.keep, body=d.Reason(reason=ask.first("reason"))).said)
+
+
+def move(ask: Ask) -> Go | Show:
+    """It stands at another site now."""
+    form = {"site": ask.first("site"), "reason": ask.first("reason")}
+    try:
+        made = ask.ask(devices.move, body=read(d.Move, form), revision=ask.revision()).summary
+    except PAGE_FAULTS as fault:
+        return _settings(ask, told(fault), form)
+    return Go(f"/devices/{made.id}/settings", f"{made.name} stands at {made.site} now.")
 
 
 def release_quarantine(ask: Ask) -> Go:

@@ -6,7 +6,7 @@ Owns nothing else. A test proves that no line lacks a permission.
 from __future__ import annotations
 
 from penstock.server.api.frame import PUBLIC, SIGNED_IN
-from penstock.server.web import apps, fleet, groups, notices, people
+from penstock.server.web import apps, fleet, groups, localpeople, notices, people
 from penstock.server.web.frame import Page
 
 D = "/devices/{device}"
@@ -37,6 +37,8 @@ PAGES: tuple[Page, ...] = (
     Page("GET", f"{D}/settings", fleet.device_settings, "devices.read", "Labels, name, leaving the fleet."),
     Page("POST", f"{D}/settings", fleet.change_device, "devices.write", "Other labels or another name."),
     Page("POST", f"{D}/retire", fleet.retire, "devices.retire", "Take a device out of the fleet."),
+    Page("POST", f"{D}/keep", fleet.keep, "devices.retire", "Take an order to retire back."),
+    Page("POST", f"{D}/move", fleet.move, "devices.write", "Say that a device stands at another site."),
     Page("POST", f"{D}/release-quarantine", fleet.release_quarantine, "devices.quarantine", "Release a device from quarantine."),
     Page("POST", f"{D}/accept-review", fleet.accept_review, "devices.quarantine", "Accept what a device runs."),
     Page("GET", "/apps", apps.catalogue, "apps.read", "The catalogue.", "/apps"),
@@ -60,6 +62,11 @@ PAGES: tuple[Page, ...] = (
     Page("POST", G, groups.change_group, "groups.write", "Change a group.", "/groups"),
     Page("POST", f"{G}/devices", groups.change_devices, "groups.write", "Name a device in a group, or no more.", "/groups"),
     Page("POST", f"{G}/remove", groups.remove_group, "groups.write", "Remove a group.", "/groups"),
+    Page("GET", "/sites/{site}/people", localpeople.listed, "sites.read", "Who may act at a site's devices.", "/sites"),
+    Page("POST", "/sites/{site}/people", localpeople.add, "sites.people", "Add a local person.", "/sites"),
+    Page("POST", "/sites/{site}/people/{person}", localpeople.change, "sites.people", "Change a local person.", "/sites"),
+    Page("POST", "/sites/{site}/people/{person}/pin", localpeople.set_pin, "sites.people", "Set a local person's PIN.", "/sites"),
+    Page("POST", "/sites/{site}/people/{person}/remove", localpeople.remove, "sites.people", "Remove a local person.", "/sites"),
     Page("GET", "/history", people.history, "events.read", "Who did what.", "/history"),
     Page("GET", "/notices", notices.page, "notices.read", "Who is told of faults.", "/settings"),
     Page("POST", "/notices", notices.create, "notices.write", "Tell somebody by webhook or mail.", "/settings"),
