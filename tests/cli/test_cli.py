@@ -286,8 +286,8 @@ def test_a_moment_is_a_time():
 def test_groups(mara, served, capsys):
     served.images("1.0.0")
     with served.client() as client:
-        client.create_site("luebeck")
-        line = client.create_join("luebeck", d.JoinTokenCreate(auto_approve=True, uses=2, labels={"kind": "saw"})).line
+        client.create_site("lauenburg")
+        line = client.create_join("lauenburg", d.JoinTokenCreate(auto_approve=True, uses=2, labels={"kind": "saw"})).line
         if "press-monitor" not in [one.name for one in client.apps()]:
             client.publish(a.Publish(app="press-monitor", version="1.0.0", compose=served.compose("1.0.0")))
     assert "None yet" in said(capsys, "group", "list")
@@ -298,7 +298,7 @@ def test_groups(mara, served, capsys):
     assert "name-taken" in said(capsys, "group", "create", "saws", code=7)
     shown = said(capsys, "group", "show", "saws")
     assert re.search(r"saw-01.*named and by its labels", shown)
-    assert re.search(r"saw-02.*luebeck.*by its labels", shown)
+    assert re.search(r"saw-02.*lauenburg.*by its labels", shown)
     assert {item["name"] for item in json.loads(said(capsys, "device", "list", "--group", "saws", "--json"))} == {"saw-01", "saw-02"}
     assert "group-not-found" in said(capsys, "device", "list", "--group", "mills", code=5)
     assert re.search(r"groups +saws", said(capsys, "device", "show", "saw-02"))
@@ -338,9 +338,9 @@ def test_local_people_and_their_pins(mara, served, capsys, monkeypatch):
 
 
 def test_move_retire_and_keep(mara, served, capsys):
-    said(capsys, "site", "create", "luebeck")
+    said(capsys, "site", "create", "lauenburg")
     said(capsys, "site", "create", "rostock")
-    line = json.loads(said(capsys, "join", "luebeck", "--auto-approve", "--json"))["line"]
+    line = json.loads(said(capsys, "join", "lauenburg", "--auto-approve", "--json"))["line"]
     with ScriptedDevice(served, line, "leaver") as device:
         assert device.enrol() == "approved"
         device.start()

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from penstock.server.actions import deployments, devices, enrolments, events, groups, joins, sites
+from penstock.server.actions import deployments, devices, enrolments, events, groups, joins, retiring, sites
 from penstock.server.api.agent import AgentApi
 from penstock.server.core import rights
 from penstock.server.core.errors import Conflict, Forbidden, Invalid, Missing, Stale
@@ -441,7 +441,7 @@ def test_the_members_kept_are_those_worked_out_from_scratch(tmp_path):
         @rule(number=NUMBERS)
         def retire(self, number):
             if (device := self.device(number)) and (found := devices.get_device(self.plane, ADMIN, device=device).device).state == ACTIVE:
-                devices.retire(self.plane, ADMIN, device=device, revision=found.revision, reason="gone")
+                retiring.retire(self.plane, ADMIN, device=device, revision=found.revision, reason="gone")
 
         @rule(number=NUMBERS, selector=SELECTORS, named=st.lists(NUMBERS, max_size=3))
         def group(self, number, selector, named):
