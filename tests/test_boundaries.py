@@ -81,7 +81,7 @@ ROOMS: dict[str, Room] = {
     "server.actions": room("server.actions server.core server.store server.effects rules wire", "", WEB, SQL),
     "server.reconcilers": room("server.reconcilers server.actions server.core", "structlog", WEB, SQL),
     "server.api": room("server.api server.web server.actions server.core apiv1 wire", "litestar msgspec structlog prometheus_client", SQL),
-    "server.web": room("server.web server.api server.actions server.core apiv1 wire", "litestar msgspec jinja2 structlog", SQL),
+    "server.web": room("server.web server.api server.actions server.core apiv1 wire", "litestar msgspec jinja2 segno structlog", SQL),
     # The composition root and the command that starts it see every room of the server.
     "server": room("server wire rules crypto apiv1", "litestar msgspec uvicorn uvloop httptools structlog prometheus_client cryptography"),
     "sim": Room(words("sim agent rules wire crypto server.core server.actions server.store server.effects server.reconcilers")),

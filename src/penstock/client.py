@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from penstock.apiv1 import account as c
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
 from penstock.apiv1 import groups as g
@@ -69,13 +70,58 @@ class Client:
         """Make the first administrator."""
         return self._ask("POST", "/setup", p.TokenMade, p.SetupRequest(token=token, name=name, password=password))
 
-    def log_in(self, name: str, password: str, label: str, valid_s: int) -> p.TokenMade:
-        """A token for a name and password."""
-        return self._ask("POST", "/login", p.TokenMade, p.LoginRequest(name=name, password=password, label=label, valid_s=valid_s))
+    def log_in(self, name: str, password: str, label: str, valid_s: int, *, code: str = "", reason: str = "") -> p.TokenMade:
+        """A token for a name and password. Raises ClientError second-factor-needed and reason-needed where `code` or `reason` is missing."""
+        return self._ask("POST", "/login", p.TokenMade, p.LoginRequest(name=name, password=password, label=label, valid_s=valid_s, code=code, reason=reason))
 
     def me(self) -> p.Me:
         """Who the token belongs to."""
         return self._ask("GET", "/me", p.Me)
+
+    def sessions(self, user: str = "") -> tuple[c.Session, ...]:
+        """One's own sessions, or somebody's."""
+        return self._ask("GET", f"/users/{_part(user)}/sessions" if user else "/me/sessions", Page[c.Session]).items
+
+    def end_session(self, session: str, user: str = "") -> Outcome:
+        """End one of one's own sessions, or of somebody's."""
+        whose = f"/users/{_part(user)}" if user else "/me"
+        return self._ask("DELETE", f"{whose}/sessions/{_part(session)}", Outcome)
+
+    def end_sessions(self, user: str = "") -> Outcome:
+        """End all of one's own sessions (a token is none), or of somebody's."""
+        return self._ask("DELETE", f"/users/{_part(user)}/sessions" if user else "/me/sessions", Outcome)
+
+    def second_factor(self) -> c.SecondFactor:
+        """One's own second factor."""
+        return self._ask("GET", "/me/second-factor", c.SecondFactor)
+
+    def begin_second_factor(self, password: str) -> c.FactorSecret:
+        """A fresh secret for an authenticator app."""
+        return self._ask("POST", "/me/second-factor", c.FactorSecret, c.PasswordOnly(password=password))
+
+    def confirm_second_factor(self, code: str) -> c.RecoveryCodes:
+        """Switch it on with its first code; the recovery codes."""
+        return self._ask("POST", "/me/second-factor/confirm", c.RecoveryCodes, c.CodeOnly(code=code))
+
+    def renew_recovery_codes(self, password: str, code: str) -> c.RecoveryCodes:
+        """New recovery codes; the old ones are worthless."""
+        return self._ask("POST", "/me/second-factor/recovery-codes", c.RecoveryCodes, c.PasswordAndCode(password=password, code=code))
+
+    def switch_off_second_factor(self, password: str, code: str) -> Outcome:
+        """The password alone suffices again."""
+        return self._ask("POST", "/me/second-factor/off", Outcome, c.PasswordAndCode(password=password, code=code))
+
+    def reset_second_factor(self, user: str, reason: str) -> Outcome:
+        """Take away somebody's lost second factor."""
+        return self._ask("POST", f"/users/{_part(user)}/second-factor/reset", Outcome, d.Reason(reason=reason))
+
+    def break_glass(self) -> c.BreakGlass:
+        """How the sealed account stands."""
+        return self._ask("GET", "/break-glass", c.BreakGlass)
+
+    def acknowledge_break_glass(self) -> c.BreakGlass:
+        """Take note that it was used."""
+        return self._ask("POST", "/break-glass/acknowledge", c.BreakGlass)
 
     def about(self) -> p.About:
         """What the plane is."""

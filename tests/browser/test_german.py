@@ -81,6 +81,7 @@ def test_1_set_up_and_an_empty_fleet(viewer, served):
         "/groups",
         "/history",
         "/settings",
+        "/account",
         "/devices/dev_nobody",
         "/no/such/page",
     ):

@@ -245,6 +245,7 @@ PAGES = (
     "/sites",
     "/history",
     "/settings",
+    "/account",
 )
 
 

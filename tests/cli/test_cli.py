@@ -15,7 +15,10 @@ from penstock.apiv1 import devices as d
 from penstock.cli import contexts, out
 from penstock.cli.common import Usage, moment
 from penstock.cli.main import run
+from penstock.server import commandline
+from penstock.server.actions import sessions
 from tests.front.served import PASSWORD, ScriptedDevice, Served, until
+from tests.front.test_signin import Phone, secret_of
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +74,57 @@ def test_log_in_keeps_a_token_only_its_owner_can_read(home, served, capsys):
     assert contexts.load().contexts == {}
     with served.http(kept.token) as http:
         assert http.get("/api/v1/me").status_code == 401, "logging out revokes the token"
+
+
+def test_sessions_of_oneself_and_of_others(mara, served, capsys):
+    made = sessions.sign_in(served.plane, name="mara", password=PASSWORD, address="192.0.2.7", agent="curl/8")
+    assert "192.0.2.7" in said(capsys, "session", "list")
+    shown = json.loads(said(capsys, "session", "list", "--user", "mara", "--json"))
+    assert made.session.id in {one["id"] for one in shown}
+    assert "curl" in {one["agent"] for one in shown}
+    assert "One session has ended." in said(capsys, "session", "end", made.session.id)
+    said(capsys, "session", "end", made.session.id, code=5)
+    sessions.sign_in(served.plane, name="mara", password=PASSWORD)
+    assert "One session has ended." in said(capsys, "session", "end", "--all", "--user", "mara")
+    assert said(capsys, "session", "list").strip() == "Nowhere."
+    for wrong in (("session", "end"), ("session", "end", "--all", "ses_1")):
+        assert "say which" in said(capsys, *wrong, code=2).lower()
+    said(capsys, "session", "list", "--user", "nobody", code=5)
+
+
+def test_a_second_factor_by_commands(mara, served, capsys, monkeypatch):
+    assert json.loads(said(capsys, "second-factor", "show", "--json"))["state"] == "off"
+    made = json.loads(said(capsys, "second-factor", "begin", "--json"))
+    phone = Phone(secret_of(made["secret"]))
+    assert made["uri"].startswith("otpauth://totp/Penstock")
+    codes = said(capsys, "second-factor", "confirm", phone.code()).split()
+    assert "10" in said(capsys, "second-factor", "show")
+    again = ["login", served.url, "--user", "mara", "--ca", str(mara / "ca.pem"), "--as", "again"]
+    assert "second-factor-needed" in said(capsys, *again, code=4)
+    assert "Logged in" in said(capsys, *again, "--code", codes[0])
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: codes[1])
+    assert "Logged in" in said(capsys, *again)
+    fresh = said(capsys, "second-factor", "codes", codes[2]).split()
+    assert len(set(fresh) - set(codes)) == 10
+    said(capsys, "second-factor", "off", codes[3], code=4)
+    assert "is off" in said(capsys, "second-factor", "off", fresh[0])
+    said(capsys, "second-factor", "begin")
+    assert "reset" in said(capsys, "second-factor", "reset", "mara", "--reason", "the phone fell into the press")
+    said(capsys, "second-factor", "reset", "mara", "--reason", "once more", code=7)
+
+
+def test_breaking_the_glass_by_commands(mara, served, capsys, monkeypatch):
+    assert json.loads(said(capsys, "break-glass", "show", "--json"))["state"] == "none"
+    monkeypatch.setenv("PENSTOCK_PASSWORD", commandline.seal_break_glass(served.settings))
+    enter = ["login", served.url, "--user", "break-glass", "--ca", str(mara / "ca.pem"), "--as", "glass"]
+    assert "reason-needed" in said(capsys, *enter, code=4)
+    assert "Logged in" in said(capsys, *enter, "--reason", "the phones with our codes are lost")
+    assert "the phones with our codes are lost" in said(capsys, "break-glass", "show", "--context", "default")
+    said(capsys, "break-glass", "acknowledge", code=4)  # not by whoever broke it
+    assert "seal" in said(capsys, "break-glass", "acknowledge", "--context", "default")
+    commandline.seal_break_glass(served.settings)
+    assert json.loads(said(capsys, "break-glass", "show", "--json", "--context", "default"))["state"] == "sealed"
 
 
 def test_a_wrong_pin_or_no_trust_at_all_is_refused_with_a_remedy(home, served, capsys):
@@ -286,8 +340,8 @@ def test_a_moment_is_a_time():
 def test_groups(mara, served, capsys):
     served.images("1.0.0")
     with served.client() as client:
-        client.create_site("lauenburg")
-        line = client.create_join("lauenburg", d.JoinTokenCreate(auto_approve=True, uses=2, labels={"kind": "saw"})).line
+        client.create_site("wismar")
+        line = client.create_join("wismar", d.JoinTokenCreate(auto_approve=True, uses=2, labels={"kind": "saw"})).line
         if "press-monitor" not in [one.name for one in client.apps()]:
             client.publish(a.Publish(app="press-monitor", version="1.0.0", compose=served.compose("1.0.0")))
     assert "None yet" in said(capsys, "group", "list")
@@ -298,7 +352,7 @@ def test_groups(mara, served, capsys):
     assert "name-taken" in said(capsys, "group", "create", "saws", code=7)
     shown = said(capsys, "group", "show", "saws")
     assert re.search(r"saw-01.*named and by its labels", shown)
-    assert re.search(r"saw-02.*lauenburg.*by its labels", shown)
+    assert re.search(r"saw-02.*wismar.*by its labels", shown)
     assert {item["name"] for item in json.loads(said(capsys, "device", "list", "--group", "saws", "--json"))} == {"saw-01", "saw-02"}
     assert "group-not-found" in said(capsys, "device", "list", "--group", "mills", code=5)
     assert re.search(r"groups +saws", said(capsys, "device", "show", "saw-02"))
@@ -338,9 +392,9 @@ def test_local_people_and_their_pins(mara, served, capsys, monkeypatch):
 
 
 def test_move_retire_and_keep(mara, served, capsys):
-    said(capsys, "site", "create", "lauenburg")
+    said(capsys, "site", "create", "luebeck")
     said(capsys, "site", "create", "rostock")
-    line = json.loads(said(capsys, "join", "lauenburg", "--auto-approve", "--json"))["line"]
+    line = json.loads(said(capsys, "join", "luebeck", "--auto-approve", "--json"))["line"]
     with ScriptedDevice(served, line, "leaver") as device:
         assert device.enrol() == "approved"
         device.start()

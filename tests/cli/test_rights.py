@@ -19,8 +19,20 @@ from tests.front.served import Served
 REFUSED, NOT_THERE = 4, 5
 
 # What is done with the context and the machine alone, or begins without a token, or only prints.
-LOCAL = {"whoami", "setup", "login", "logout", "context list", "context use", "context rename", "context remove", "open", "completion"}
-# About oneself; then those that list what the asker may see.
+LOCAL = {"setup", "login", "logout", "context list", "context use", "context rename", "context remove", "open", "completion"}
+# About oneself, open to whoever is signed in.
+SELF = {
+    "whoami",
+    "session list",
+    "session end",
+    "second-factor show",
+    "second-factor begin",
+    "second-factor confirm",
+    "second-factor codes",
+    "second-factor off",
+    "break-glass show",
+}
+# About oneself, with the right to have tokens; then those that list what the asker may see.
 OWN = {"token list": [], "token create": ["mine"], "token revoke": ["tok_nothing"]}
 LISTS = {
     "status": [],
@@ -32,9 +44,17 @@ LISTS = {
     "app list": [],
     "release list": [],
     "deployment list": [],
+    "faults": [],
+    "notice list": [],
     "events": ["--since", "1d", "--no-follow"],
 }
-FLEET: dict[str, list[str]] = {"site create": ["another"], "group create": ["another"], "settings show": [], "settings set": ["--poll", "60"]}
+FLEET: dict[str, list[str]] = {
+    "site create": ["another"],
+    "group create": ["another"],
+    "settings show": [],
+    "settings set": ["--poll", "60"],
+    "break-glass acknowledge": [],
+}
 Words = Callable[[Half], list[str]]
 DEVICE: dict[str, Words] = {
     name: (lambda half, more=more: [f"{half.name}-press", *more])  # type: ignore[misc]
@@ -56,6 +76,14 @@ DEVICE: dict[str, Words] = {
 OTHERS: dict[str, Words] = {
     "device approve": lambda half: [half.ids["enrolment"], "--fingerprint", "00"],
     "device reject": lambda half: [half.ids["enrolment"]],
+    "fault acknowledge": lambda half: [half.ids["fault"], "--reason", "x"],
+    "fault undo": lambda half: [half.ids["fault"]],
+    "notice add": lambda half: ["another", "--webhook", "https://a.example/", "--site", f"{half.name}-site"],
+    "notice on": lambda half: [f"{half.name}-pager"],
+    "notice off": lambda half: [f"{half.name}-pager"],
+    "notice test": lambda half: [f"{half.name}-pager"],
+    "notice remove": lambda half: [f"{half.name}-pager"],
+    "second-factor reset": lambda half: [half.ids["user"], "--reason", "x"],
     "command show": lambda half: [half.ids["command"]],
     "site show": lambda half: [f"{half.name}-site"],
     "site change": lambda half: [f"{half.name}-site", "--title", "x"],
@@ -82,6 +110,8 @@ ABOUT = {**DEVICE, **OTHERS}
 FILES = {"release check", "release publish"}
 # What an administrator is not asked to do here, because the rest needs it.
 SPOILS = {
+    "notice remove",
+    "notice test",
     "device retire",
     "device rename",
     "device move",
@@ -146,11 +176,12 @@ def commands(app: Any, before: tuple[str, ...] = ()) -> set[str]:
 
 
 def test_every_command_has_a_line():
-    assert commands(build()) == {*LOCAL, *OWN, *LISTS, *FLEET, *ABOUT, *FILES}
+    assert commands(build()) == {*LOCAL, *SELF, *OWN, *LISTS, *FLEET, *ABOUT, *FILES}
 
 
 def test_those_who_may_nothing(ask):
-    assert ask("nothing", "whoami", [])[0] == 0
+    for command in ("whoami", "session list", "second-factor show"):
+        assert ask("nothing", command, [])[0] == 0
     wrong = {}
     for command, words in {**LISTS, **FLEET, **OWN}.items():
         code, text = ask("nothing", command, words)

@@ -116,6 +116,8 @@ class World:
         hook = {"url": f"https://{name}.example/{name}-hook", "ca": ""}
         made.ids["notice"] = notices.create_notice(plane, ADMIN, name=f"{name}-pager", kind="webhook", site=place.id, way=hook).view.target.id
         made.ids["person"] = localpeople.add_person(plane, ADMIN, site=place.id, name=f"{name} one", may=("revert",), pin="314159").id
+        person = self.asker(f"{name}-person", ())
+        made.ids |= {"user": person.actor.id, "session": sessions.list_sessions(plane, person.actor)[0].id}
         made.ids["command"] = commands.order(plane, ADMIN, device=device.id, verb="refresh").id
         return made
 

@@ -109,6 +109,8 @@ def deploying(half: Half) -> dict[str, Any]:
     return {"release": half.ids["release"], "name": f"{half.name}-line", "target": {"devices": [half.ids["device"]]}}
 
 
+OWN_PASSWORD = "it is about the asker's own password, and throttled"
+
 API = {
     ("GET", f"{V}/openapi.json"): Line(),
     ("GET", f"{V}/ca"): Line(),
@@ -116,7 +118,22 @@ API = {
     ("POST", f"{V}/setup"): Line(body=lambda _: {"token": "x", "name": "eve", "password": "long enough a sentence"}),
     ("POST", f"{V}/login"): Line(skip="it is what makes a session; its answers are the same for everybody"),
     ("GET", f"{V}/me"): Line(),
-    ("POST", f"{V}/me/password"): Line(skip="it is about the asker's own password, and throttled"),
+    ("POST", f"{V}/me/password"): Line(skip=OWN_PASSWORD),
+    ("GET", f"{V}/me/sessions"): Line(),
+    ("DELETE", f"{V}/me/sessions"): Line(),
+    ("DELETE", f"{V}/me/sessions/{{session}}"): Line(skip="only one's own: test_signin"),
+    ("GET", f"{V}/me/second-factor"): Line(),
+    ("POST", f"{V}/me/second-factor"): Line(skip=OWN_PASSWORD),
+    ("POST", f"{V}/me/second-factor/confirm"): Line(body=lambda _: {"code": "000000"}),
+    ("POST", f"{V}/me/second-factor/recovery-codes"): Line(skip=OWN_PASSWORD),
+    ("POST", f"{V}/me/second-factor/off"): Line(skip=OWN_PASSWORD),
+    ("POST", f"{V}/me/second-factor/cancel"): Line(),
+    ("GET", f"{V}/users/{{user}}/sessions"): Line("fleet", "users.read"),
+    ("DELETE", f"{V}/users/{{user}}/sessions/{{session}}"): Line(skip="it can be ended once: test_signing"),
+    ("DELETE", f"{V}/users/{{user}}/sessions"): Line("fleet", "users.write"),
+    ("POST", f"{V}/users/{{user}}/second-factor/reset"): Line("fleet", "users.write", body=lambda _: {}),
+    ("GET", f"{V}/break-glass"): Line("fleet", "users.read"),
+    ("POST", f"{V}/break-glass/acknowledge"): Line("fleet", "users.write"),
     ("GET", f"{V}/tokens"): Line(),
     ("POST", f"{V}/tokens"): Line(body=lambda _: {"label": "mine"}),
     ("DELETE", f"{V}/tokens/{{token}}"): Line(skip="only one's own: test_api"),
@@ -340,9 +357,19 @@ WEB = {
     ("GET", "/history"): Line(),
     ("GET", "/settings"): Line("fleet", "settings.read"),
     ("POST", "/settings"): Line("fleet", "settings.write", body=lambda _: {"poll_s": "60", "revision": "999"}),
-    ("POST", "/settings/tokens"): Line("fleet", "settings.read", body=lambda _: {"label": "mine"}),
-    ("POST", "/settings/tokens/{token}/revoke"): Line(skip="only one's own: test_pages"),
-    ("POST", "/settings/password"): Line(skip="it is about the asker's own password, and throttled"),
+    ("GET", "/account"): Line(),
+    ("POST", "/account/password"): Line(skip=OWN_PASSWORD),
+    ("POST", "/account/second-factor"): Line(skip=OWN_PASSWORD),
+    ("GET", "/account/second-factor.svg"): Line(skip="there is one only while one's own secret waits for its code: test_signin"),
+    ("POST", "/account/second-factor/confirm"): Line(body=lambda _: {"code": "000000"}),
+    ("POST", "/account/second-factor/cancel"): Line(),
+    ("POST", "/account/second-factor/recovery-codes"): Line(skip=OWN_PASSWORD),
+    ("POST", "/account/second-factor/off"): Line(skip=OWN_PASSWORD),
+    ("POST", "/account/sessions/end-others"): Line(),
+    ("POST", "/account/sessions/{session}/end"): Line(skip="only one's own: test_signin"),
+    ("POST", "/account/tokens"): Line(body=lambda _: {"label": "mine"}),
+    ("POST", "/account/tokens/{token}/revoke"): Line(skip="only one's own: test_pages"),
+    ("POST", "/break-glass/acknowledge"): Line("fleet", "users.write"),
 }
 
 
@@ -362,7 +389,8 @@ def test_the_pages(world, method, path):
             form = (line.body(half) if line.body else {}) if method == "POST" else None
             got = world.ask(asker, method, asked, form=form)
             want = verdict(asker, permission, line, half) if permission != PUBLIC else 200
-            refused = (want,) if method == "GET" or not reach(asker.actor.rights, permission) else (want, 422)
+            verb = "tokens.own" if permission == SIGNED_IN else permission
+            refused = (want,) if method == "GET" or not reach(asker.actor.rights, verb) else (want, 422)
             fine = got.status in refused if want != 200 else got.status not in (401, 403, 404) and got.status < 500
             if not fine:
                 wrong.append(f"{asker.label}, {half.name}: {got.status}, expected {want}: {' '.join(got.text.split())[-300:]}")

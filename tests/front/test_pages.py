@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from html import unescape
 
-import httpx
 import pytest
 
 from penstock.apiv1.devices import JoinTokenCreate
@@ -13,37 +12,8 @@ from penstock.server.web.frame import CSP
 from penstock.server.web.people import safe_next
 from penstock.server.web.render import headline, load_assets, sentence, size
 from penstock.server.web.routes import PAGES
+from tests.front.browsing import Browser
 from tests.front.served import PASSWORD, ScriptedDevice, Served
-
-
-class Browser:
-    """A browser without a script: keeps cookies, follows redirects by itself, fills in form tokens."""
-
-    def __init__(self, served: Served) -> None:
-        self.http = served.http("")
-        self.last: httpx.Response | None = None
-
-    def get(self, path: str) -> httpx.Response:
-        self.last = self.http.get(path, headers={"Sec-Fetch-Site": "same-origin"})
-        return self.last
-
-    def token(self) -> str:
-        assert self.last is not None
-        found = re.search(r'name="csrf" value="([0-9a-f]+)"', self.last.text)
-        assert found, self.last.text[:500]
-        return found[1]
-
-    def post(self, path: str, **form: object) -> httpx.Response:
-        headers = {"Sec-Fetch-Site": "same-origin"}
-        answer = self.http.post(path, data={"csrf": self.token(), **form}, headers=headers)
-        if answer.status_code == 200 or answer.status_code == 422:
-            self.last = answer
-        return answer
-
-    def sign_in(self) -> None:
-        self.get("/login")
-        assert self.post("/login", name="mara", password=PASSWORD, next="/").status_code == 303
-        self.get("/")
 
 
 @pytest.fixture
@@ -118,7 +88,20 @@ def test_wrong_password_says_so_and_keeps_the_name(browser):
 
 
 @pytest.mark.parametrize(
-    "where", ["//evil.example", "https://evil.example", "/\\evil.example", "/\t/evil", "javascript:x", "", "/login", "/x\r\nSet-Cookie: a"]
+    "where",
+    [
+        "//evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "/\t/evil",
+        "javascript:x",
+        "",
+        "/login",
+        "/x\r\nSet-Cookie: a",
+        "/\u2028x",
+        "/日本",
+        "/" + "x" * 2000,
+    ],
 )
 def test_no_open_redirect(where):
     assert safe_next(where) == "/"

@@ -26,12 +26,15 @@ class SetupRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class LoginRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A name and password for an API token. `label` says what the token is for."""
+    """A name and password for an API token. `label` says what the token is for; `code` is a one-time or recovery code where the person has a second factor;
+    `reason` is what the break-glass account must give."""
 
     name: Annotated[str, Meta(min_length=1, max_length=63)]
     password: Password
     label: Title = "penstock CLI"
     valid_s: Annotated[int, Meta(ge=60, le=366 * 86400)] = 30 * 86400
+    code: Annotated[str, Meta(max_length=100)] = ""
+    reason: Annotated[str, Meta(max_length=500)] = ""
 
 
 class TokenCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,13 +104,16 @@ class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """What an administrator may set. 0 for a rate means no cap; `leave_s` is how long an authorisation is valid."""
+    """What an administrator may set. 0 for a rate means no cap; `leave_s` is how long an authorisation is valid; `session_idle_s` and `session_total_s`
+    are after how long people are signed out, unused and at all."""
 
     revision: int
     poll_s: int
     fetch_bytes_per_s: int
     log_quota_bytes: int
     leave_s: int
+    session_idle_s: int
+    session_total_s: int
     endpoints: tuple[Endpoint, ...]
 
 
@@ -118,6 +124,8 @@ class SettingsChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     fetch_bytes_per_s: Annotated[int, Meta(ge=0, le=10**10)] | None = None
     log_quota_bytes: Annotated[int, Meta(ge=1024 * 1024, le=10**10)] | None = None
     leave_s: Annotated[int, Meta(ge=60, le=90 * 86400)] | None = None
+    session_idle_s: Annotated[int, Meta(ge=300, le=7 * 86400)] | None = None
+    session_total_s: Annotated[int, Meta(ge=3600, le=90 * 86400)] | None = None
     endpoints: Annotated[tuple[Endpoint, ...], Meta(min_length=1, max_length=8)] | None = None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 from cyclopts import App, Parameter
@@ -15,6 +15,9 @@ from penstock.cli import contexts, out
 from penstock.cli.common import COMMON, Common, Usage, certificates
 from penstock.cli.names import ContextName
 from penstock.client import Client, ClientError, pinned_ca
+
+if TYPE_CHECKING:
+    from penstock.apiv1 import people as p
 
 context = App(name="context", help="Which control planes this machine knows.")
 token = App(name="token", help="Your API tokens.")
@@ -30,7 +33,8 @@ Days = Annotated[int, Parameter(validator=Number(gte=1, lte=366), help="How long
 DAY = 86400
 
 
-def _secret(prompt: str, *, stdin: bool, variable: str) -> str:
+def secret_from(prompt: str, *, stdin: bool, variable: str) -> str:
+    """A secret from the environment, standard input or whoever sits at the terminal; never from the command line, which others may read."""
     if os.environ.get(variable):
         return os.environ[variable]
     if stdin:
@@ -84,8 +88,8 @@ def setup(
     """Make the first administrator of a new control plane, and log in as them."""
     url = _address(url)
     trust = _trust(url, ca, fingerprint, _proxy(proxy))
-    secret = setup_token or _secret("One-time set-up token: ", stdin=False, variable="PENSTOCK_SETUP_TOKEN")
-    password = _secret("New password: ", stdin=password_stdin, variable="PENSTOCK_PASSWORD")
+    secret = setup_token or secret_from("One-time set-up token: ", stdin=False, variable="PENSTOCK_SETUP_TOKEN")
+    password = secret_from("New password: ", stdin=password_stdin, variable="PENSTOCK_PASSWORD")
     kept = contexts.Context(url=url, token="", user=user, ca=trust, proxy=proxy)
     with Client(url, way=contexts.way(kept)) as client:
         made = client.set_up(secret, user, password)
@@ -108,6 +112,8 @@ def login(
     name: As = "default",
     days: Days = 30,
     json: Json = False,
+    code: Annotated[str, Parameter(help="A one-time or recovery code, where you have a second factor; else it is asked for.")] = "",
+    reason: Annotated[str, Parameter(help="Why you break the glass; the break-glass account only.")] = "",
 ) -> int:
     """Log in, and keep the token on this machine (mode 0600). The password is asked for, or comes from --password-stdin or PENSTOCK_PASSWORD."""
     url = _address(url)
@@ -123,11 +129,29 @@ def login(
         user = input("User name: ").strip()
     if not user:
         raise Usage("say who: --user NAME, or --token TOKEN")
-    password = _secret(f"Password of {user}: ", stdin=password_stdin, variable="PENSTOCK_PASSWORD")
+    password = secret_from(f"Password of {user}: ", stdin=password_stdin, variable="PENSTOCK_PASSWORD")
     with Client(url, way=contexts.way(contexts.Context(url=url, token="", ca=trust, proxy=proxy))) as client:
-        made = client.log_in(user, password, f"penstock on {os.uname().nodename}"[:200], days * DAY)
+        made = _log_in(client, user, password, days, code, reason)
     kept = contexts.Context(url=url, token=made.token, user=user, ca=trust, proxy=proxy, expires_ms=made.expires_ms)
     return _keep(name, kept, f"Logged in to {url} as {user} until {out.at(made.expires_ms)}, context {name!r}", json=json)
+
+
+def _log_in(client: Client, user: str, password: str, days: int, code: str, reason: str) -> p.TokenMade:
+    """A token; what the control plane still wants is asked for where somebody sits at a terminal."""
+    label = f"penstock on {os.uname().nodename}"[:200]
+    try:
+        return client.log_in(user, password, label, days * DAY, code=code, reason=reason)
+    except ClientError as fault:
+        wanted = fault.problem.code
+        if not sys.stdin.isatty() or wanted not in ("second-factor-needed", "reason-needed"):
+            raise
+    if wanted == "second-factor-needed":
+        code = secret_from("One-time code: ", stdin=False, variable="PENSTOCK_CODE")
+    else:
+        sys.stderr.write("This account is for emergencies; everybody will read your reason.\nReason: ")
+        sys.stderr.flush()
+        reason = sys.stdin.readline().strip()
+    return client.log_in(user, password, label, days * DAY, code=code, reason=reason)
 
 
 def logout(*, name: Annotated[str, Parameter(name="--as", help="Of this context, if not the current one.")] = "", json: Json = False) -> int:

@@ -113,6 +113,7 @@ def settings_show(*, common: Common = COMMON) -> int:
             ("fetch at most", f"{found.fetch_bytes_per_s} bytes/s" if found.fetch_bytes_per_s else "no cap"),
             ("leave lapses after", f"{found.leave_s // 3600} h"),
             ("log quota", f"{found.log_quota_bytes // 1024} KiB"),
+            ("people are signed out", f"after {found.session_idle_s // 60} min without use, after {found.session_total_s // 3600} h in any case"),
             *(("address", f"{one.url}{f'  proxy {one.proxy}' if one.proxy else ''}  ({len(one.ca) or 'no own'} authority)") for one in found.endpoints),
         )
     )
@@ -125,6 +126,8 @@ def settings_set(
     poll: Annotated[int | None, Parameter(help="Seconds between two questions of a device.")] = None,
     fetch_bytes_per_s: Annotated[int | None, Parameter(help="A device fetches at most this; 0 is no cap.")] = None,
     leave_hours: Annotated[int | None, Parameter(help="How long the leave to apply a change is good.")] = None,
+    idle_minutes: Annotated[int | None, Parameter(help="How long people may be away before they must sign in again.")] = None,
+    session_hours: Annotated[int | None, Parameter(help="How long people stay signed in at all.")] = None,
     address: Annotated[tuple[str, ...], Parameter(help="All addresses devices shall use, in order of preference; may be repeated.")] = (),
     ca: Annotated[Path | None, Parameter(help="A file with the authorities to trust for those addresses; else those of the present ones.")] = None,
     common: Common = COMMON,
@@ -137,6 +140,8 @@ def settings_set(
             poll_s=poll,
             fetch_bytes_per_s=fetch_bytes_per_s,
             leave_s=None if leave_hours is None else leave_hours * 3600,
+            session_idle_s=None if idle_minutes is None else idle_minutes * 60,
+            session_total_s=None if session_hours is None else session_hours * 3600,
             endpoints=tuple(p.Endpoint(url=url, ca=trust) for url in address) or None,
         )
         made = client.change_settings(before.revision, change)

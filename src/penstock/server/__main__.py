@@ -45,6 +45,8 @@ def parser() -> argparse.ArgumentParser:
     made = command("service-token", "print an API token for a program of this machine, under a service account")
     made.add_argument("--name", required=True, help="the service account; it is made if it is not there")
     made.add_argument("--days", type=int, default=90, help="how long the token is good (default: 90)")
+    made = command("break-glass", "the sealed account for emergencies")
+    made.add_argument("act", choices=("seal",), help="seal: make the account, or give it another passphrase, and print that once")
     made = command("authority", "print the certificates that clients trust this plane by (PEM), or change the plane's own authority")
     step = made.add_mutually_exclusive_group()
     step.add_argument("--prepare", action="store_true", help="make the next authority; once the plane is started again, devices learn to trust it too")
@@ -88,6 +90,11 @@ def _run(given: argparse.Namespace, found: server_settings.Settings) -> int:
         _say(token)
     elif given.command == "token":
         _say(commandline.setup_token(found))
+    elif given.command == "break-glass":
+        secret = commandline.seal_break_glass(found)
+        _say("Account break-glass is sealed. Its passphrase is shown this once: write or print it, put it into an envelope, seal that, and lock it away.")
+        _say("Signing in with it needs a reason, lasts an hour, and is shown to everybody until an administrator has taken note and it is sealed anew.")
+        _say(secret)
     elif given.command == "authority":
         act = commandline.authority_prepare if given.prepare else commandline.authority_switch if given.switch else commandline.authority
         _say(act(found))

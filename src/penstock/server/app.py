@@ -235,7 +235,7 @@ def registry_of(plane: Plane, content: Content) -> Registry:
     def held(digest: str) -> str | None:
         return "a release needs it; what was published stays" if images.pinned(plane, digest) else None
 
-    return Registry(content, lambda user, password: tokens.registry_actor(plane, user, password), allowed, held)
+    return Registry(content, lambda user, password, address: tokens.registry_actor(plane, user, password, address), allowed, held)
 
 
 def complain(what: str, fault: BaseException) -> None:

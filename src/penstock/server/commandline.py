@@ -1,4 +1,5 @@
-"""The acts of `penstock-server` that are not serving: making a plane, backing it up, restoring it, a new set-up token.
+"""The acts of `penstock-server` that are not serving: making a plane, backing it up, restoring it, a new set-up token, the
+break-glass account.
 
 Owns what each does to files and what it prints. All of them may run while the plane serves, but `init` and `restore`, which make one.
 """
@@ -11,12 +12,13 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from penstock.server.actions import restore, rootbook
+from penstock.server.actions import breakglass, restore, rootbook
 from penstock.server.actions.faults import BACKUP_KEY
 from penstock.server.actions.setup import KEY as SETUP_KEY
 from penstock.server.actions.tokens import PREFIX as TOKEN_PREFIX
 from penstock.server.app import StartFault, certificates_of, paths, trust_of
 from penstock.server.core import rootdoc
+from penstock.server.core.breakglass import NAME as BREAK_GLASS
 from penstock.server.core.errors import Refused
 from penstock.server.core.events import line
 from penstock.server.core.model import ADMINISTRATOR, SERVICE, Actor, ApiToken, User, UserId
@@ -120,6 +122,8 @@ def service_token(settings: Settings, name: str, days: int) -> str:
     found = paths(settings.data)
     if not found["database"].exists():
         raise StartFault(f"there is no control plane in {settings.data}")
+    if name == BREAK_GLASS:
+        raise StartFault(f"the name {name} is the sealed account's; take another one")
     if name_fault(name) or not 1 <= days <= 732:
         raise StartFault(name_fault(name) or "a token is good for 1 to 732 days")
     ids, now = RandomIds(), SystemClock().now_ms()
@@ -141,6 +145,16 @@ def service_token(settings: Settings, name: str, days: int) -> str:
 
     with contextlib.closing(Db(f"sqlite:///{found['database']}")) as db:
         return db.update(work)
+
+
+def seal_break_glass(settings: Settings) -> str:
+    """Make the break-glass account or give it another passphrase; the passphrase, for the envelope. What it had open ends. The plane may be running, and knows
+    within seconds."""
+    found = paths(settings.data)
+    if not found["database"].exists():
+        raise StartFault(f"there is no control plane in {settings.data}")
+    with contextlib.closing(Db(f"sqlite:///{found['database']}")) as db:
+        return db.update(lambda tx: breakglass.seal_anew(tx, RandomIds(), SystemClock().now_ms()))
 
 
 def backup(settings: Settings, target: Path, *, images: bool = False) -> int:

@@ -75,13 +75,13 @@ class BelieveVault:
         """The text to keep."""
         return b64(_cover(value, bound_to, "vault"))
 
-    def get(self, kept: str, bound_to: bytes) -> bytes:
+    def open(self, kept: str, bound_to: bytes) -> bytes:
         """A kept value."""
         return _cover(unb64(kept), bound_to, "vault")
 
     def seal_for(self, kept: str, bound_to: bytes, seal_key: str, device_bound: bytes) -> Sealed:
         """A kept value, sealed for one device."""
-        value = self.get(kept, bound_to)
+        value = self.open(kept, bound_to)
         ciphertext = _cover(value, device_bound, seal_key)
         return Sealed(b64(bytes(65)), b64(bytes(12)), b64(ciphertext), b64(hashlib.sha256(device_bound + value).digest()[:16]))
 

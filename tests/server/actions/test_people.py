@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from penstock.server.actions import sessions, setup, tokens
-from penstock.server.core.errors import Conflict, Forbidden, Invalid, Limited, Missing, Unauthenticated
+from penstock.server.actions import passwords, sessions, setup, tokens
+from penstock.server.core.errors import Conflict, Forbidden, Invalid, Missing, Unauthenticated
 from penstock.server.core.model import Actor
 from tests.server.planes import ADMIN, first_administrator, make_plane, turn
 
@@ -49,14 +49,14 @@ def test_sessions_idle_out_and_end(plane):
     made = sign_in(plane, address="10.0.0.1")
     assert sessions.who(plane, made.secret).session.csrf == made.session.csrf != made.secret
     for _ in range(5):
-        turn(plane, plane.limits.session_idle_ms - 1)
+        turn(plane, plane.session_idle_s * 1000 - 1)
         assert sessions.who(plane, made.secret).user.name == "ada"
-    turn(plane, plane.limits.session_idle_ms)
+    turn(plane, plane.session_idle_s * 1000)
     with pytest.raises(Unauthenticated):
         sessions.who(plane, made.secret)
     made = sign_in(plane)
     for _ in range(30):
-        turn(plane, plane.limits.session_idle_ms // 2)
+        turn(plane, plane.session_idle_s * 500)
         try:
             sessions.who(plane, made.secret)
         except Unauthenticated:
@@ -83,27 +83,13 @@ def test_secrets_are_not_kept(plane):
         assert secret not in dump
 
 
-def test_guessing_is_slowed_down(plane):
-    first_administrator(plane)
-    for _ in range(sessions.TRIES):
-        with pytest.raises(Unauthenticated):
-            sign_in(plane, "wrong horse battery", address="10.0.0.9")
-    with pytest.raises(Limited) as refused:
-        sign_in(plane, address="10.0.0.9")
-    assert refused.value.retry_s > 0
-    turn(plane, refused.value.retry_s * 1000)
-    assert sign_in(plane, address="10.0.0.9").user.name == "ada"
-    with pytest.raises(Unauthenticated):
-        sessions.sign_in(plane, name="nobody", password="x" * 20)
-
-
 def test_a_new_password_ends_other_sessions(plane):
     first_administrator(plane)
     one, two = sign_in(plane), sign_in(plane)
     actor = sessions.who(plane, one.secret).actor
     with pytest.raises(Unauthenticated):
-        sessions.change_password(plane, actor, old="nope", new="another long one")
-    sessions.change_password(plane, actor, old=PASSWORD, new="another long one", keep=one.session.id)
+        passwords.change_password(plane, actor, old="nope", new="another long one")
+    passwords.change_password(plane, actor, old=PASSWORD, new="another long one", keep=one.session.id)
     assert sessions.who(plane, one.secret).user.name == "ada"
     with pytest.raises(Unauthenticated):
         sessions.who(plane, two.secret)

@@ -46,7 +46,7 @@ class Served:
     def url(self) -> str:
         return f"http://{self.host}"
 
-    def authenticate(self, user: str, password: str) -> Actor | None:
+    def authenticate(self, user: str, password: str, _address: str) -> Actor | None:
         self.signed_in += 1
         if user == "slow":
             raise Limited("too-many-attempts", "too many attempts; wait", retry_s=7)
@@ -64,7 +64,7 @@ class Served:
 @contextmanager
 def serve(content: Content) -> Iterator[Served]:
     """Serve `content` on a free port of 127.0.0.1."""
-    registry = Registry(content, lambda _user, _password: None, lambda _actor, _name, _verb: None)
+    registry = Registry(content, lambda _user, _password, _address: None, lambda _actor, _name, _verb: None)
     served = Served(registry)
     registry.authenticate, registry.may, registry.held = served.authenticate, served.may, served.held.get
     config = uvicorn.Config(registry, host="127.0.0.1", port=0, log_level="warning", lifespan="off", timeout_graceful_shutdown=2)

@@ -74,3 +74,27 @@ def test_a_recovery_code_is_found_however_it_is_typed(random: bytes) -> None:
     assert spent(code + "2", kept) is None
     with pytest.raises(ValueError, match="10 random bytes"):
         recovery_code(random[:9])
+
+
+@given(st.lists(st.sampled_from(["code", "old", "recovery", "wrong"]), max_size=20))
+def test_every_code_is_used_up_by_its_first_use(acts: list[str]) -> None:
+    codes = [recovery_code(bytes([n]) * 10) for n in range(10, 110, 10)]
+    factor = onetime.Factor("usr_1", "vaulted", 1, 1, 0, tuple(recovery_digest(code) for code in codes))
+    now, spent_codes = NOW_MS, 0
+    for act in acts:
+        now += STEP_S * 1000
+        given_code = {"code": hotp(SECRET, now // (STEP_S * 1000)), "old": hotp(SECRET, factor.used), "recovery": codes[spent_codes % 10], "wrong": "nonsense"}[
+            act
+        ]
+        after = onetime.judged(factor, SECRET, given_code, now)
+        if act == "code":
+            assert after is not None
+            assert onetime.judged(after, SECRET, given_code, now) is None
+        elif act == "recovery" and spent_codes < 10:
+            assert after is not None
+            assert len(after.codes) == len(factor.codes) - 1
+            assert onetime.judged(after, SECRET, given_code, now) is None
+            spent_codes += 1
+        else:
+            assert after is None
+        factor = after or factor

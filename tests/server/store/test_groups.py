@@ -90,7 +90,7 @@ def test_what_an_older_program_kept_is_for_no_group_and_gives_no_rights(tmp_path
     config.set_main_option("script_location", str(FOLDER))
     with older.engine.connect() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0003")
+        command.upgrade(config, "0004")
     with contextlib.closing(sqlite3.connect(path)) as plain, plain:  # which asks for no release and no site to go with it
         plain.execute("INSERT INTO plans VALUES ('dep_1', 1, 'rel_1', '[]', 'line', '{}', '{}', '', 0, 0, 1, 'anna', '')")
         plain.execute("INSERT INTO join_tokens VALUES ('join_1', 'site_1', 't', 'h', 1, 0, 9, 1, '{}', 1, 'anna', 0)")

@@ -15,10 +15,10 @@ from penstock.server.core.errors import Stale
 from penstock.server.core.model import Site, SiteId
 from penstock.server.core.rights import EVERYWHERE
 from penstock.server.core.status import seen_of
-from penstock.server.store import events, observations, outbox, settings, sites
+from penstock.server.store import events, known_addresses, observations, outbox, settings, sites
+from penstock.server.store.columns import metadata
 from penstock.server.store.db import Busy, Db, copy_database
 from penstock.server.store.migrate import FOLDER, HEAD, Newer, upgrade, version_of
-from penstock.server.store.tables import metadata
 from penstock.wire.codec import encode
 from penstock.wire.log import AppObservation, Observation, ServiceStatus
 
@@ -71,6 +71,34 @@ def test_the_history_goes_down_again(db):
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
         assert inspect(connection).get_table_names() == ["alembic_version"]
+
+
+def test_who_was_signed_in_before_addresses_were_kept_is_known_there(tmp_path):
+    from alembic import command
+    from alembic.config import Config
+
+    path = tmp_path / "plane.db"
+    older = Db(f"sqlite:///{path}")
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    with older.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+    with contextlib.closing(sqlite3.connect(path)) as plain, plain:
+        for user in ("usr_1", "usr_2"):
+            plain.execute("INSERT INTO users (id, name, password, created_ms, disabled, revision) VALUES (?, ?, 'x', 1, 0, 1)", (user, user))
+        for number, (user, address, seen) in enumerate((("usr_1", "192.0.2.7", 5), ("usr_1", "192.0.2.7", 9), ("usr_1", "", 7), ("usr_2", "192.0.2.8", 3))):
+            plain.execute(
+                'INSERT INTO sessions (id, "user", hash, csrf, created_ms, seen_ms, expires_ms, address, agent) VALUES (?, ?, ?, ?, 1, ?, 99, ?, ?)',
+                (f"ses_{number}", user, f"hash {number}", "", seen, address, ""),
+            )
+    assert upgrade(older)
+    assert older.view(lambda tx: known_addresses.holds(tx, "usr_1", "192.0.2.7"))
+    assert not older.view(lambda tx: known_addresses.holds(tx, "usr_2", "192.0.2.7"))
+    with contextlib.closing(sqlite3.connect(path)) as plain:
+        assert sorted(plain.execute("SELECT * FROM known_addresses")) == [("usr_1", "192.0.2.7", 9), ("usr_2", "192.0.2.8", 3)]
+        assert list(plain.execute("SELECT * FROM second_factors")) == []
+    older.close()
 
 
 def test_what_an_older_program_kept_of_an_app_is_read_as_before(tmp_path):

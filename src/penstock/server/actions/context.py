@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from penstock.server.actions.attempts import Attempts
 from penstock.server.core.errors import Invalid
 from penstock.server.core.events import line
 from penstock.server.core.model import Actor, ApiToken, Session, User
+from penstock.server.core.sessions import IDLE_S, TOTAL_S
 from penstock.server.effects.clock import Clock
 from penstock.server.effects.fleetcache import FleetCache
 from penstock.server.effects.house import House
@@ -50,8 +52,6 @@ class Limits:
     """What bounds this plane; tests turn some of it down."""
 
     password_rounds: int = 600_000
-    session_idle_ms: int = 12 * 3_600_000
-    session_total_ms: int = 7 * 86_400_000
     device_session_s: int = 86_400
     enrol_per_minute: int = 600
     devices: int = 20_000
@@ -91,7 +91,9 @@ class Plane:
     addresses: tuple[str, ...] = ()
     authorities: tuple[str, ...] = ()  # PEM certificates that devices need to trust the addresses; empty: the system's
     started_ms: int = 0
-    poll_s: int = 60  # the setting, kept here for the hot path
+    poll_s: int = 60  # settings that are asked for with every request
+    session_idle_s: int = IDLE_S
+    session_total_s: int = TOTAL_S
     complain: Callable[[str, BaseException], None] = lambda _what, _fault: None  # an unexpected fault, for the log
     poke: Callable[[str], None] = lambda _: None
     dirty: set[str] = field(default_factory=set)  # devices whose reports a rollout should look at
@@ -105,6 +107,9 @@ class Plane:
     memo: OrderedDict[Any, Any] = field(default_factory=OrderedDict)  # resolved releases, bounded by actions.catalog
     memo_lock: threading.Lock = field(default_factory=threading.Lock)
     session_memo: OrderedDict[str, tuple[int, Session, User, Actor]] = field(default_factory=OrderedDict)  # who a session is, for seconds
+    session_turn: int = 0  # rises when sessions end: what was read before must not be remembered after
+    attempts: Attempts = field(default_factory=Attempts)  # to sign in
+    halfway: OrderedDict[str, Any] = field(default_factory=OrderedDict)  # who has given a password and not yet a code, see `sessions`
     token_memo: OrderedDict[str, tuple[int, ApiToken, User, Actor]] = field(default_factory=OrderedDict)  # the same for API tokens
     registry_memo: OrderedDict[tuple[str, str], tuple[int, Actor]] = field(default_factory=OrderedDict)  # who signed in to the registry
     throttle: dict[str, list[int]] = field(default_factory=dict)  # recent moments per key, see `throttled`

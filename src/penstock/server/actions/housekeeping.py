@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from penstock.server.actions.context import Plane, note
 from penstock.server.actions.planesettings import read as read_settings
+from penstock.server.actions.planesettings import remember
 from penstock.server.core.liveness import judge
 from penstock.server.core.model import SYSTEM
 from penstock.server.effects.live import Note
-from penstock.server.store import devices, enrolments, log, sessions, status
+from penstock.server.store import devices, enrolments, known_addresses, log, sessions, status
 from penstock.server.store.db import Tx
 
 KEEP_OBSERVATIONS_MS = 90 * 86_400_000
 KEEP_ASKINGS_MS = 30 * 86_400_000
+KEEP_ADDRESSES_MS = 180 * 86_400_000
 SWEPT = 2000  # rows per sweep, so that no sweep holds the writer long
 
 
@@ -66,7 +68,8 @@ def sweep(plane: Plane) -> int:
     now = plane.clock.now_ms()
 
     def work(tx: Tx) -> int:
-        gone = sessions.end_before(tx, now, now - plane.limits.session_idle_ms)
+        gone = sessions.end_before(tx, now, now - plane.session_idle_s * 1000, now - plane.session_total_s * 1000)
+        gone += known_addresses.forget_before(tx, now - KEEP_ADDRESSES_MS)
         gone += enrolments.forget_before(tx, now - KEEP_ASKINGS_MS)
         return gone + log.empty_before(tx, now - KEEP_OBSERVATIONS_MS, ("observation", "event"), SWEPT)
 
@@ -79,7 +82,7 @@ def load_fleet(plane: Plane) -> int:
     def work(tx: Tx) -> int:
         known = status.known(tx)
         plane.fleet.refresh((one.id, one.name, one.site, one.state, one.why, one.key_epoch, one.etag, one.pending, one.seen_ms) for one in known)
-        plane.poll_s = read_settings(plane, tx).poll_s
+        remember(plane, read_settings(plane, tx))
         plane.reviewing |= set(devices.in_review(tx))
         plane.released |= set(devices.released(tx))
         return len(known)

@@ -409,7 +409,7 @@ def _settle(tx: Tx, target: Target, why: str, now_ms: int) -> None:
 
 def _parcel(plane: Plane, target: Target, key: str, body: dict[str, Any], now_ms: int) -> Parcel:
     whole = body if "id" in body else _whole(target, key, body, now_ms)
-    secret = plane.vault.get(target.vaulted, _bound(target.id)) if target.vaulted else b""
+    secret = plane.vault.open(target.vaulted, _bound(target.id)) if target.vaulted else b""
     subject, text = mail_of(whole, ZoneInfo(target.rules.time_zone)) if target.kind == EMAIL else ("", "")
     raw = json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     return Parcel(key, target.kind, target.way, secret, raw, subject, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penstock.server.actions.context import Plane
+from penstock.server.core.sessions import IDLE_S, TOTAL_S
 from penstock.server.core.views import PlaneSettings
 from penstock.server.store import settings as store
 from penstock.server.store.db import Tx
@@ -33,5 +34,12 @@ def read(plane: Plane, tx: Tx) -> PlaneSettings:
         fetch_bytes_per_s=plain["fetch_bytes_per_s"],
         log_quota_bytes=plain["log_quota_bytes"],
         leave_s=plain["leave_s"],
+        session_idle_s=plain.get("session_idle_s", IDLE_S),
+        session_total_s=plain.get("session_total_s", TOTAL_S),
         endpoints=endpoints or own,
     )
+
+
+def remember(plane: Plane, found: PlaneSettings) -> None:
+    """Keep at hand what is asked for with every request."""
+    plane.poll_s, plane.session_idle_s, plane.session_total_s = found.poll_s, found.session_idle_s, found.session_total_s

@@ -5,8 +5,11 @@ Owns that exchange: it works once, and never again after there is a user.
 
 from __future__ import annotations
 
+from penstock.server.actions.attempts import STRANGERS
 from penstock.server.actions.context import Plane, note, throttled
-from penstock.server.actions.sessions import check_password, open_for
+from penstock.server.actions.passwords import check_password
+from penstock.server.actions.sessions import open_for
+from penstock.server.core.breakglass import NAME as BREAK_GLASS
 from penstock.server.core.errors import Conflict, Invalid, Limited
 from penstock.server.core.model import ADMINISTRATOR, Actor, User, UserId
 from penstock.server.core.rights import FLEET, Binding, Part
@@ -44,8 +47,11 @@ def set_up(plane: Plane, *, token: str, name: str, password: str, address: str =
         raise Limited("too-many-attempts", "there were too many attempts", retry_s=wait)
     if not 1 <= len(name.strip()) <= 100 or name != name.strip():
         raise Invalid("name-malformed", "a name has 1 to 100 characters and no space at its ends", field="name")
+    if name == BREAK_GLASS:
+        raise Invalid("name-reserved", f"the name {BREAK_GLASS} is the sealed account's", field="name", remedy="take another one")
     check_password(password)
-    made = hash_password(password, plane.limits.password_rounds)
+    with plane.attempts.turn(STRANGERS):
+        made = hash_password(password, plane.limits.password_rounds)
 
     def work(tx: Tx) -> NewSession:
         if users.count(tx):

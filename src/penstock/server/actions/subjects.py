@@ -5,8 +5,9 @@ Owns putting an actor's rights together from what is kept. What they allow is `c
 
 from __future__ import annotations
 
+from penstock.server.core.breakglass import ID as BREAK_GLASS
 from penstock.server.core.model import Actor, ApiToken, User
-from penstock.server.core.rights import BUILT_IN, Binding, Part, Rights, Role, rights_of
+from penstock.server.core.rights import BUILT_IN, Binding, Part, Rights, Role, everything, rights_of
 from penstock.server.store import access
 from penstock.server.store.db import Tx
 
@@ -17,7 +18,9 @@ def roles(tx: Tx) -> dict[str, Role]:
 
 
 def rights_for(tx: Tx, user: str) -> Rights:
-    """What a person or a service account may do, by themselves and by their teams."""
+    """What a person or a service account may do, by themselves and by their teams. The break-glass account may everything: no binding gives or takes that."""
+    if user == BREAK_GLASS:
+        return everything(user)
     return rights_of(user, access.bindings_of(tx, [user, *access.teams_of(tx, user)]), roles(tx))
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from penstock.server.actions import sessions, subjects
 from penstock.server.actions.context import Plane, note
+from penstock.server.actions.passwords import not_sealed
 from penstock.server.core.access import require
+from penstock.server.core.breakglass import ID as BREAK_GLASS
 from penstock.server.core.errors import Invalid, Refused, Unauthenticated, missing
 from penstock.server.core.model import Actor, ApiToken, User
 from penstock.server.store import api_tokens as store
@@ -27,9 +29,11 @@ class NewToken:
     secret: str
 
 
-def create_token(plane: Plane, actor: Actor, *, name: str, expires_s: int = 90 * 86_400) -> NewToken:
-    """A token of the acting person, good for `expires_s` seconds (a minute to two years)."""
+def create_token(plane: Plane, actor: Actor, *, name: str, expires_s: int = 90 * 86_400, at_sign_in: bool = False) -> NewToken:
+    """A token of the acting person, good for `expires_s` seconds (a minute to two years). The break-glass account gets one at its sign-in and makes none."""
     require(actor, "tokens.own")
+    if not at_sign_in:
+        not_sealed(actor)
     if not 1 <= len(name) <= 100:
         raise Invalid("name-malformed", "a token's name has 1 to 100 characters", field="name")
     if not 60 <= expires_s <= 2 * 366 * 86_400:
@@ -80,7 +84,7 @@ def token_actor(plane: Plane, secret: str) -> Actor:
         plane.token_memo[digest] = (now if held is None or now - held[0] > KEPT_MS or now < held[0] else held[0], token, user, actor)
         while len(plane.token_memo) > 1000:
             plane.token_memo.popitem(last=False)
-        if not token.revoked_ms and token.expires_ms > now and not user.disabled:
+        if not token.revoked_ms and token.expires_ms > now and (not user.disabled or user.id == BREAK_GLASS):
             if now - token.used_ms > TOUCH_MS:
                 plane.db.update(lambda tx: store.touch(tx, token.id, now))
                 plane.token_memo.pop(digest, None)
@@ -88,8 +92,9 @@ def token_actor(plane: Plane, secret: str) -> Actor:
     raise Unauthenticated("token-unknown", "the API token is unknown, revoked or expired", remedy="sign in again, or make a new token")
 
 
-def registry_actor(plane: Plane, user: str, password: str) -> Actor | None:
-    """Who signs in to the image registry: an API token as the password (any user name), or a person's name and password. None for nobody."""
+def registry_actor(plane: Plane, user: str, password: str, address: str = "") -> Actor | None:
+    """Who signs in to the image registry: an API token as the password (any user name), or a person's name and password. None for nobody, and for who needs
+    more than a password: they use a token."""
     try:
         if password.startswith(PREFIX):
             return token_actor(plane, password)
@@ -97,7 +102,7 @@ def registry_actor(plane: Plane, user: str, password: str) -> Actor | None:
         now = plane.clock.now_ms()
         if held is not None and 0 <= now - held[0] < 300_000:
             return held[1]
-        made = sessions.sign_in(plane, name=user, password=password, agent="image registry")
+        made = sessions.sign_in(plane, name=user, password=password, address=address, agent="image registry")
         actor = plane.db.view(lambda tx: subjects.actor_of(tx, made.user))
         sessions.sign_out(plane, actor, session=made.session.id)
         plane.registry_memo[user, sha256_of(password.encode("utf-8"))] = (now, actor)

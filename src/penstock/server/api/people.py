@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from penstock.apiv1 import people as shapes
 from penstock.apiv1.common import Outcome, Page
-from penstock.server.actions import events, sessions, settings, setup, sites, system, tokens
+from penstock.server.actions import events, passwords, sessions, settings, setup, sites, system, tokens
 from penstock.server.api import present
 from penstock.server.api.frame import Answer
 from penstock.server.api.lists import Order, part
+from penstock.server.core.breakglass import ID as BREAK_GLASS
+from penstock.server.core.breakglass import SESSION_MS
 from penstock.wire.messages import Endpoint
 
 if TYPE_CHECKING:
@@ -48,14 +50,16 @@ def set_up(call: Call) -> shapes.TokenMade:
 
 
 def log_in(call: Call) -> shapes.TokenMade:
-    """A name and password for a token."""
-    made = sessions.sign_in(call.plane, name=call.body.name, password=call.body.password, address=call.address, agent=call.agent)
-    return _token_for(call, made.secret, call.body.label, call.body.valid_s)
+    """A name and password, and a code where the person has a second factor, for a token."""
+    body: shapes.LoginRequest = call.body
+    made = sessions.sign_in(call.plane, name=body.name, password=body.password, code=body.code, reason=body.reason, address=call.address, agent=call.agent)
+    return _token_for(call, made.secret, body.label, body.valid_s)
 
 
 def _token_for(call: Call, secret: str, label: str, valid_s: int) -> shapes.TokenMade:
     who = sessions.who(call.plane, secret)
-    made = tokens.create_token(call.plane, who.actor, name=label, expires_s=valid_s)
+    valid_s = min(valid_s, SESSION_MS // 1000) if who.user.id == BREAK_GLASS else valid_s
+    made = tokens.create_token(call.plane, who.actor, name=label, expires_s=valid_s, at_sign_in=True)
     sessions.sign_out(call.plane, who.actor, session=who.session.id)
     return shapes.TokenMade(id=made.token.id, token=made.secret, label=made.token.name, expires_ms=made.token.expires_ms)
 
@@ -67,7 +71,7 @@ def me(call: Call) -> shapes.Me:
 
 def change_password(call: Call) -> Outcome:
     """A new password; every other session ends."""
-    sessions.change_password(call.plane, call.actor, old=call.body.old, new=call.body.new, keep=call.session)
+    passwords.change_password(call.plane, call.actor, old=call.body.old, new=call.body.new, keep=call.session)
     return Outcome(said="The password is changed and all other sessions have ended.")
 
 
@@ -135,6 +139,8 @@ def change_settings(call: Call) -> Answer:
         fetch_bytes_per_s=body.fetch_bytes_per_s,
         log_quota_bytes=body.log_quota_bytes,
         leave_s=body.leave_s,
+        session_idle_s=body.session_idle_s,
+        session_total_s=body.session_total_s,
         endpoints=ends,
     )
     return Answer(present.settings(found), revision=found.revision)

@@ -78,6 +78,8 @@ def settings(found: views.PlaneSettings) -> people.Settings:
         fetch_bytes_per_s=found.fetch_bytes_per_s,
         log_quota_bytes=found.log_quota_bytes,
         leave_s=found.leave_s,
+        session_idle_s=found.session_idle_s,
+        session_total_s=found.session_total_s,
         endpoints=tuple(people.Endpoint(url=e.url, ca=e.ca, proxy=e.proxy) for e in found.endpoints),
     )
 

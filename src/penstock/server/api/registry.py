@@ -58,14 +58,14 @@ CODES = {401: "UNAUTHORIZED", 403: "DENIED", 404: "NAME_UNKNOWN", 429: "TOOMANYR
 
 
 class Registry:
-    """`authenticate(user, password)` gives the actor or None (a bearer token comes as a password without a user); `may(actor, repository, verb)`
+    """`authenticate(user, password, address)` gives the actor or None (a bearer token comes as a password without a user); `may(actor, repository, verb)`
     the sentence why not, or None; verbs are pull, push, delete. `held(digest)`: why content may not be deleted, or None. All three are
     called in threads and may raise `core.errors.Refused`. `clock` gives monotonic seconds."""
 
     def __init__(
         self,
         content: Content,
-        authenticate: Callable[[str, str], Actor | None],
+        authenticate: Callable[[str, str, str], Actor | None],
         may: Callable[[Actor, str, str], str | None],
         held: Callable[[str], str | None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
@@ -146,7 +146,7 @@ class Registry:
         if known is not None and now < known[1]:
             return known[0]
         user, password = credentials(given)
-        actor = await asyncio.to_thread(self.authenticate, user, password)
+        actor = await asyncio.to_thread(self.authenticate, user, password, (call.scope.get("client") or ("",))[0])
         if actor is None:
             raise sign_in("this user and password, or this token, are not known here")
         if len(self._remembered) >= MAX_REMEMBERED:

@@ -5,13 +5,14 @@ Owns nothing else. A test proves that no line lacks a permission; `openapi.py` a
 
 from __future__ import annotations
 
+from penstock.apiv1 import account as c
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
 from penstock.apiv1 import groups as g
 from penstock.apiv1 import notices as n
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
-from penstock.server.api import apps, devices, groups, localpeople, notices, openapi, people, queries, streams
+from penstock.server.api import account, apps, devices, groups, localpeople, notices, openapi, people, queries, streams
 from penstock.server.api.frame import PUBLIC, SIGNED_IN, Route
 
 V = "/api/v1"
@@ -22,9 +23,24 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V}/ca", people.authorities, PUBLIC, "The certificates to trust for this plane; compare the fingerprint.", p.Authorities),
     Route("GET", f"{V}/setup", people.setup_state, PUBLIC, "Whether the first administrator is still to be made.", p.SetupState),
     Route("POST", f"{V}/setup", people.set_up, PUBLIC, "Make the first administrator with the one-time set-up token.", p.TokenMade, p.SetupRequest, status=201),
-    Route("POST", f"{V}/login", people.log_in, PUBLIC, "A name and password for an API token.", p.TokenMade, p.LoginRequest, status=201),
+    Route("POST", f"{V}/login", people.log_in, PUBLIC, "A name and password, and a code where the person has a second factor, for an API token.", p.TokenMade, p.LoginRequest, status=201),
     Route("GET", f"{V}/me", people.me, SIGNED_IN, "Who the token belongs to.", p.Me),
     Route("POST", f"{V}/me/password", people.change_password, SIGNED_IN, "Change one's own password.", Outcome, p.PasswordChange),
+    Route("GET", f"{V}/me/sessions", account.list_sessions, SIGNED_IN, "One's own sessions: browsers that are signed in.", Page[c.Session]),
+    Route("DELETE", f"{V}/me/sessions", account.end_other_sessions, SIGNED_IN, "End all of one's own sessions but the one that asks.", Outcome),
+    Route("DELETE", f"{V}/me/sessions/{{session}}", account.end_session, SIGNED_IN, "End one of one's own sessions.", Outcome),
+    Route("GET", f"{V}/me/second-factor", account.get_factor, SIGNED_IN, "One's own second factor.", c.SecondFactor),
+    Route("POST", f"{V}/me/second-factor", account.begin_factor, SIGNED_IN, "A fresh secret for an authenticator app; a first code switches it on.", c.FactorSecret, c.PasswordOnly, status=201),
+    Route("POST", f"{V}/me/second-factor/confirm", account.confirm_factor, SIGNED_IN, "Switch the second factor on with its first code; the recovery codes.", c.RecoveryCodes, c.CodeOnly),
+    Route("POST", f"{V}/me/second-factor/recovery-codes", account.renew_codes, SIGNED_IN, "New recovery codes; the old ones are worthless.", c.RecoveryCodes, c.PasswordAndCode),
+    Route("POST", f"{V}/me/second-factor/off", account.switch_off_factor, SIGNED_IN, "Switch the second factor off.", Outcome, c.PasswordAndCode),
+    Route("POST", f"{V}/me/second-factor/cancel", account.cancel_factor, SIGNED_IN, "Give up setting a second factor up.", Outcome),
+    Route("GET", f"{V}/users/{{user}}/sessions", account.list_sessions_of, "users.read", "Somebody's sessions, by id or name.", Page[c.Session]),
+    Route("DELETE", f"{V}/users/{{user}}/sessions", account.end_sessions_of, "users.write", "End all of somebody's sessions.", Outcome),
+    Route("DELETE", f"{V}/users/{{user}}/sessions/{{session}}", account.end_session_of, "users.write", "End one of somebody's sessions.", Outcome),
+    Route("POST", f"{V}/users/{{user}}/second-factor/reset", account.reset_factor, "users.write", "Take away somebody's lost second factor.", Outcome, d.Reason),
+    Route("GET", f"{V}/break-glass", account.get_break_glass, "users.read", "How the sealed break-glass account stands.", c.BreakGlass),
+    Route("POST", f"{V}/break-glass/acknowledge", account.acknowledge_break_glass, "users.write", "Take note that the break-glass account was used.", c.BreakGlass),
     Route("GET", f"{V}/tokens", people.list_tokens, "tokens.own", "One's own API tokens.", Page[p.Token], query=queries.Tokens),
     Route("POST", f"{V}/tokens", people.create_token, "tokens.own", "Make an API token.", p.TokenMade, p.TokenCreate, status=201, creates=True),
     Route("DELETE", f"{V}/tokens/{{token}}", people.revoke_token, "tokens.own", "Revoke an API token; it is dead at once.", Outcome),

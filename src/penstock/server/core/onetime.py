@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Collection
+from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode
 
 DIGITS = 6
@@ -17,7 +18,20 @@ WINDOW = 1  # steps that a phone's clock may be off, each way
 SECRET_BYTES = 20  # RFC 4226, section 4: 160 bits
 RECOVERY_CODES = 10
 _BLOCK = 64
-_ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  # nothing that looks like something else
+_LETTERS = "23456789abcdefghjkmnpqrstvwxyz"  # nothing that looks like something else
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A person's second factor as it is kept. `secret` is as the vault keeps it; `confirmed_ms` 0: set up, but no code has come yet, and it is not asked for.
+    `used` is the newest step accepted, `codes` the digests of the recovery codes left."""
+
+    user: str
+    secret: str
+    created_ms: int
+    confirmed_ms: int = 0
+    used: int = 0
+    codes: tuple[str, ...] = ()
 
 
 def hotp(secret: bytes, counter: int) -> str:
@@ -58,17 +72,22 @@ def address(secret: bytes, issuer: str, name: str) -> str:
     return f"otpauth://totp/{label}?{urlencode(given, quote_via=quote)}"
 
 
+def letters(random: bytes) -> str:
+    """A letter or digit for each random byte, none that looks like another. The likeliest comes 9 times in 256: 4.8 bits each."""
+    return "".join(_LETTERS[one * len(_LETTERS) // 256] for one in random)
+
+
 def recovery_code(random: bytes) -> str:
     """A recovery code from 10 random bytes: ten characters in two groups, 49 bits."""
     if len(random) != 10:
         raise ValueError("a recovery code is made from 10 random bytes")
-    text = "".join(_ALPHABET[one * len(_ALPHABET) // 256] for one in random)
+    text = letters(random)
     return f"{text[:5]}-{text[5:]}"
 
 
 def recovery_digest(code: str) -> str:
     """What is kept of a recovery code; how it was typed (spaces, dash, capitals) does not matter."""
-    plain = "".join(one for one in code.lower() if one in _ALPHABET)
+    plain = "".join(one for one in code.lower() if one in _LETTERS)
     return hashlib.sha256(f"penstock recovery code {plain}".encode()).hexdigest()
 
 
@@ -76,3 +95,12 @@ def spent(code: str, kept: Collection[str]) -> str | None:
     """The kept digest that a recovery code uses up, None for a wrong one."""
     digest = recovery_digest(code)
     return digest if digest in kept else None
+
+
+def judged(factor: Factor, secret: bytes, given: str, now_ms: int) -> Factor | None:
+    """The factor with a one-time or recovery code used up, None for a wrong one. `secret` is the factor's, opened."""
+    step = accepted(secret, given, now_ms, factor.used)
+    if step is not None:
+        return replace(factor, used=step)
+    gone = spent(given, factor.codes)
+    return replace(factor, codes=tuple(one for one in factor.codes if one != gone)) if gone is not None else None

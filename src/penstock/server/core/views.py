@@ -25,6 +25,7 @@ from penstock.server.core.model import (
     Site,
     User,
 )
+from penstock.server.core.sessions import IDLE_S, TOTAL_S
 from penstock.wire.messages import Endpoint
 from penstock.wire.types import Image
 
@@ -273,13 +274,15 @@ class DeploymentView:
 @dataclass(frozen=True, slots=True)
 class PlaneSettings:
     """What an administrator may set. `endpoints` are the addresses devices use, in signed state; 0 for a rate means no cap.
-    `leave_s`: how long an authorisation is valid."""
+    `leave_s`: how long an authorisation is valid. `session_idle_s`, `session_total_s`: when people are signed out, unused and at all."""
 
     revision: int = 1
     poll_s: int = 60
     fetch_bytes_per_s: int = 0
     log_quota_bytes: int = 16 * 1024 * 1024
     leave_s: int = 86_400
+    session_idle_s: int = IDLE_S
+    session_total_s: int = TOTAL_S
     endpoints: tuple[Endpoint, ...] = ()
 
 

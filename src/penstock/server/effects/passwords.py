@@ -9,6 +9,7 @@ from __future__ import annotations
 from penstock.crypto import constant_time_equal, pbkdf2, random_bytes
 
 ROUNDS = 600_000
+LEAST_ROUNDS = 1000  # what the port to the library takes
 SCHEME = "pbkdf2-sha256"
 
 
@@ -18,13 +19,17 @@ def hash_password(password: str, rounds: int = ROUNDS) -> str:
     return f"{SCHEME}${rounds}${salt.hex()}${pbkdf2(password.encode('utf-8'), salt, rounds, 32).hex()}"
 
 
-def password_fits(password: str, kept: str) -> bool:
-    """Whether `password` is the one `kept` was made from. An unreadable text fits nothing."""
+def password_fits(password: str, kept: str, rounds: int = ROUNDS) -> bool:
+    """Whether `password` is the one `kept` was made from. An unreadable text fits nothing.
+
+    Costs `rounds` rounds whatever `kept` is (more only where it was made with more), so that the time taken tells nobody whether there was anything to fit."""
     parts = kept.split("$")
-    if len(parts) != 4 or parts[0] != SCHEME or not parts[1].isdigit():
-        return False
-    digest = bytes.fromhex(parts[3])
-    return constant_time_equal(digest, pbkdf2(password.encode("utf-8"), bytes.fromhex(parts[2]), int(parts[1]), 32))
+    readable = len(parts) == 4 and parts[0] == SCHEME and parts[1].isdigit()
+    have, salt = (int(parts[1]), bytes.fromhex(parts[2])) if readable else (rounds, b"\0" * 16)
+    made = pbkdf2(password.encode("utf-8"), salt, have, 32)
+    if have < rounds:
+        pbkdf2(b"", salt, max(LEAST_ROUNDS, rounds - have), 32)
+    return readable and constant_time_equal(bytes.fromhex(parts[3]), made)
 
 
 def outdated(kept: str, rounds: int = ROUNDS) -> bool:

@@ -1,4 +1,5 @@
-"""Secret values at rest and on their way: kept under the vault's own key, opened only to be sealed for one device.
+"""Secret values at rest and on their way: kept under the vault's own key, opened only to be sealed for one device, or to
+judge a person's one-time code.
 
 Owns the vault's key pair (a file, 0600, beside the database and in every backup) and the text a value is kept as. A thief of the database
 alone reads no secret; a thief of the whole data folder does. Never logs a value.
@@ -27,8 +28,8 @@ class Vault(Protocol):
         """The text to keep; it opens only with the same `bound_to`."""
         ...
 
-    def get(self, kept: str, bound_to: bytes) -> bytes:
-        """A kept value, for what the plane itself must show to others: a password of a mail server, the key of a signature."""
+    def open(self, kept: str, bound_to: bytes) -> bytes:
+        """A kept value that the plane itself needs. Raises VaultFault."""
         ...
 
     def seal_for(self, kept: str, bound_to: bytes, seal_key: str, device_bound: bytes) -> Sealed:
@@ -47,7 +48,7 @@ class KeyVault:
         """Seal for the vault itself."""
         return encode(sealed_to_wire(seal(self._public, value, bound_to))).decode("ascii")
 
-    def get(self, kept: str, bound_to: bytes) -> bytes:
+    def open(self, kept: str, bound_to: bytes) -> bytes:
         """Open with the vault's key. Raises VaultFault."""
         try:
             return open_sealed(self._private, sealed_from_wire(decode(Sealed, kept.encode("ascii"))), bound_to)
@@ -56,8 +57,8 @@ class KeyVault:
 
     def seal_for(self, kept: str, bound_to: bytes, seal_key: str, device_bound: bytes) -> Sealed:
         """Open with the vault's key, seal with the device's. Raises VaultFault."""
+        value = self.open(kept, bound_to)
         try:
-            value = self.get(kept, bound_to)
             return sealed_to_wire(seal(seal_key.encode("utf-8"), value, device_bound))
         except (CryptoError, WireError) as fault:
             raise VaultFault(str(fault)) from None

@@ -33,3 +33,8 @@ def touch(tx: Tx, token: str, used_ms: int) -> None:
 def revoke(tx: Tx, token: str, user: str, now_ms: int) -> bool:
     """Make it worthless; whether there was one of this user."""
     return bool(tx.run(t.update().where(t.c.id == token, t.c.user == user, t.c.revoked_ms == 0).values(revoked_ms=now_ms)).rowcount)
+
+
+def revoke_all(tx: Tx, user: str, now_ms: int) -> None:
+    """Make all of somebody's worthless."""
+    tx.run(t.update().where(t.c.user == user, t.c.revoked_ms == 0).values(revoked_ms=now_ms))

@@ -40,6 +40,6 @@ def end_others(tx: Tx, user: str, keep: str) -> None:
     tx.run(t.delete().where(t.c.user == user, t.c.id != keep))
 
 
-def end_before(tx: Tx, now_ms: int, seen_before_ms: int) -> int:
-    """Remove what has expired or idled out; how many."""
-    return int(tx.run(t.delete().where((t.c.expires_ms <= now_ms) | (t.c.seen_ms <= seen_before_ms))).rowcount)
+def end_before(tx: Tx, now_ms: int, seen_before_ms: int, made_before_ms: int) -> int:
+    """Remove what has expired, idled out or grown too old; how many."""
+    return int(tx.run(t.delete().where((t.c.expires_ms <= now_ms) | (t.c.seen_ms <= seen_before_ms) | (t.c.created_ms <= made_before_ms))).rowcount)

@@ -6,109 +6,28 @@ Times are unix milliseconds in 64-bit integers; JSON is text that only this room
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.types import TypeDecorator
 
-from penstock.wire.codec import decode, encode
-from penstock.wire.log import Observation, Receipt
+from penstock.server.store.columns import RecordText, SaidOfApp, metadata
+from penstock.server.store.columns import flag as _flag
+from penstock.server.store.columns import ident as _id
+from penstock.server.store.columns import moment as _ms
+from penstock.server.store.columns import number as _number
+from penstock.server.store.columns import plain as _json
+from penstock.server.store.columns import text as _text
+from penstock.wire.log import Receipt
 from penstock.wire.messages import Facts
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-_write = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-
-
-class JsonText(TypeDecorator[Any]):
-    """A dict or list as JSON text; lists come back as tuples, which is what the nouns hold."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Any) -> str:  # noqa: ARG002 - SQLAlchemy's signature
-        return _write(value) if value or isinstance(value, dict) else "[]"
-
-    def process_result_value(self, value: Any, dialect: Any) -> Any:  # noqa: ARG002
-        if value == "[]":
-            return ()
-        found = json.loads(value)
-        return tuple(found) if isinstance(found, list) else found
-
-
-class RecordText(TypeDecorator[Any]):
-    """A wire record as its canonical JSON text."""
-
-    impl = Text
-    cache_ok = True
-
-    def __init__(self, record: type) -> None:
-        super().__init__()
-        self.record = record
-
-    def process_bind_param(self, value: Any, dialect: Any) -> str:  # noqa: ARG002
-        return value if isinstance(value, str) else encode(value).decode("ascii")
-
-    def process_result_value(self, value: Any, dialect: Any) -> Any:  # noqa: ARG002
-        return decode(self.record, value.encode("utf-8"))
-
-
-class SaidOfApp(TypeDecorator[Any]):
-    """The body of a log entry, written as it came; read as the observation of an app in it."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_result_value(self, value: Any, dialect: Any) -> Any:  # noqa: ARG002
-        return decode(Observation, value.encode("utf-8")).app
-
-
-def _id(name: str = "id", **more: Any) -> Column[Any]:
-    return Column(name, String(64), nullable=False, **more)
-
-
-def _ms(name: str) -> Column[Any]:
-    return Column(name, BigInteger, nullable=False, default=0)
-
-
-def _text(name: str, **more: Any) -> Column[Any]:
-    return Column(name, Text, nullable=False, default="", **more)
-
-
-def _number(name: str, **more: Any) -> Column[Any]:
-    return Column(name, BigInteger, nullable=False, default=0, **more)
-
-
-def _json(name: str) -> Column[Any]:
-    return Column(name, JsonText, nullable=False)
-
-
-def _flag(name: str) -> Column[Any]:
-    return Column(name, Boolean(create_constraint=False), nullable=False, default=False)
-
 
 # --- people -----------------------------------------------------------------------------------------------------------
 
@@ -136,6 +55,23 @@ sessions = Table(
     _ms("expires_ms"),
     _text("address"),
     _text("agent"),
+)
+second_factors = Table(
+    "second_factors",
+    metadata,
+    Column("user", String(64), ForeignKey("users.id"), primary_key=True, nullable=False),
+    _text("secret"),
+    _ms("created_ms"),
+    _ms("confirmed_ms"),
+    _number("used"),
+    _json("codes"),
+)
+known_addresses = Table(
+    "known_addresses",
+    metadata,
+    Column("user", String(64), ForeignKey("users.id"), primary_key=True, nullable=False),
+    Column("address", Text, primary_key=True, nullable=False),
+    _ms("seen_ms"),
 )
 api_tokens = Table(
     "api_tokens",

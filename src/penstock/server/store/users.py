@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from penstock.server.core import breakglass
 from penstock.server.core.model import PERSON, User
 from penstock.server.store.db import Tx
 from penstock.server.store.rows import compare_and_set, noun, nouns, row_of
@@ -28,8 +29,8 @@ def by_name(tx: Tx, name: str) -> User | None:
 
 
 def count(tx: Tx) -> int:
-    """How many people there are; a service account is none."""
-    return int(tx.run(select(func.count()).select_from(t).where(t.c.kind == PERSON)).scalar())
+    """How many people there are; a service account is none, nor is the break-glass account."""
+    return int(tx.run(select(func.count()).select_from(t).where(t.c.kind == PERSON, t.c.id != breakglass.ID)).scalar())
 
 
 def set_password(tx: Tx, user: User, password: str) -> None:

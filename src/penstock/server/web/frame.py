@@ -19,10 +19,11 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from penstock.apiv1.common import Problem
-from penstock.server.actions import enrolments
+from penstock.server.actions import breakglass, enrolments
 from penstock.server.api import auth, problems
 from penstock.server.api import frame as api
 from penstock.server.core import access
+from penstock.server.core.breakglass import ID as BREAK_GLASS
 from penstock.server.core.errors import Refused, Unauthenticated
 from penstock.server.core.rights import VERBS, reach
 from penstock.server.web import render
@@ -57,7 +58,7 @@ class Page:
 
     method: str
     path: str
-    handler: Callable[[Ask], Show | Go]
+    handler: Callable[[Ask], Show | Go | Drawing]
     permission: str
     doc: str
     section: str = "/"
@@ -70,16 +71,26 @@ class Show:
     template: str
     context: dict[str, Any]
     status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """An SVG of its own, for an image of a page; nobody keeps it."""
+
+    svg: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """See another page; say something there. `session`: a secret to set as the session, "" to end it. `language`: one to read from now on."""
+    """See another page; say something there. `session`: a secret to set as the session for `session_s` seconds, "" to end it. `language`: one to read
+    from now on."""
 
     to: str
     said: str = ""
     tone: str = "good"
     session: str | None = None
+    session_s: int = 0
     language: str = ""
 
 
@@ -97,11 +108,15 @@ class Ask:
     agent: str
     script: bool  # asked by htmx
     here: str
-    extra: dict[str, Any] = field(default_factory=dict)
+    brought: str = ""  # the secret in the session cookie, whether or not it is good
 
     def first(self, name: str, default: str = "") -> str:
         """The first value of a form field, trimmed."""
         return self.form.get(name, [default])[0].strip()
+
+    def secret(self, name: str) -> str:
+        """The first value of a form field, exactly as it was typed."""
+        return self.form.get(name, [""])[0]
 
     def ask(self, handler: Callable[[api.Call], Any], *, query: Any = None, body: Any = None, revision: int = 0, **path: str) -> Any:
         """What an API handler answers."""
@@ -197,6 +212,7 @@ class Web:
                 agent=request.headers.get("user-agent", "")[:200],
                 script=request.headers.get("hx-request") == "true",
                 here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+                brought=cookie,
             )
             return await self.frame.run(lambda: self._answer(page, ask, asker, token, request))  # type: ignore[no-any-return]
         except Unauthenticated:
@@ -215,9 +231,12 @@ class Web:
         found = page.handler(ask)
         if isinstance(found, Go):
             return self._go(found, ask)
+        if isinstance(found, Drawing):
+            return Response(found.svg, status_code=200, media_type="image/svg+xml", headers={**HEADERS, "Cache-Control": "no-store"})
         said = request.cookies.get(FLASH, "")
         body = self._page(found.template, found.context, asker, token, ask, page.section, _flash(said), request)
         response = self._html(body, found.status, request)
+        response.headers.update(found.headers)
         if said:
             _drop(response, FLASH)
         if not asker.signed_in:
@@ -244,6 +263,8 @@ class Web:
             "section": section,
             "flash": flash,
             "waiting_room": waiting,
+            "alarm": breakglass.alarm(self.plane) if asker.signed_in else None,
+            "may_acknowledge": "users.write" in may and asker.actor.id != BREAK_GLASS,
             "here": ask.here if ask else "/",
             "back": ask.here if ask and request.method == "GET" else section or "/",  # where another language is chosen
             "problem": None,
@@ -272,7 +293,7 @@ class Web:
             value = quote(json.dumps({"tone": found.tone, "text": found.said[:600]}), safe="")
             response.set_cookie(key=FLASH, value=value, path="/", secure=True, httponly=True, samesite="lax", max_age=60)
         if found.session:
-            response.set_cookie(key=auth.COOKIE, value=found.session, path="/", secure=True, httponly=True, samesite="lax", max_age=7 * 86400)
+            response.set_cookie(key=auth.COOKIE, value=found.session, path="/", secure=True, httponly=True, samesite="lax", max_age=found.session_s)
         elif found.session == "":
             _drop(response, auth.COOKIE)
         if found.language:

@@ -6,7 +6,7 @@ Owns nothing else. A test proves that no line lacks a permission.
 from __future__ import annotations
 
 from penstock.server.api.frame import PUBLIC, SIGNED_IN
-from penstock.server.web import apps, fleet, groups, localpeople, notices, people
+from penstock.server.web import account, apps, fleet, groups, localpeople, notices, people
 from penstock.server.web.frame import Page
 
 D = "/devices/{device}"
@@ -73,9 +73,19 @@ PAGES: tuple[Page, ...] = (
     Page("POST", "/notices/{notice}/test", notices.test, "notices.write", "Send a test.", "/settings"),
     Page("POST", "/notices/{notice}/switch", notices.switch, "notices.write", "Turn a notice off or on.", "/settings"),
     Page("POST", "/notices/{notice}/remove", notices.remove, "notices.write", "Remove a notice.", "/settings"),
-    Page("GET", "/settings", people.settings, "settings.read", "The plane's settings, one's own account.", "/settings"),
+    Page("GET", "/settings", people.settings, "settings.read", "The plane's settings.", "/settings"),
     Page("POST", "/settings", people.change_settings, "settings.write", "Change the plane's settings.", "/settings"),
-    Page("POST", "/settings/tokens", people.create_token, "tokens.own", "Make an API token.", "/settings"),
-    Page("POST", "/settings/tokens/{token}/revoke", people.revoke_token, "tokens.own", "Revoke an API token.", "/settings"),
-    Page("POST", "/settings/password", people.change_password, SIGNED_IN, "Change one's own password.", "/settings"),
+    Page("GET", "/account", account.page, SIGNED_IN, "One's own account.", "/account"),
+    Page("POST", "/account/password", account.change_password, SIGNED_IN, "Change one's own password.", "/account"),
+    Page("POST", "/account/second-factor", account.begin_factor, SIGNED_IN, "Begin setting up a second factor.", "/account"),
+    Page("GET", "/account/second-factor.svg", account.qr_code, SIGNED_IN, "The secret being set up, as a QR code.", "/account"),
+    Page("POST", "/account/second-factor/confirm", account.confirm_factor, SIGNED_IN, "Switch the second factor on with its first code.", "/account"),
+    Page("POST", "/account/second-factor/cancel", account.cancel_factor, SIGNED_IN, "Give up setting up a second factor.", "/account"),
+    Page("POST", "/account/second-factor/recovery-codes", account.renew_codes, SIGNED_IN, "Make new recovery codes.", "/account"),
+    Page("POST", "/account/second-factor/off", account.switch_off_factor, SIGNED_IN, "Switch the second factor off.", "/account"),
+    Page("POST", "/account/sessions/end-others", account.end_other_sessions, SIGNED_IN, "End all of one's own sessions but this one.", "/account"),
+    Page("POST", "/account/sessions/{session}/end", account.end_session, SIGNED_IN, "End one of one's own sessions.", "/account"),
+    Page("POST", "/account/tokens", account.create_token, "tokens.own", "Make an API token.", "/account"),
+    Page("POST", "/account/tokens/{token}/revoke", account.revoke_token, "tokens.own", "Revoke an API token.", "/account"),
+    Page("POST", "/break-glass/acknowledge", account.acknowledge_break_glass, "users.write", "Take note that the break-glass account was used."),
 )
