@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
+from penstock.apiv1 import groups as g
 from penstock.server.api import openapi
 from tests.front.served import ScriptedDevice
 from tests.needs import IN_CI
@@ -31,7 +32,15 @@ MAY_SAY_A_SECRET = {
 }
 
 # Real names among the random ones, so that the fuzzing reaches behind "no such thing".
-NAMES = {"site": "fuzz", "device": "press-01", "app": "press-monitor", "release": "press-monitor:1.0.0", "deployment": "DEPLOYMENT", "rollout": "ROLLOUT"}
+NAMES = {
+    "site": "fuzz",
+    "device": "press-01",
+    "app": "press-monitor",
+    "release": "press-monitor:1.0.0",
+    "deployment": "DEPLOYMENT",
+    "rollout": "ROLLOUT",
+    "group": "fuzz",
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +49,7 @@ def furnished(served):
     served.images("1.0.0")
     with served.client() as client:
         client.create_site("fuzz")
+        client.create_group(g.GroupCreate(name="fuzz", selector="line=3"))
         line = client.create_join("fuzz", d.JoinTokenCreate(auto_approve=True, uses=5)).line
         with ScriptedDevice(served, line, "press-01") as device:
             assert device.enrol() == "approved"
