@@ -40,8 +40,8 @@ def test_local_people(chromium, peopled, size, scheme):
     try:
         viewer.sign_in()
         page = viewer.page
-        viewer.goto("/sites")
-        page.get_by_role("link", name="Local people of hamburg").click()
+        viewer.goto("/sites/hamburg")
+        page.get_by_role("link", name="Local people").click()
         if size == DESK:
             expect(page.get_by_role("heading", name="Nobody yet")).to_be_visible()
             viewer.look("people-nobody")

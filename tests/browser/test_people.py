@@ -63,7 +63,7 @@ def test_1_somebody_is_invited_and_sets_a_password(mara, chromium, plant):
     anna.page.get_by_label("Password", exact=True).fill(SENTENCE)
     anna.page.get_by_label("Password again").fill(SENTENCE)
     anna.page.get_by_role("button", name="Set the password and sign in").click()
-    expect(anna.page.get_by_role("alert")).to_contain_text("no role you have includes")  # signed in, and may nothing yet
+    expect(anna.page.get_by_role("status").first).to_contain_text("Your password is set.")  # signed in, and may nothing yet
     anna.goto(link)
     expect(anna.page.get_by_role("alert")).to_contain_text("unknown, used or older")
     assert not anna.faults
@@ -100,8 +100,8 @@ def test_3_the_last_administrator_stays(mara):
 
 def test_4_who_may_do_what_here(mara):
     page = mara.page
-    mara.goto("/sites")
-    page.get_by_role("link", name="Access at hamburg").click()
+    mara.goto("/sites/hamburg")
+    page.get_by_role("link", name="Who may do what here").click()
     page.get_by_label("Who may").select_option("devices.command")
     page.get_by_role("button", name="Show").click()
     table = page.get_by_role("region", name=re.compile("They may restart"))
@@ -198,6 +198,7 @@ def test_9_a_site_owner_sees_their_site_and_gives_there(plant, chromium):
     cleo.page.get_by_label("Password", exact=True).fill(SENTENCE)
     cleo.page.get_by_label("Password again").fill(SENTENCE)
     cleo.page.get_by_role("button", name="Set the password and sign in").click()
+    expect(cleo.page.get_by_role("status").first).to_contain_text("Your password is set.")
     cleo.goto("/people")
     cleo.page.get_by_role("link", name="Who may do what").click()
     expect(cleo.page.get_by_role("heading", name="Who may do what here")).to_be_visible()

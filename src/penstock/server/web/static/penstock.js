@@ -125,14 +125,14 @@
         while (k < size && old[old.length - size + k] === fresh[k]) k++;
         if (k === size) return old.concat(fresh.slice(size));
       }
-      return old.length ? old.concat(["… lines between these were not fetched …"], fresh) : fresh;
+      return old.length ? old.concat([view.dataset.sayGap], fresh) : fresh;
     };
     const paint = () => {
       const words = find.value.toLowerCase();
       const kept = words && only.checked ? lines.filter((line) => line.toLowerCase().includes(words)) : lines;
       const below = view.scrollHeight - view.scrollTop - view.clientHeight < 40;
       const text = kept.join("\n");
-      view.textContent = text || (lines.length ? "No line matches." : "");
+      view.textContent = text || (lines.length ? view.dataset.sayNone : "");
       let hits = 0;
       if (words && window.Highlight) {
         const ranges = [], node = view.firstChild, low = text.toLowerCase();
@@ -149,14 +149,14 @@
       else if (!until) said.textContent = "";
       if (below) view.scrollTop = view.scrollHeight;
     };
-    const stop = (why) => { until = 0; clearTimeout(timer); if (follow) { follow.setAttribute("aria-pressed", "false"); follow.textContent = follow.dataset.rest; } said.textContent = why || ""; };
+    const stop = (why) => { until = 0; clearTimeout(timer); if (follow) { follow.setAttribute("aria-pressed", "false"); follow.textContent = follow.dataset.sayRest; } said.textContent = why || ""; };
     const ask = async () => {
       if (!until) return;
-      if (Date.now() > until) { stop(follow.dataset.over); return; }
+      if (Date.now() > until) { stop(follow.dataset.sayOver); return; }
       if (document.hidden) { timer = setTimeout(ask, AGAIN_MS); return; }
       try {
         const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), redirect: "manual" });
-        if (answer.type !== "opaqueredirect") stop(follow.dataset.refused);
+        if (answer.type !== "opaqueredirect") stop(follow.dataset.sayRefused);
       } catch { timer = setTimeout(ask, AGAIN_MS); }
     };
     const take = () => {
@@ -186,8 +186,8 @@
       if (until) { stop(); return; }
       until = Date.now() + LONGEST_MS;
       follow.setAttribute("aria-pressed", "true");
-      follow.textContent = follow.dataset.pause;
-      said.textContent = follow.dataset.live;
+      follow.textContent = follow.dataset.sayPause;
+      said.textContent = follow.dataset.sayLive;
       ask();
     });
     document.addEventListener("htmx:after:swap", take);
@@ -195,7 +195,7 @@
   }
   // A form that is sent again and again while somebody looks: not in a hidden page, and not for longer than a few minutes.
   let repeating = 0, repeatUntil = 0;
-  const dressRepeat = () => { for (const button of document.querySelectorAll("[data-repeat]")) { button.hidden = false; button.setAttribute("aria-pressed", String(repeating > 0)); button.textContent = repeating ? button.dataset.pause : button.dataset.rest; } };
+  const dressRepeat = () => { for (const button of document.querySelectorAll("[data-repeat]")) { button.hidden = false; button.setAttribute("aria-pressed", String(repeating > 0)); button.textContent = repeating ? button.dataset.sayPause : button.dataset.sayRest; } };
   const repeat = async (button) => {
     const form = document.getElementById(button.dataset.repeat);
     if (!form || Date.now() > repeatUntil) { clearInterval(repeating); repeating = 0; dressRepeat(); return; }
