@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from hypothesis.strategies import sampled_from
 
-from penstock.server.actions import breakglass, deployments, enrolments, joins, localpeople, notices, releases, secondfactor, sessions, setup, tokens
+from penstock.server.actions import breakglass, deployments, enrolments, joins, localpeople, notices, progress, releases, saved, secondfactor, sessions, setup, tokens
 from penstock.server.api.routes import ROUTES
 from penstock.server.core import onetime
 from penstock.server.core.model import Target
@@ -168,6 +168,20 @@ def first_code(made: Furnished) -> Any:
     return {"code": onetime.hotp(base64.b32decode(plain + "=" * (-len(plain) % 8)), made.world.plane.clock.now_ms() // 30_000)}
 
 
+def a_view(made: Furnished) -> str:
+    return saved.save_view(made.world.plane, made.admin.actor, name="to go", query="show=drifted").id
+
+
+def a_rollout(made: Furnished) -> dict[str, str]:
+    """One that goes on: of a deployment of its own."""
+    world = made.world
+    push(world.plane.blobs, "shop/db", small_image("db"), "1")
+    device = Target(devices=(world.basalt.ids["device"],))
+    found = releases.publish(world.plane, ADMIN, source=b"services:\n  web:\n    image: shop/db:1\n", app="more", version="1")
+    made_one = deployments.create_deployment(world.plane, ADMIN, name="more", release=found.id, target=device)
+    return {"rollout": progress.list_rollouts(world.plane, ADMIN, deployment=made_one.id)[0].rollout.id}
+
+
 def half(made: Furnished) -> Half:
     return made.world.amber
 
@@ -185,6 +199,8 @@ WAYS = {
     ("POST", f"{V}/users/{{user}}/second-factor/reset"): Way(ids=another_factor),
     ("POST", f"{V}/break-glass/acknowledge"): Way(ids=broken_glass),
     ("DELETE", f"{V}/tokens/{{token}}"): Way(ids=lambda made: {"token": tokens.create_token(made.world.plane, made.admin.actor, name="to go").token.id}),
+    ("DELETE", f"{V}/views/{{view}}"): Way(ids=lambda made: {"view": a_view(made)}),
+    ("POST", f"{V}/rollouts/{{rollout}}/stop"): Way(ids=a_rollout),
     ("POST", f"{V}/sites"): Way(body=lambda _: {"name": "one-more"}),
     ("POST", f"{V}/sites/{{site}}/people"): Way(body=lambda _: {"name": "Jo"}),
     ("POST", f"{V}/enrolments/{{enrolment}}/approve"): Way(ids=waiting, body=lambda _: {}),
