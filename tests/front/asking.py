@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from penstock.server.actions.context import Plane
 from penstock.server.api import auth, openapi
-from penstock.server.store.tables import metadata
+from penstock.server.store.columns import metadata
 from tests.front.halves import Asker, Got, Half, World
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -59,7 +59,7 @@ def operations() -> dict[tuple[str, str], Any]:
     document = json.loads(openapi.text())
     for path in STREAMS:
         del document["paths"][path]
-    found = [one.ok() for one in schemathesis.openapi.from_dict(document).get_all_operations()]
+    found: list[Any] = [one.ok() for one in schemathesis.openapi.from_dict(document).get_all_operations()]  # type: ignore[union-attr]
     return {(one.method.upper(), one.path): one for one in found}
 
 
@@ -71,13 +71,11 @@ def send(world: World, asker: Asker | None, case: Any) -> Got:
         headers.pop(name, None)
     if asker is not None:
         headers |= {"cookie": f"{auth.COOKIE}={asker.secret}", "x-penstock-csrf": auth.mask(asker.csrf)}
-    body = prepared.body or b""
+    body: Any = prepared.body or b""
     parts = urlsplit(str(prepared.url))
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
     got = world.raw(str(prepared.method), target, headers, body if isinstance(body, bytes) else body.encode())
-    answer = Response(
-        got.status, {key: [value] for key, value in got.headers.items()}, got.text.encode(), prepared, 0.0, False, encoding="utf-8"
-    )
+    answer = Response(got.status, {key: [value] for key, value in got.headers.items()}, got.text.encode(), prepared, 0.0, False, encoding="utf-8")
     case.validate_response(answer, checks=CHECKS)
     return got
 
@@ -85,7 +83,7 @@ def send(world: World, asker: Asker | None, case: Any) -> Got:
 def rows(plane: Plane) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every row of every table, with the table's name."""
     for table in metadata.sorted_tables:
-        for row in plane.db.view(lambda tx, table=table: [row._mapping for row in tx.run(select(table))]):  # type: ignore[misc]
+        for row in plane.db.view(lambda tx, table=table: [one._mapping for one in tx.run(select(table))]):  # type: ignore[misc]
             yield table.name, dict(row)
 
 

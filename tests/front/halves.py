@@ -96,6 +96,7 @@ class World:
         self.amber, self.basalt = self._half("amber"), self._half("basalt")
         work_off(self.plane)
         self.askers = tuple(self._askers())
+        self.places: list[Asker] = []  # askers of one half, where a test chooses some
         self.secrets: dict[str, str] = {}  # of API tokens, by asker, where a test makes some
 
     def close(self) -> None:

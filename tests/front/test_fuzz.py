@@ -8,7 +8,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -18,20 +18,38 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from hypothesis.strategies import sampled_from
 
-from penstock.server.actions import breakglass, deployments, enrolments, joins, localpeople, notices, progress, releases, saved, secondfactor, sessions, setup, tokens
+from penstock.server.actions import (
+    breakglass,
+    deployments,
+    devices,
+    enrolments,
+    joins,
+    localpeople,
+    notices,
+    progress,
+    releases,
+    retiring,
+    saved,
+    secondfactor,
+    sessions,
+    setup,
+    tokens,
+)
 from penstock.server.api.routes import ROUTES
 from penstock.server.core import onetime
 from penstock.server.core.model import Target
 from penstock.server.core.rights import Part
 from penstock.server.effects.passwords import hash_password
+from penstock.server.store import devices as device_store
+from penstock.server.store import rollouts as rollout_store
 from penstock.server.store import users
-from penstock.server.store.tables import metadata
+from penstock.server.store.columns import metadata
 from tests.front.asking import NO_SECRET, SECRET_COLUMNS, STREAMS, kept_secrets, operations, rows, send
 from tests.front.halves import Asker, Half, World
 from tests.front.test_matrix import API
 from tests.needs import IN_CI
 from tests.server.paper import PaperDevice, straight
-from tests.server.planes import ADMIN, WITH_SECRET, make_plane
+from tests.server.planes import ADMIN, WITH_SECRET, make_plane, turn
 from tests.server.pushing import push, small_image
 
 EXAMPLES = int(os.environ.get("PENSTOCK_FUZZ_EXAMPLES", "0")) or (12 if IN_CI else 3)
@@ -129,6 +147,7 @@ class Way:
     ids: Callable[[Furnished], dict[str, str]] = lambda _: {}
     body: Callable[[Furnished], Any] | None = None
     who: Callable[[Furnished], Asker] = lambda made: made.admin
+    query: Callable[[Furnished], dict[str, str]] = lambda _: {}
 
 
 def waiting(made: Furnished) -> dict[str, str]:
@@ -158,7 +177,7 @@ def broken_glass(made: Furnished) -> dict[str, str]:
 
 def code_of(made: Furnished) -> str:
     """A code that was not used before."""
-    made.world.plane.clock.turn(60_000)
+    turn(made.world.plane, 60_000)
     return onetime.hotp(made.seed, made.world.plane.clock.now_ms() // 30_000)
 
 
@@ -172,14 +191,52 @@ def a_view(made: Furnished) -> str:
     return saved.save_view(made.world.plane, made.admin.actor, name="to go", query="show=drifted").id
 
 
-def a_rollout(made: Furnished) -> dict[str, str]:
-    """One that goes on: of a deployment of its own."""
+def a_deployment(made: Furnished, name: str) -> str:
+    """One more, of an app of its own; its id."""
     world = made.world
     push(world.plane.blobs, "shop/db", small_image("db"), "1")
+    found = releases.publish(world.plane, ADMIN, source=b"services:\n  web:\n    image: shop/db:1\n", app=name, version="1")
     device = Target(devices=(world.basalt.ids["device"],))
-    found = releases.publish(world.plane, ADMIN, source=b"services:\n  web:\n    image: shop/db:1\n", app="more", version="1")
-    made_one = deployments.create_deployment(world.plane, ADMIN, name="more", release=found.id, target=device)
-    return {"rollout": progress.list_rollouts(world.plane, ADMIN, deployment=made_one.id)[0].rollout.id}
+    return deployments.create_deployment(world.plane, ADMIN, name=name, release=found.id, target=device).id
+
+
+def a_rollout(made: Furnished) -> dict[str, str]:
+    """One that goes on."""
+    return {"rollout": progress.list_rollouts(made.world.plane, ADMIN, deployment=a_deployment(made, "more"))[0].rollout.id}
+
+
+def standing(made: Furnished, **values: Any) -> dict[str, str]:
+    """The device of amber, as the plane found that it stands."""
+    made.world.plane.db.update(lambda tx: device_store.mark(tx, half(made).ids["device"], **values))
+    return {}
+
+
+def ordered_to_go(made: Furnished) -> dict[str, str]:
+    plane, device = made.world.plane, half(made).ids["device"]
+    revision = devices.get_device(plane, ADMIN, device=device).device.revision
+    retiring.retire(plane, ADMIN, device=device, revision=revision, reason="", wipe="apps")
+    return {}
+
+
+def failed(made: Furnished) -> dict[str, str]:
+    plane = made.world.plane
+    rollout = progress.list_rollouts(plane, ADMIN, deployment=half(made).ids["deployment"])[0].rollout.id
+
+    def work(tx: Any) -> None:
+        rollout_store.put_members(tx, [replace(one, state="failed") for one in rollout_store.members_of(tx, rollout)])
+
+    plane.db.update(work)
+    return {}
+
+
+def withdrawn(made: Furnished) -> dict[str, str]:
+    plane, found = made.world.plane, a_deployment(made, "gone")
+    deployments.withdraw(plane, ADMIN, deployment=found, revision=deployments.get_deployment(plane, ADMIN, deployment=found).deployment.revision, reason="")
+    return {"deployment": found}
+
+
+def both(noun: str) -> Callable[[Furnished], dict[str, str]]:
+    return lambda made: {"a": made.world.amber.ids[noun], "b": made.world.basalt.ids[noun]}
 
 
 def half(made: Furnished) -> Half:
@@ -201,6 +258,17 @@ WAYS = {
     ("DELETE", f"{V}/tokens/{{token}}"): Way(ids=lambda made: {"token": tokens.create_token(made.world.plane, made.admin.actor, name="to go").token.id}),
     ("DELETE", f"{V}/views/{{view}}"): Way(ids=lambda made: {"view": a_view(made)}),
     ("POST", f"{V}/rollouts/{{rollout}}/stop"): Way(ids=a_rollout),
+    ("GET", f"{V}/compare/devices"): Way(query=both("device")),
+    ("GET", f"{V}/compare/sites"): Way(query=both("site")),
+    ("POST", f"{V}/deployments"): Way(
+        body=lambda made: {"release": half(made).ids["release"], "name": "one-more", "target": {"devices": [half(made).ids["device"]]}}
+    ),
+    ("POST", f"{V}/deployments/{{deployment}}/retry"): Way(ids=failed),
+    ("POST", f"{V}/deployments/{{deployment}}/stand-again"): Way(ids=withdrawn),
+    ("POST", f"{V}/devices/{{device}}/accept-review"): Way(ids=lambda made: standing(made, review="looked at")),
+    ("POST", f"{V}/devices/{{device}}/release-quarantine"): Way(ids=lambda made: standing(made, state="quarantined", why="a fork")),
+    ("POST", f"{V}/devices/{{device}}/keep"): Way(ids=ordered_to_go),
+    ("POST", f"{V}/devices/{{device}}/move"): Way(body=lambda made: {"site": made.world.basalt.ids["site"]}),
     ("POST", f"{V}/sites"): Way(body=lambda _: {"name": "one-more"}),
     ("POST", f"{V}/sites/{{site}}/people"): Way(body=lambda _: {"name": "Jo"}),
     ("POST", f"{V}/enrolments/{{enrolment}}/approve"): Way(ids=waiting, body=lambda _: {}),
@@ -247,7 +315,7 @@ def test_every_operation_does_what_it_is_for(furnished):
                 headers = {"If-Match": f'"r{revision}"'} if route_of(key).conditional else {}
                 path = {name: ids[name] for name in re.findall(r"{(\w+)}", key[1])}
                 given = {"body": body, "media_type": "application/json"} if body is not None else {}
-                status = furnished.ask(key, asker, operation.Case(path_parameters=path, headers=headers, **given))
+                status = furnished.ask(key, asker, operation.Case(path_parameters=path, headers=headers, query=way.query(furnished), **given))
                 if status != 412:
                     break
             if not 200 <= status < 300:

@@ -23,8 +23,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V}/openapi.json", openapi.serve, PUBLIC, "This document.", dict),
     Route("GET", f"{V}/ca", people.authorities, PUBLIC, "The certificates to trust for this plane; compare the fingerprint.", p.Authorities),
     Route("GET", f"{V}/setup", people.setup_state, PUBLIC, "Whether the first administrator is still to be made.", p.SetupState),
-    Route("POST", f"{V}/setup", people.set_up, PUBLIC, "Make the first administrator with the one-time set-up token.", p.TokenMade, p.SetupRequest, status=201),
-    Route("POST", f"{V}/login", people.log_in, PUBLIC, "A name and password, and a code where the person has a second factor, for an API token.", p.TokenMade, p.LoginRequest, status=201),
+    Route("POST", f"{V}/setup", people.set_up, PUBLIC, "Make the first administrator with the one-time set-up token.", p.TokenMade, p.SetupRequest, status=201, refuses=(409,)),
+    Route("POST", f"{V}/login", people.log_in, PUBLIC, "A name and password, and a code where the person has a second factor, for an API token.", p.TokenMade, p.LoginRequest, status=201, refuses=(401,)),
     Route("GET", f"{V}/me", people.me, SIGNED_IN, "Who the token belongs to.", p.Me),
     Route("POST", f"{V}/me/password", people.change_password, SIGNED_IN, "Change one's own password.", Outcome, p.PasswordChange),
     Route("GET", f"{V}/me/sessions", account.list_sessions, SIGNED_IN, "One's own sessions: browsers that are signed in.", Page[c.Session]),
@@ -99,7 +99,7 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", f"{V}/join-tokens/{{join}}", devices.revoke_join, "joins.write", "Revoke a join token.", Outcome),
     Route("GET", f"{V}/enrolments", devices.list_enrolments, "enrolments.read", "The waiting room.", Page[d.Enrolment], query=queries.Enrolments),
     Route("GET", f"{V}/enrolments/{{enrolment}}", devices.get_enrolment, "enrolments.read", "One request for admission.", d.Enrolment),
-    Route("POST", f"{V}/enrolments/{{enrolment}}/approve", devices.approve, "enrolments.decide", "Let a device in.", Outcome, d.Approve),
+    Route("POST", f"{V}/enrolments/{{enrolment}}/approve", devices.approve, "enrolments.decide", "Let a device in.", Outcome, d.Approve, creates=True),
     Route("POST", f"{V}/enrolments/{{enrolment}}/reject", devices.reject, "enrolments.decide", "Turn a device away.", Outcome, d.Reason),
     # devices
     Route("GET", f"{V}/overview", devices.overview, "devices.read", "The fleet in numbers, and what needs a person.", d.Overview),
@@ -124,7 +124,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V}/notices/{{notice}}", notices.get_notice, "notices.read", "One notice, by id or name.", n.Notice),
     Route("PATCH", f"{V}/notices/{{notice}}", notices.change_notice, "notices.write", "Change a notice's rules or address, or turn it off.", n.Notice, n.NoticeChange, conditional=True),
     Route("DELETE", f"{V}/notices/{{notice}}", notices.remove_notice, "notices.write", "Remove a notice.", Outcome, conditional=True),
-    Route("POST", f"{V}/notices/{{notice}}/test", notices.try_notice, "notices.write", "Send a test at once.", n.NoticeTested),
+    Route("POST", f"{V}/notices/{{notice}}/test", notices.try_notice, "notices.write", "Send a test at once.", n.NoticeTested, refuses=(503,)),
     # apps and releases
     Route("GET", f"{V}/apps", apps.list_apps, "apps.read", "The catalogue.", Page[a.App], query=queries.Apps),
     Route("GET", f"{V}/apps/{{app}}", apps.get_app, "apps.read", "One app and its releases.", a.App),
