@@ -29,6 +29,7 @@ STREAMS = ("/api/v1/events", "/api/v1/changes")  # they do not end: test_streams
 # Columns that hold a secret, or what one could be guessed with at leisure. Whoever adds a column of such a name says here what it is.
 SECRET_COLUMNS = {
     ("users", "password"),
+    ("invitations", "hash"),
     ("api_tokens", "hash"),
     ("sessions", "hash"),
     ("sessions", "csrf"),

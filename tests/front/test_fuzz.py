@@ -307,7 +307,7 @@ def test_every_operation_does_what_it_is_for(furnished):
             if key in ELSEWHERE:
                 continue
             way, line, operation = WAYS.get(key, Way()), API[key], ASKED[key]
-            ids = furnished.world.amber.ids | way.ids(furnished)
+            ids = {"role": "viewer"} | furnished.world.amber.ids | way.ids(furnished)
             body = way.body(furnished) if way.body else line.body(half(furnished)) if line.body else None
             asker = way.who(furnished)
             status = 0

@@ -50,7 +50,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{V}/users", accounts.create_user, "users.write", "Make a person, with an invitation, or a service account.", r.InvitationMade, r.UserCreate, status=201, creates=True),
     Route("GET", f"{V}/users/{{user}}", accounts.get_user, "users.read", "One person or service account, by id or name.", r.User),
     Route("PATCH", f"{V}/users/{{user}}", accounts.change_user, "users.write", "Change what people call somebody.", r.User, r.UserChange, conditional=True),
-    Route("POST", f"{V}/users/{{user}}/invite", accounts.invite, "users.write", "A fresh invitation to set one's own password.", r.InvitationMade, d.Reason, status=201),
+    Route("POST", f"{V}/users/{{user}}/invite", accounts.invite, "users.write", "A fresh invitation to set one's own password.", r.InvitationMade, d.Reason, status=201, creates=True),
     Route("POST", f"{V}/users/{{user}}/disable", accounts.disable, "users.write", "Shut somebody out; sessions end and tokens are dead at once.", Outcome, d.Reason),
     Route("POST", f"{V}/users/{{user}}/enable", accounts.enable, "users.write", "Let somebody in again.", Outcome, d.Reason),
     Route("POST", f"{V}/users/{{user}}/remove", accounts.remove_user, "users.write", "Remove somebody for good; past acts keep the name.", Outcome, d.Reason),
