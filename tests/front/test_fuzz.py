@@ -278,6 +278,9 @@ WAYS = {
 # Those that cannot do it here, and where they do.
 ELSEWHERE = {
     ("POST", f"{V}/setup"): "it is done once, before there is anybody: served.Served.ready",
+    ("GET", f"{V}/users/{{user}}/tokens"): "of service accounts only: test_accounts",
+    ("POST", f"{V}/users/{{user}}/tokens"): "of service accounts only: test_accounts",
+    ("DELETE", f"{V}/users/{{user}}/tokens/{{token}}"): "of service accounts only: test_accounts",
 }
 LATE = ("second-factor/off", "/withdraw", "/retire", "/me/sessions")  # what takes away what others need; DELETE too, and last
 

@@ -118,6 +118,7 @@ NO_REVISION = {
     "/api/v1/users/{user}/sessions": "a session does not change",
     "/api/v1/users/{user}/sessions/{session}": "a session does not change",
     "/api/v1/tokens/{token}": "what revokes a token must not be held up",
+    "/api/v1/users/{user}/tokens/{token}": "what revokes a token must not be held up",
     "/api/v1/join-tokens/{join}": "what revokes a join line must not be held up",
     "/api/v1/views/{view}": "only oneself can change it",
     "/api/v1/sites/{site}/people/{person}": "what takes a PIN's power away must not be held up",
