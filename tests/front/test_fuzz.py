@@ -26,9 +26,11 @@ from penstock.server.actions import (
     joins,
     localpeople,
     notices,
+    people,
     progress,
     releases,
     retiring,
+    roles,
     saved,
     secondfactor,
     sessions,
@@ -37,7 +39,7 @@ from penstock.server.actions import (
 )
 from penstock.server.api.routes import ROUTES
 from penstock.server.core import onetime
-from penstock.server.core.model import Target
+from penstock.server.core.model import SERVICE, Target
 from penstock.server.core.rights import Part
 from penstock.server.effects.passwords import hash_password
 from penstock.server.store import devices as device_store
@@ -239,6 +241,36 @@ def both(noun: str) -> Callable[[Furnished], dict[str, str]]:
     return lambda made: {"a": made.world.amber.ids[noun], "b": made.world.basalt.ids[noun]}
 
 
+ASK = {"verb": "devices.read", "what": "fleet"}
+
+
+def new_name(made: Furnished) -> str:
+    return made.world.plane.ids.new("n").replace("_", "-")
+
+
+def invited(made: Furnished) -> tuple[str, str]:
+    """Somebody new, and the code of their invitation."""
+    user, invitation = people.create_person(made.world.plane, ADMIN, name=new_name(made))
+    assert invitation is not None
+    return user.id, invitation.code
+
+
+def disabled(made: Furnished) -> dict[str, str]:
+    user, _ = invited(made)
+    people.disable_person(made.world.plane, ADMIN, user=user)
+    return {"user": user}
+
+
+def a_role(made: Furnished) -> dict[str, str]:
+    return {"role": roles.create_role(made.world.plane, ADMIN, name=new_name(made), title="", verbs=("devices.read",)).role.name}
+
+
+def a_service(made: Furnished) -> dict[str, str]:
+    plane = made.world.plane
+    user, _ = people.create_person(plane, ADMIN, name=new_name(made), kind=SERVICE)
+    return {"user": user.id, "token": tokens.create_token(plane, ADMIN, name="to go", user=user.id).token.id}
+
+
 def half(made: Furnished) -> Half:
     return made.world.amber
 
@@ -258,6 +290,19 @@ WAYS = {
     ("DELETE", f"{V}/tokens/{{token}}"): Way(ids=lambda made: {"token": tokens.create_token(made.world.plane, made.admin.actor, name="to go").token.id}),
     ("DELETE", f"{V}/views/{{view}}"): Way(ids=lambda made: {"view": a_view(made)}),
     ("POST", f"{V}/rollouts/{{rollout}}/stop"): Way(ids=a_rollout),
+    ("GET", f"{V}/access/explain"): Way(query=lambda _: ASK),
+    ("GET", f"{V}/access/who-can"): Way(query=lambda _: ASK),
+    ("POST", f"{V}/bindings/{{binding}}/take"): Way(body=lambda _: {}),
+    ("POST", f"{V}/invitation"): Way(body=lambda made: {"code": invited(made)[1], "password": "another long sentence"}),
+    ("PATCH", f"{V}/roles/{{role}}"): Way(ids=a_role),
+    ("POST", f"{V}/roles/{{role}}/remove"): Way(ids=a_role),
+    ("POST", f"{V}/teams/{{team}}/remove"): Way(body=lambda _: {}),
+    ("POST", f"{V}/users/{{user}}/disable"): Way(ids=lambda made: {"user": invited(made)[0]}, body=lambda _: {}),
+    ("POST", f"{V}/users/{{user}}/enable"): Way(ids=disabled),
+    ("POST", f"{V}/users/{{user}}/remove"): Way(ids=lambda made: {"user": invited(made)[0]}, body=lambda _: {}),
+    ("GET", f"{V}/users/{{user}}/tokens"): Way(ids=a_service),
+    ("POST", f"{V}/users/{{user}}/tokens"): Way(ids=a_service, body=lambda _: {"label": "for CI"}),
+    ("DELETE", f"{V}/users/{{user}}/tokens/{{token}}"): Way(ids=a_service),
     ("GET", f"{V}/compare/devices"): Way(query=both("device")),
     ("GET", f"{V}/compare/sites"): Way(query=both("site")),
     ("POST", f"{V}/deployments"): Way(
@@ -278,9 +323,6 @@ WAYS = {
 # Those that cannot do it here, and where they do.
 ELSEWHERE = {
     ("POST", f"{V}/setup"): "it is done once, before there is anybody: served.Served.ready",
-    ("GET", f"{V}/users/{{user}}/tokens"): "of service accounts only: test_accounts",
-    ("POST", f"{V}/users/{{user}}/tokens"): "of service accounts only: test_accounts",
-    ("DELETE", f"{V}/users/{{user}}/tokens/{{token}}"): "of service accounts only: test_accounts",
 }
 LATE = ("second-factor/off", "/withdraw", "/retire", "/me/sessions")  # what takes away what others need; DELETE too, and last
 
