@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bench import deciding, deploying, idle, limits, listening, looking, planes, results
+from bench import beginning, deciding, deploying, idle, limits, listening, looking, planes, results
 from bench.place import SHORT, log, many_files
 
 # One measurement: the keys it can give, and what runs it for those of them that are wanted.
@@ -24,6 +24,7 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...], Callable[[frozenset[str]], Itera
     ("memory limit", limits.KEYS, limits.measure),
     ("idle", idle.KEYS, idle.measure),
     ("deciding", deciding.KEYS, deciding.measure),
+    ("beginning", beginning.KEYS, beginning.measure),
     ("listening", listening.KEYS, listening.measure),
     ("looking", looking.KEYS, looking.measure),
 )

@@ -15,6 +15,7 @@ from penstock.apiv1 import account as c
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
 from penstock.apiv1 import fleet as f
+from penstock.apiv1 import groups as g
 from penstock.apiv1 import notices as n
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
@@ -158,6 +159,30 @@ class Client:
     def create_site(self, name: str, title: str = "", time_zone: str = "UTC") -> p.Site:
         """Name a site."""
         return self._ask("POST", "/sites", p.Site, p.SiteCreate(name=name, title=title, time_zone=time_zone), creates=True)
+
+    def groups(self) -> tuple[g.Group, ...]:
+        """Every group."""
+        return tuple(self._pages("/groups", Page[g.Group], {}))
+
+    def group(self, group: str) -> g.Group:
+        """One group, by id or name."""
+        return self._ask("GET", f"/groups/{_part(group)}", g.Group)
+
+    def group_members(self, group: str) -> Iterator[g.GroupMember]:
+        """The devices of a group by name, and why each is in."""
+        return self._pages(f"/groups/{_part(group)}/members", Page[g.GroupMember], {})
+
+    def create_group(self, body: g.GroupCreate) -> g.Group:
+        """Make a group."""
+        return self._ask("POST", "/groups", g.Group, body, creates=True)
+
+    def change_group(self, group: str, revision: int, body: g.GroupChange) -> g.Group:
+        """Another title, selector or list."""
+        return self._ask("PATCH", f"/groups/{_part(group)}", g.Group, body, revision=revision)
+
+    def remove_group(self, group: str, revision: int) -> Outcome:
+        """Remove a group that nothing needs any more."""
+        return self._ask("DELETE", f"/groups/{_part(group)}", Outcome, revision=revision)
 
     def local_people(self, site: str) -> tuple[p.LocalPerson, ...]:
         """Who may act at a site's devices with a PIN."""

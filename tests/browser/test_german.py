@@ -78,6 +78,7 @@ def test_1_set_up_and_an_empty_fleet(viewer, served):
         "/deploy",
         "/deployments",
         "/sites",
+        "/groups",
         "/history",
         "/settings",
         "/account",

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
 from penstock.cli import contexts, out
 from penstock.cli.common import Usage, moment
@@ -334,6 +335,42 @@ def test_a_moment_is_a_time():
     for wrong in ("yesterday", "", "99999999999999d", "h"):
         with pytest.raises(Usage):
             moment(wrong)
+
+
+def test_groups(mara, served, capsys):
+    served.images("1.0.0")
+    with served.client() as client:
+        client.create_site("wismar")
+        line = client.create_join("wismar", d.JoinTokenCreate(auto_approve=True, uses=2, labels={"kind": "saw"})).line
+        if "press-monitor" not in [one.name for one in client.apps()]:
+            client.publish(a.Publish(app="press-monitor", version="1.0.0", compose=served.compose("1.0.0")))
+    assert "None yet" in said(capsys, "group", "list")
+    for name in ("saw-01", "saw-02"):
+        with ScriptedDevice(served, line, name) as device:
+            assert device.enrol() == "approved"
+    assert "a group of 2 devices" in said(capsys, "group", "create", "saws", "--title", "All saws", "--selector", "kind=saw", "--device", "saw-01")
+    assert "name-taken" in said(capsys, "group", "create", "saws", code=7)
+    shown = said(capsys, "group", "show", "saws")
+    assert re.search(r"saw-01.*named and by its labels", shown)
+    assert re.search(r"saw-02.*wismar.*by its labels", shown)
+    assert {item["name"] for item in json.loads(said(capsys, "device", "list", "--group", "saws", "--json"))} == {"saw-01", "saw-02"}
+    assert "group-not-found" in said(capsys, "device", "list", "--group", "mills", code=5)
+    assert re.search(r"groups +saws", said(capsys, "device", "show", "saw-02"))
+    assert "install" in said(capsys, "preview", "press-monitor:1.0.0", "--group", "saws", "--set", "LINE_NAME=x")
+    assert run(["deploy", "press-monitor:1.0.0", "--group", "saws", "--device", "saw-01"]) == 2, "one of the two"
+    capsys.readouterr()
+    said(capsys, "deploy", "press-monitor:1.0.0", "--group", "saws", "--name", "on-saws", "--set", "LINE_NAME=x")
+    assert "group saws" in said(capsys, "deployment", "show", "on-saws")
+    assert "deployment on-saws is for it" in said(capsys, "group", "remove", "saws", code=7)
+    said(capsys, "group", "set", "saws", "--selector", "", "--add", "saw-02", "--drop", "saw-01")
+    found = json.loads(said(capsys, "group", "show", "saws", "--json"))
+    assert [(one["device"]["name"], one["ways"]) for one in found["members"]] == [("saw-02", ["named"])]
+    assert "not every one is named" in said(capsys, "group", "set", "saws", "--drop", "saw-01", code=2)
+    assert run(["group", "set", "saws"]) == 2
+    capsys.readouterr()
+    said(capsys, "deployment", "withdraw", "on-saws")
+    said(capsys, "group", "remove", "saws")
+    assert "saws" not in said(capsys, "group", "list")
 
 
 def test_local_people_and_their_pins(mara, served, capsys, monkeypatch):

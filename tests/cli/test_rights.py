@@ -39,15 +39,28 @@ LISTS = {
     "device list": [],
     "site list": [],
     "site joins": [],
+    "group list": [],
     "waiting list": [],
     "app list": [],
     "release list": [],
     "deployment list": [],
     "faults": [],
+    "user list": [],
+    "team list": [],
+    "access list": [],
+    "access roles": [],
     "notice list": [],
     "events": ["--since", "1d", "--no-follow"],
 }
-FLEET: dict[str, list[str]] = {"site create": ["another"], "settings show": [], "settings set": ["--poll", "60"], "break-glass acknowledge": []}
+FLEET: dict[str, list[str]] = {
+    "site create": ["another"],
+    "group create": ["another"],
+    "user create": ["another"],
+    "team create": ["others"],
+    "settings show": [],
+    "settings set": ["--poll", "60"],
+    "break-glass acknowledge": [],
+}
 Words = Callable[[Half], list[str]]
 DEVICE: dict[str, Words] = {
     name: (lambda half, more=more: [f"{half.name}-press", *more])  # type: ignore[misc]
@@ -77,6 +90,21 @@ OTHERS: dict[str, Words] = {
     "notice test": lambda half: [f"{half.name}-pager"],
     "notice remove": lambda half: [f"{half.name}-pager"],
     "second-factor reset": lambda half: [half.ids["user"], "--reason", "x"],
+    "access explain": lambda half: [half.ids["user"], "devices.read", f"device:{half.name}-press"],
+    "access give": lambda half: [half.ids["user"], "viewer", f"device:{half.name}-press"],
+    "access take": lambda half: [half.ids["user"], "viewer", f"device:{half.name}-press"],
+    "access who": lambda half: ["devices.read", f"device:{half.name}-press"],
+    "device compare": lambda half: [f"{half.name}-press", "amber-press"],
+    "site compare": lambda half: [f"{half.name}-site", "amber-site"],
+    "team add": lambda half: [half.ids["team"], half.ids["user"]],
+    "team drop": lambda half: [half.ids["team"], half.ids["user"]],
+    "team remove": lambda half: [half.ids["team"]],
+    "user show": lambda half: [half.ids["user"]],
+    "user rename": lambda half: [half.ids["user"], "x"],
+    "user invite": lambda half: [half.ids["user"]],
+    "user disable": lambda half: [half.ids["user"]],
+    "user enable": lambda half: [half.ids["user"]],
+    "user remove": lambda half: [half.ids["user"]],
     "command show": lambda half: [half.ids["command"]],
     "site show": lambda half: [f"{half.name}-site"],
     "site change": lambda half: [f"{half.name}-site", "--title", "x"],
@@ -86,6 +114,9 @@ OTHERS: dict[str, Words] = {
     "site people pin": lambda half: [f"{half.name}-site", half.ids["person"]],
     "site people remove": lambda half: [f"{half.name}-site", half.ids["person"]],
     "site revoke-join": lambda half: [half.ids["join"]],
+    "group show": lambda half: [f"{half.name}-group"],
+    "group set": lambda half: [f"{half.name}-group", "--title", "x"],
+    "group remove": lambda half: [f"{half.name}-group"],
     "join": lambda half: [f"{half.name}-site"],
     "release show": lambda half: [f"{half.ids['app']}:1"],
     "deploy": lambda half: [f"{half.ids['app']}:1", "--device", f"{half.name}-press"],
@@ -100,6 +131,10 @@ ABOUT = {**DEVICE, **OTHERS}
 FILES = {"release check", "release publish"}
 # What an administrator is not asked to do here, because the rest needs it.
 SPOILS = {
+    "access take",
+    "team remove",
+    "user disable",
+    "user remove",
     "notice remove",
     "notice test",
     "device retire",
@@ -112,6 +147,8 @@ SPOILS = {
     "deployment withdraw",
     "settings set",
     "site create",
+    "group create",
+    "group remove",
 }
 
 

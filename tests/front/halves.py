@@ -19,6 +19,7 @@ from penstock.server.actions import (
     deployments,
     enrolments,
     faults,
+    groups,
     joins,
     localpeople,
     notices,
@@ -117,6 +118,7 @@ class World:
         device.poll()
         device.report()
         made.ids["device"] = device.id
+        made.ids["group"] = groups.create_group(plane, ADMIN, name=f"{name}-group", title=f"The {name} group", named=[device.id]).id
         asking = joins.create_join(plane, ADMIN, site=place.id, title=f"{name} asks")
         assert PaperDevice(straight(self.agents), f"{name}-new", clock=plane.clock.now_ms).ask(asking.join).status == "waiting"
         made.ids["enrolment"] = next(one.id for one in enrolments.list_enrolments(plane, ADMIN) if one.site == place.id)
@@ -147,6 +149,7 @@ class World:
             yield self.asker(f"{role} on amber's site", ((role, Part("site", self.amber.ids["site"])),))
         for role in ("publisher", "ci", "viewer"):
             yield self.asker(f"{role} on amber's app", ((role, Part("app", self.amber.ids["app"])),))
+        yield self.asker("engineer on amber's group", (("engineer", Part("group", self.amber.ids["group"])),))
         yield self.asker("engineer on amber's device", (("engineer", Part("device", self.amber.ids["device"])),))
 
     def asker(self, label: str, given: tuple[tuple[str, Part], ...]) -> Asker:

@@ -9,6 +9,7 @@ import pytest
 
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
+from penstock.apiv1 import groups as g
 from penstock.apiv1 import people as p
 from penstock.client import ClientError, pinned_ca
 from tests.front.served import PASSWORD, ScriptedDevice, problem, until
@@ -267,3 +268,41 @@ def test_settings_reach_through_the_api(served):
         with pytest.raises(ClientError) as fault:
             client.change_settings(after.revision, p.SettingsChange(poll_s=1))
         assert fault.value.problem.field == "poll_s"
+
+
+def test_groups(served):
+    with served.client() as client:
+        client.create_site("groups")
+        line = client.create_join("groups", d.JoinTokenCreate(auto_approve=True, uses=3, labels={"kind": "oven"})).line
+        for name in ("oven-01", "oven-02", "oven-03"):
+            with ScriptedDevice(served, line, name) as device:
+                assert device.enrol() == "approved"
+        made = client.create_group(g.GroupCreate(name="ovens", selector="kind=oven", devices=("oven-02",)))
+        named = client.device("oven-02").summary.id
+        assert (made.title, made.members, made.devices, made.gives_rights, made.deployments) == ("ovens", 3, (named,), False, ())
+        assert made.tally is not None
+        assert made.tally.devices == 3
+        assert [one.name for one in client.groups()] == ["ovens"]
+        assert [(one.device.name, one.ways) for one in client.group_members("ovens")] == [
+            ("oven-01", ("labels",)),
+            ("oven-02", ("named", "labels")),
+            ("oven-03", ("labels",)),
+        ]
+        assert {one.name for one in client.devices(group=made.id)} == {"oven-01", "oven-02", "oven-03"}
+        assert client.device("oven-01").groups == (d.GroupOfDevice(name="ovens", title="ovens"),)
+        changed = client.change_group("ovens", made.revision, g.GroupChange(title="Ovens", selector=""))
+        assert (changed.title, changed.members, changed.revision) == ("Ovens", 1, 2)
+        with pytest.raises(ClientError) as refused:
+            client.change_group("ovens", made.revision, g.GroupChange(title="Stoves"))
+        assert refused.value.problem.status == 412
+    with served.http() as http:
+        found = http.get(f"/api/v1/groups/{made.id}")
+        assert found.headers["etag"] == '"r2"'
+        assert problem(http.patch("/api/v1/groups/ovens", json={"title": "x"}))["status"] == 428
+        assert problem(http.get("/api/v1/groups/ovens/members", params={"limit": 0}))["field"] == "limit"
+        page = http.get("/api/v1/groups/ovens/members", params={"limit": 1}).json()
+        assert (len(page["items"]), page["next"]) == (1, "")
+        assert problem(http.get("/api/v1/devices", params={"group": "nobody"}))["code"] == "group-not-found"
+        assert problem(http.delete("/api/v1/groups/ovens"))["status"] == 428
+        assert http.delete("/api/v1/groups/ovens", headers={"If-Match": '"r2"'}).status_code == 200
+        assert problem(http.get("/api/v1/groups/ovens"))["status"] == 404

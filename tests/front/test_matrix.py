@@ -33,18 +33,25 @@ def world(tmp_path_factory):
 
 # --- what the rights say ------------------------------------------------------------------------------------------------
 
+
+def on(half: Half, app: str = "") -> Target:
+    """A half's device, in all that it lies in; with an app: that app on it."""
+    return Target(site=half.ids["site"], device=half.ids["device"], groups=frozenset({half.ids["group"]}), app=app)
+
+
 # Per noun: the verb that shows it, and the target of that.
 SEEN = {
     "site": ("sites.read", lambda half: Target(site=half.ids["site"])),
     "join": ("joins.read", lambda half: Target(site=half.ids["site"])),
     "enrolment": ("enrolments.read", lambda half: Target(site=half.ids["site"])),
-    "device": ("devices.read", lambda half: Target(site=half.ids["site"], device=half.ids["device"])),
-    "fault": ("devices.read", lambda half: Target(site=half.ids["site"], device=half.ids["device"])),
+    "group": ("groups.read", lambda half: Target(groups=frozenset({half.ids["group"]}))),
+    "device": ("devices.read", on),
+    "fault": ("devices.read", on),
     "notice": ("notices.read", lambda half: Target(site=half.ids["site"])),
-    "app": ("apps.read", lambda half: Target(site=half.ids["site"], device=half.ids["device"], app=half.ids["app"])),
     "person": ("users.read", lambda half: Target(site=half.ids["site"])),  # seen by who looks after the part their roles are on
     "grant": ("access.read", lambda half: Target(site=half.ids["site"])),
-    "deployment": ("deployments.read", lambda half: Target(site=half.ids["site"], device=half.ids["device"], app=half.ids["app"])),
+    "app": ("apps.read", lambda half: on(half, app=half.ids["app"])),
+    "deployment": ("deployments.read", lambda half: on(half, app=half.ids["app"])),
 }
 
 
@@ -71,7 +78,7 @@ def expected(asker: Asker, permission: str, noun: str, verb: str, half: Half) ->
 
 def may_see(asker: Asker, half: Half) -> bool:
     """Whether there is anything of a half that an asker may see at all."""
-    whole = Target(site=half.ids["site"], device=half.ids["device"], app=half.ids["app"])
+    whole = on(half, app=half.ids["app"])
     return any(allowed(asker, verb, whole) for verb in asker.actor.rights.by_verb)
 
 
@@ -165,6 +172,12 @@ API = {
     ("POST", f"{V}/sites"): Line("fleet", "sites.write", body=lambda half: {"name": f"{half.name}-site"}),
     ("GET", f"{V}/sites/{{site}}"): Line("site"),
     ("PATCH", f"{V}/sites/{{site}}"): Line("site", "sites.write", body=lambda _: {"title": "x"}, headers=STALE),
+    ("GET", f"{V}/groups"): Line(),
+    ("POST", f"{V}/groups"): Line("fleet", "groups.write", body=lambda half: {"name": f"{half.name}-group"}),
+    ("GET", f"{V}/groups/{{group}}"): Line("group"),
+    ("GET", f"{V}/groups/{{group}}/members"): Line("group"),
+    ("PATCH", f"{V}/groups/{{group}}"): Line("group", "groups.write", body=lambda half: {"devices": [half.ids["device"]]}, headers=STALE),
+    ("DELETE", f"{V}/groups/{{group}}"): Line("group", "groups.write", headers=STALE),
     ("GET", f"{V}/sites/{{site}}/people"): Line("site"),
     ("POST", f"{V}/sites/{{site}}/people"): Line("site", "sites.people", body=lambda half: {"name": f"{half.name} two"}),
     ("PATCH", f"{V}/sites/{{site}}/people/{{person}}"): Line("site", "sites.people", body=lambda _: {"may": ["revert"]}, headers=STALE),
@@ -317,7 +330,7 @@ def test_the_halves_are_seen_by_who_may(world):
 
 # --- pages ------------------------------------------------------------------------------------------------------------------
 
-D, L, P = "/devices/{device}", "/deployments/{deployment}", "/people/{user}"
+D, L, G, P = "/devices/{device}", "/deployments/{deployment}", "/groups/{group}", "/people/{user}"
 WEB = {
     ("GET", "/setup"): Line(),
     ("POST", "/setup"): Line(skip="set-up is over: test_pages"),
@@ -377,6 +390,12 @@ WEB = {
     ("POST", "/sites"): Line("fleet", "sites.write", body=lambda half: {"name": f"{half.name}-site"}),
     ("GET", "/sites/{site}"): Line("site"),
     ("POST", "/sites/{site}"): Line("site", "sites.write", body=lambda _: {"title": "x", "time_zone": "UTC", "revision": "999"}),
+    ("GET", "/groups"): Line(),
+    ("POST", "/groups"): Line("fleet", "groups.write", body=lambda half: {"name": f"{half.name}-group"}),
+    ("GET", G): Line("group"),
+    ("POST", G): Line("group", "groups.write", body=lambda _: {"title": "x", "selector": "", "revision": "999"}),
+    ("POST", f"{G}/devices"): Line("group", "groups.write", body=lambda _: {"add": "nothing-like-it", "revision": "999"}),
+    ("POST", f"{G}/remove"): Line("group", "groups.write", body=lambda _: {"revision": "999"}),
     ("GET", "/sites/{site}/people"): Line("site"),
     ("POST", "/sites/{site}/people"): Line("site", "sites.people", body=lambda half: {"name": f"{half.name} two", "may": "revert"}),
     ("POST", "/sites/{site}/people/{person}"): Line("site", "sites.people", body=lambda _: {"name": "x", "may": "revert", "revision": "999"}),

@@ -76,7 +76,9 @@ class _Either(dict[str, str]):
 def pool(world: World) -> list[str]:
     """Ids and names of both halves."""
     ids = [one for half in (world.amber, world.basalt) for one in half.ids.values()]
-    names = [f"{half.name}-{word}" for half in (world.amber, world.basalt) for word in ("site", "press", "line", "pager", "group", "team", "user")]
+    names = [
+        f"{half.name}-{word}" for half in (world.amber, world.basalt) for word in ("site", "press", "device", "app", "line", "pager", "group", "team", "user")
+    ]
     return ids + names + [f"{kind}:{one}" for kind in ("site", "device", "app", "group") for one in (f"basalt-{kind}", world.basalt.ids.get(kind, "x"))]
 
 

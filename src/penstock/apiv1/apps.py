@@ -104,10 +104,12 @@ class App(Struct, frozen=True, kw_only=True):
 
 
 class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where: devices by id or name, or a selector over labels ("line=3, kind in (press, mill), !spare"). Exactly one of the two."""
+    """Where: devices by id or name, a selector over labels ("line=3, kind in (press, mill), !spare"), or a group by id or name. Exactly one of the three; an
+    answer names none where it is a group that the asker may not see."""
 
     devices: Annotated[tuple[Annotated[str, Meta(max_length=63)], ...], Meta(max_length=10_000)] = ()
     selector: Annotated[str, Meta(max_length=1000)] = ""
+    group: Annotated[str, Meta(max_length=63)] = ""
 
 
 class DeploymentCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

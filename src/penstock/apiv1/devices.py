@@ -191,6 +191,13 @@ class AppOnDevice(Struct, frozen=True, kw_only=True):
     outdated: str = ""
 
 
+class GroupOfDevice(Struct, frozen=True, kw_only=True):
+    """A group that a device is in."""
+
+    name: str
+    title: str
+
+
 class Retirement(Struct, frozen=True, kw_only=True):
     """How a device leaves the fleet, or left it. `outcome`: ordered (it has not ended yet), wiped, not-wiped (retired all the same; `said` says what is known),
     cancelled (taken back), refused (by the device). `heard_ms`: the device said that it begins; `wiped_ms`: it said what it did; `destroyed_ms`: its last
@@ -245,6 +252,7 @@ class Device(Struct, frozen=True, kw_only=True):
     apps: tuple[AppOnDevice, ...]
     liveness_why: str
     review: str
+    groups: tuple[GroupOfDevice, ...] = ()
     retirement: Retirement | None = None
     may: tuple[str, ...] = ()
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from penstock.apiv1 import apps as a
 from penstock.cli import out
 from penstock.cli.common import COMMON, Common, Reason, Usage, pairs
-from penstock.cli.names import AppName, DeploymentName, ReleaseName, deployments, devices
+from penstock.cli.names import AppName, DeploymentName, ReleaseName, deployments, devices, groups
 from penstock.cli.watch import News, Picture, Watch, shown
 
 if TYPE_CHECKING:
@@ -25,15 +25,24 @@ Pairs = tuple[str, ...]
 Set = Annotated[Pairs, Parameter(name="--set", help="A value, NAME=VALUE or NAME=@FILE; may be repeated.")]
 Secret = Annotated[Pairs, Parameter(help="A secret, NAME=@FILE (or NAME=VALUE); sealed for each device; may be repeated.")]
 Devices = Annotated[Pairs, Parameter(name="--device", help="A device, by name or id; may be repeated.", completer=devices)]
+Group = Annotated[str, Parameter(help="Every device of this group; also who comes into it later.", completer=groups)]
 Selector = Annotated[str, Parameter(help="Every device with these labels, e.g. 'line=3,!spare'; also later ones.")]
 Wait = Annotated[bool, Parameter(name=("--wait", "--watch", "-w"), negative=(), help="Stay until its rollout ends, and show each device.")]
 For = Annotated[int, Parameter(name="--for", validator=Number(gte=0, lte=30 * 86_400), help="Wait at most so many seconds; 0 is as long as it takes.")]
 
 
-def _target(devices: Pairs, selector: str) -> a.Target:
-    if bool(devices) == bool(selector):
-        raise Usage("say where: either --device NAME (may be repeated) or --selector 'key=value'")
-    return a.Target(devices=devices, selector=selector)
+def _target(devices: Pairs, selector: str, group: str) -> a.Target:
+    if bool(devices) + bool(selector) + bool(group) != 1:
+        raise Usage("say where, in one way: --device NAME (may be repeated), --selector 'key=value' or --group NAME")
+    return a.Target(devices=devices, selector=selector, group=group)
+
+
+def _where(target: a.Target) -> str:
+    if target.group:
+        return f"group {target.group}"
+    if target.devices:
+        return out.number(len(target.devices), "chosen device")
+    return target.selector or "devices of which you see a part"
 
 
 def preview(
@@ -41,6 +50,7 @@ def preview(
     *,
     device: Devices = (),
     selector: Selector = "",
+    group: Group = "",
     set_: Set = (),
     secret: Secret = (),
     deployment: Annotated[str, Parameter(help="As a change of this deployment, by its id.", completer=deployments)] = "",
@@ -48,7 +58,7 @@ def preview(
 ) -> int:
     """What a deployment would change where, and which services restart. Nothing is done."""
     body = a.PreviewRequest(
-        release=release, target=_target(device, selector), values=pairs(set_, "value"), secrets=pairs(secret, "secret"), deployment=deployment
+        release=release, target=_target(device, selector, group), values=pairs(set_, "value"), secrets=pairs(secret, "secret"), deployment=deployment
     )
     with common.client() as client:
         found = client.preview(body)
@@ -72,6 +82,7 @@ def deploy(
     *,
     device: Devices = (),
     selector: Selector = "",
+    group: Group = "",
     set_: Set = (),
     secret: Secret = (),
     name: Annotated[str, Parameter(help="What to call the deployment; the app's name unless said.")] = "",
@@ -92,7 +103,7 @@ def deploy(
                 before.revision,
                 a.DeploymentChange(
                     release=release,
-                    target=_target(device, selector) if device or selector else None,
+                    target=_target(device, selector, group) if device or selector or group else None,
                     values={**before.values, **values} if values else None,
                     secrets=secrets or None,
                     drift=drift or None,
@@ -101,7 +112,9 @@ def deploy(
             )
         else:
             made = client.deploy(
-                a.DeploymentCreate(release=release, target=_target(device, selector), name=name, values=values, secrets=secrets, drift=drift, reason=reason)
+                a.DeploymentCreate(
+                    release=release, target=_target(device, selector, group), name=name, values=values, secrets=secrets, drift=drift, reason=reason
+                )
             )
         if wait or for_:
             return follow(client, made.id, for_, json=common.json)
@@ -191,7 +204,7 @@ def _print_deployment(found: a.Deployment, members: tuple[a.Member, ...]) -> Non
         (
             ("deployment", f"{found.name}  ({found.id})"),
             ("release", f"{found.app} {found.version}"),
-            ("where", found.target.selector or out.number(len(found.target.devices), "chosen device")),
+            ("where", _where(found.target)),
             ("state", found.state),
             (
                 "rollout",

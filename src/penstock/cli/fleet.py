@@ -10,7 +10,7 @@ from rich.text import Text
 from penstock.apiv1 import devices as d
 from penstock.cli import out, sites
 from penstock.cli.common import COMMON, All, Common, Limit, Reason, most, pairs
-from penstock.cli.names import AppName, DeviceName, SiteName
+from penstock.cli.names import AppName, DeviceName, GroupName, SiteName
 from penstock.cli.watch import POLL_S, News, Watch, shown
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def _runs(found: d.DeviceSummary) -> str:
 def device_list(
     *,
     site: SiteName = "",
+    group: GroupName = "",
     phase: Annotated[str, Parameter(help="Whose worst app is in this phase, e.g. failed; several with commas.")] = "",
     liveness: Annotated[Literal["", "never", "current", "late", "silent"], Parameter(help="How lately they were heard of.")] = "",
     state: Annotated[Literal["", "active", "quarantined", "retired"], Parameter(help="Their standing in the fleet.")] = "",
@@ -83,7 +84,7 @@ def device_list(
     common: Common = COMMON,
 ) -> int:
     """Devices, worst first."""
-    query = {"site": site, "phase": phase, "liveness": liveness, "state": state, "drift": drifted or None, "way_back": way_back}
+    query = {"site": site, "group": group, "phase": phase, "liveness": liveness, "state": state, "drift": drifted or None, "way_back": way_back}
     query |= {"outdated": outdated or None, "label": label, "app": app, "text": text, "sort": sort}
     rows = most(limit, everything=all_, json=common.json)
 
@@ -134,6 +135,7 @@ def _print_device(found: d.Device) -> None:
             ("signed state", f"{found.adopted_epoch}.{found.adopted_generation} of {found.owed_epoch}.{found.owed_generation}"),
             ("engine", f"{found.facts.engine} {found.facts.engine_version}"),
             ("labels", ", ".join(f"{k}={v}" for k, v in sorted(s.labels.items())) or "-"),
+            ("groups", ", ".join(one.name for one in found.groups) or "-"),
             ("fingerprint", found.fingerprint),
             *(("alarm", Text(out.plain(item), style="red")) for item in s.alarms),
             *_retirement(found.retirement),

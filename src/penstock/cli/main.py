@@ -38,6 +38,7 @@ COMMANDS = (
     ("notice", "notices:notice"),
     ("site", "sites:site"),
     ("join", "sites:join"),
+    ("group", "groups:group"),
     ("waiting", "sites:room"),
     ("command", "commands:command"),
     ("logs", "commands:logs"),

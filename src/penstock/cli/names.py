@@ -1,4 +1,4 @@
-"""What the shell offers for a name that is being typed: devices, sites, apps, releases, deployments, contexts, from what the asker may see.
+"""What the shell offers for a name that is being typed: devices, sites, groups, apps, releases, deployments, contexts, from what the asker may see.
 
 Owns the annotations of such arguments. Offers nothing where the control plane does not answer at once: a key that was pressed must not wait.
 """
@@ -47,6 +47,11 @@ def sites(context: CompletionContext) -> tuple[str, ...]:
     return _offered(context, lambda client: (item.name for item in client.sites()))
 
 
+def groups(context: CompletionContext) -> tuple[str, ...]:
+    """The names of groups."""
+    return _offered(context, lambda client: (item.name for item in client.groups()))
+
+
 def apps(context: CompletionContext) -> tuple[str, ...]:
     """The names of apps: of the device where one was typed."""
     device = _typed(context, "device")
@@ -91,6 +96,7 @@ def kept(_context: CompletionContext) -> tuple[str, ...]:
 
 DeviceName = Annotated[str, Parameter(help="Its name or id.", completer=devices)]
 SiteName = Annotated[str, Parameter(help="The site's name or id.", completer=sites)]
+GroupName = Annotated[str, Parameter(help="The group's name or id.", completer=groups)]
 AppName = Annotated[str, Parameter(help="The app's name.", completer=apps)]
 ServiceName = Annotated[str, Parameter(help="The service's name.", completer=services)]
 ReleaseName = Annotated[str, Parameter(help="app:version, or an id.", completer=releases)]

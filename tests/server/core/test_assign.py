@@ -22,7 +22,9 @@ def plan(name, target):
 targets = st.one_of(
     st.builds(lambda ids: Target(tuple(ids)), st.lists(st.sampled_from([name for name, _ in DEVICES]), min_size=1)),
     st.sampled_from([Target(selector="line"), Target(selector="line=a")]),
+    st.sampled_from([Target(group="g1"), Target(group="g2"), Target(group="nobody's")]),
 )
+MEMBERS = {"g1": frozenset({"d0", "d3", "elsewhere"}), "g2": frozenset({"d3", "d4"})}
 
 
 @given(st.lists(targets, min_size=1, max_size=4), st.dictionaries(st.sampled_from([name for name, _ in DEVICES]), st.sampled_from(["p0", "p1", "p2", "p3"])))
@@ -31,7 +33,7 @@ def test_laws(wanted, given_out):
     deployments = [deployment(name, number) for number, name in enumerate(names)]
     plans = {name: plan(name, target) for name, target in zip(names, wanted, strict=True)}
     assigned = {device: Assignment(device, "shop", name, 1, "rol", "c") for device, name in given_out.items()}
-    found = claims(deployments, plans, DEVICES, assigned)
+    found = claims(deployments, plans, DEVICES, assigned, MEMBERS)
     held = [device for devices in found.held.values() for device in devices]
     assert len(held) == len(set(held))
     for name in names:
@@ -39,7 +41,10 @@ def test_laws(wanted, given_out):
         meant = {
             device
             for device, labels in DEVICES
-            if device in target.devices or (target.selector == "line") or (target.selector == "line=a" and labels["line"] == "a")
+            if device in target.devices
+            or device in MEMBERS.get(target.group, ())
+            or (target.selector == "line")
+            or (target.selector == "line=a" and labels["line"] == "a")
         }
         assert set(found.held[name]) | set(found.conflicts.get(name, ())) == meant
         for device in meant:
@@ -49,7 +54,7 @@ def test_laws(wanted, given_out):
 
 def test_the_older_one_comes_first():
     both = {"old": plan("old", Target(selector="line")), "new": plan("new", Target(("d1",)))}
-    found = claims([deployment("old", 1), deployment("new", 2)], both, DEVICES, {})
+    found = claims([deployment("old", 1), deployment("new", 2)], both, DEVICES, {}, {})
     assert found.held["new"] == ()
     assert found.conflicts == {"new": ("d1",)}
 

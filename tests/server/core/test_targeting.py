@@ -68,7 +68,7 @@ def test_all_devices_is_never_an_accident():
     for empty in ("", "   "):
         with pytest.raises(Invalid, match="empty"):
             parse(empty)
-    for target in (Target(), Target(("a",), "line")):
+    for target in (Target(), Target(("a",), "line"), Target(("a",), group="g"), Target(selector="line", group="g"), Target(("a",), "line", "g")):
         with pytest.raises(Invalid, match="exactly one"):
             check_target(target)
 
@@ -95,8 +95,15 @@ def test_laws(labels, key, value):
 
 def test_a_list_keeps_the_fleets_order_and_ignores_strangers():
     fleet = [("a", {}), ("b", {"line": "paint"}), ("c", {})]
-    assert meant(Target(("c", "x", "a")), fleet) == ("a", "c")
-    assert meant(Target(selector="line"), fleet) == ("b",)
+    assert meant(Target(("c", "x", "a")), fleet, {}) == ("a", "c")
+    assert meant(Target(selector="line"), fleet, {}) == ("b",)
+
+
+def test_a_group_means_who_is_in_it_now():
+    fleet = [("a", {}), ("b", {"line": "paint"}), ("c", {})]
+    members = {"g": frozenset({"c", "b", "retired"}), "empty": frozenset()}
+    assert meant(Target(group="g"), fleet, members) == ("b", "c")
+    assert meant(Target(group="empty"), fleet, members) == meant(Target(group="unknown"), fleet, members) == ()
 
 
 @pytest.mark.parametrize("labels", [{"": "x"}, {"a b": "x"}, {"a": ""}, {"a": "b c"}, {"a" * 64: "x"}, {str(n): "x" for n in range(65)}])

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from penstock.server.actions import catalog, progress, rollouts, visible
 from penstock.server.actions.context import Plane, note
-from penstock.server.core.access import require
 from penstock.server.core.assign import claims
 from penstock.server.core.compose import ComposeError
 from penstock.server.core.difference import between_states
@@ -37,7 +36,7 @@ from penstock.server.core.rights import EVERYWHERE
 from penstock.server.core.targeting import check_target, meant
 from penstock.server.core.views import DeploymentPreview, DeploymentView, Parameter, PreviewRow
 from penstock.server.store import deployments as store
-from penstock.server.store import devices, releases
+from penstock.server.store import devices, groups, releases
 from penstock.server.store import rollouts as rollout_store
 from penstock.server.store import secrets as secret_store
 from penstock.server.store.db import Tx
@@ -54,17 +53,15 @@ def _get(tx: Tx, deployment: str) -> Deployment:
 
 
 def _target(tx: Tx, actor: Actor, target: Target) -> Target:
-    """The target with device names turned into ids. Raises Invalid, and Missing for a device the actor may not see."""
+    """The target with names turned into ids. Raises Invalid, and Missing for a device or a group that the actor may not see."""
     check_target(target)
     if target.selector:
         return target
+    if target.group:
+        return Target(group=visible.group(tx, actor, target.group).id)
     if len(target.devices) > 20_000:
         raise Invalid("target-too-large", "a list names at most 20000 devices", field="target.devices", remedy="use a selector")
-    names = {key: device for device, name, _, _ in devices.labels(tx, require(actor, "devices.read")) for key in (device, name)}
-    unknown = [device for device in target.devices if device not in names]
-    if unknown:
-        raise missing("device", unknown[0])
-    return Target(tuple(sorted({names[device] for device in target.devices})))
+    return Target(visible.device_ids(tx, actor, target.devices, "target.devices"))
 
 
 def _check_span(soak_s: int, deadline_s: int, drift: str) -> None:
@@ -153,8 +150,9 @@ def _rows(plane: Plane, tx: Tx, actor: Actor, release: Release, plan: Plan, now:
     plans[mine.id] = plan
     order = sorted([*standing, mine], key=lambda one: (one.created_ms, one.id))
     assigned = rollout_store.assigned_app(tx, app)
-    found = claims(order, plans, labels, assigned)
-    aimed = meant(plan.target, labels)
+    members = groups.members_of(tx, {one.target.group for one in plans.values()})
+    found = claims(order, plans, labels, assigned, members)
+    aimed = meant(plan.target, labels, members)
     leaving = [device for device, one in assigned.items() if one.deployment == mine.id and device not in aimed]
     conflicts = set(found.conflicts.get(mine.id, ()))
     holders = {device: one for one in standing for device in found.held[one.id] if device in conflicts}
@@ -261,7 +259,7 @@ def create_deployment(
         row = visible.release(tx, actor, release)
         loaded = load(row.document)
         aim = _target(tx, actor, target)
-        visible.permit_deploying(tx, actor, row.app, aim.devices, aim.selector)
+        visible.permit_deploying(tx, actor, row.app, aim.devices, [aim])
         if store.find(tx, name) is not None:
             raise Conflict("name-taken", f"there is a deployment named {name} already", field="name", remedy="choose another name, or change that one")
         _check_values(loaded, values or {}, secrets or {})
@@ -304,7 +302,7 @@ def change_deployment(
         old = store.plan(tx, now.id, now.plan)
         assert old is not None
         aim = _target(tx, actor, target) if target is not None else old.target
-        visible.permit_deploying(tx, actor, now.app, {*aim.devices, *rollout_store.assigned_of(tx, now.id)}, aim.selector or old.target.selector)
+        visible.permit_deploying(tx, actor, now.app, {*aim.devices, *rollout_store.assigned_of(tx, now.id)}, [aim, old.target])
         row = visible.release(tx, actor, release if release is not None else old.release)
         if row.app != now.app:
             raise Conflict("other-app", f"the deployment is of app {now.app}, the release of {row.app}", field="release", remedy="create another deployment")
@@ -354,7 +352,7 @@ def withdraw(plane: Plane, actor: Actor, *, deployment: str, revision: int, reas
         now = visible.deployment(tx, actor, deployment)
         if now.state != STANDING:
             raise Conflict("deployment-withdrawn", "the deployment was withdrawn already")
-        visible.permit_deploying(tx, actor, now.app, rollout_store.assigned_of(tx, now.id), _selector(tx, now))
+        visible.permit_deploying(tx, actor, now.app, rollout_store.assigned_of(tx, now.id), _aims(tx, now))
         store.change(tx, now, revision, state=WITHDRAWN, conflict="")
         fresh = _get(tx, now.id)
         note(
@@ -383,7 +381,7 @@ def stand_again(plane: Plane, actor: Actor, *, deployment: str, revision: int, r
             raise Conflict("deployment-standing", "the deployment was not withdrawn")
         old = store.plan(tx, now.id, now.plan)
         assert old is not None
-        visible.permit_deploying(tx, actor, now.app, old.target.devices, old.target.selector)
+        visible.permit_deploying(tx, actor, now.app, old.target.devices, (old.target,))
         row = visible.release(tx, actor, old.release)
         plan = replace(old, version=now.plan + 1, made_ms=plane.clock.now_ms(), made_by=actor.name, reason=reason)
         store.change(tx, now, revision, state=STANDING, plan=plan.version)
@@ -434,9 +432,9 @@ def retry(plane: Plane, actor: Actor, *, deployment: str, devices: tuple[str, ..
 # --- read -----------------------------------------------------------------------------------------------------------------
 
 
-def _selector(tx: Tx, found: Deployment) -> str:
+def _aims(tx: Tx, found: Deployment) -> tuple[Target, ...]:
     plan = store.plan(tx, found.id, found.plan)
-    return plan.target.selector if plan is not None else ""
+    return (plan.target,) if plan is not None else ()
 
 
 def _view(tx: Tx, actor: Actor, found: Deployment) -> DeploymentView:
@@ -447,8 +445,11 @@ def _view(tx: Tx, actor: Actor, found: Deployment) -> DeploymentView:
     reach = visible.reach_into(actor, found.app)
     former = rollout_store.of_deployment(tx, found.id)
     newest = progress.view(tx, former[0], reach) if former else None
-    may = ("deployments.write",) if visible.may_deploy(tx, actor, found.app, plan.target.devices, plan.target.selector) else ()
-    return DeploymentView(*visible.part_of(tx, found, plan, reach), row, newest, rollout_store.assigned_count(tx, reach, found.id), may)
+    may = ("deployments.write",) if visible.may_deploy(tx, actor, found.app, plan.target) else ()
+    shown, part = visible.part_of(tx, actor, found, plan, reach)
+    group = groups.find(tx, EVERYWHERE, part.target.group) if part.target.group else None
+    count = rollout_store.assigned_count(tx, reach, found.id)
+    return DeploymentView(shown, part, row, newest, count, may, group.name if group is not None else "")
 
 
 def list_deployments(plane: Plane, actor: Actor, *, app: str = "", state: str = "") -> tuple[DeploymentView, ...]:

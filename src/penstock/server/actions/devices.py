@@ -6,7 +6,7 @@ Owns reading and the acts on a device itself (labels, name, place, letting it ou
 
 from __future__ import annotations
 
-from penstock.server.actions import projections, rollouts, states, visible
+from penstock.server.actions import membership, projections, rollouts, states, visible
 from penstock.server.actions.context import Plane, bounded, make_cursor, note, read_cursor, refresh
 from penstock.server.actions.planesettings import read as read_settings
 from penstock.server.core.access import permit, require
@@ -20,6 +20,7 @@ from penstock.server.core.targeting import check_labels, matches, parse
 from penstock.server.core.views import DeviceApp, DeviceQuery, DeviceRow, DeviceView, FleetCounts, Page
 from penstock.server.store import commands, deployments, enrolments, log, observations, receipts, releases, retirements, running, sites, status
 from penstock.server.store import devices as store
+from penstock.server.store import groups as group_store
 from penstock.server.store import rollouts as rollout_store
 from penstock.server.store import states as state_store
 from penstock.server.store.db import Tx
@@ -51,6 +52,11 @@ def _among(tx: Tx, reach: Reach, query: DeviceQuery) -> tuple[str, ...] | None:
     return tuple(device for device, _, _, labels in store.labels(tx, reach) if matches(terms, labels))
 
 
+def _checked(tx: Tx, actor: Actor, query: DeviceQuery) -> DeviceQuery:
+    """The query with its group by id. Raises Missing for one the actor may not see."""
+    return replace(query, group=visible.group(tx, actor, query.group).id) if query.group else query
+
+
 def _check(query: DeviceQuery) -> None:
     if query.sort not in SORTS:
         raise Invalid("sort-unknown", f"sort is {query.sort[:40]!r}; it must be one of {', '.join(SORTS)}", field="sort")
@@ -73,7 +79,7 @@ def list_devices(plane: Plane, actor: Actor, *, query: DeviceQuery | None = None
 
     def work(tx: Tx) -> Page[DeviceRow]:
         places = _sites(tx)
-        found = store.page(tx, reach, wanted, (after[0], after[1]) if after else None, most + 1, _among(tx, reach, wanted))
+        found = store.page(tx, reach, _checked(tx, actor, wanted), (after[0], after[1]) if after else None, most + 1, _among(tx, reach, wanted))
         runs = running.on_devices(tx, [device.id for device, *_ in found[:most]])
         rows = tuple(DeviceRow(device, places[site], _fresh(plane, state), runs.get(device.id, ())) for device, state, site in found[:most])
         if len(found) <= most:
@@ -96,25 +102,26 @@ def _fresh(plane: Plane, found: DeviceStatus) -> DeviceStatus:
 
 def count_devices(plane: Plane, actor: Actor, *, query: DeviceQuery | None = None) -> FleetCounts:
     """How many the query finds, by phase, liveness and state."""
-    reach = require(actor, "devices.read")
     wanted = query or DeviceQuery()
     _check(wanted)
+    return plane.db.view(lambda tx: count(tx, actor, wanted))
 
-    def work(tx: Tx) -> FleetCounts:
-        found = store.tally(tx, reach, wanted, _among(tx, reach, wanted))
-        drift = sum(number for key, number in found["drift"].items() if key in ("1", "True"))
-        return FleetCounts(
-            sum(found["state"].values()),
-            found["phase"],
-            found["liveness"],
-            found["state"],
-            drift,
-            found["way_back"].get("missing", 0),
-            enrolments.count(tx, reach_of(actor.rights, "enrolments.read"), "waiting"),
-            found["outdated"]["True"],
-        )
 
-    return plane.db.view(work)
+def count(tx: Tx, actor: Actor, wanted: DeviceQuery) -> FleetCounts:
+    """The same inside a transaction, of a query that was checked."""
+    reach = require(actor, "devices.read")
+    found = store.tally(tx, reach, _checked(tx, actor, wanted), _among(tx, reach, wanted))
+    drift = sum(number for key, number in found["drift"].items() if key in ("1", "True"))
+    return FleetCounts(
+        sum(found["state"].values()),
+        found["phase"],
+        found["liveness"],
+        found["state"],
+        drift,
+        found["way_back"].get("missing", 0),
+        enrolments.count(tx, reach_of(actor.rights, "enrolments.read"), "waiting"),
+        found["outdated"]["True"],
+    )
 
 
 # --- one ------------------------------------------------------------------------------------------------------------------
@@ -128,6 +135,7 @@ def get_device(plane: Plane, actor: Actor, *, device: str) -> DeviceView:
         state = _fresh(plane, status.get(tx, found.id))
         document = state_store.get(tx, found.id)
         runs = running.on_devices(tx, [found.id]).get(found.id, ())
+        mine = group_store.groups_of(tx, found.id)
         live = judge(state.seen_ms, read_settings(plane, tx).poll_s, plane.clock.now_ms())
         return DeviceView(
             found,
@@ -139,6 +147,7 @@ def get_device(plane: Plane, actor: Actor, *, device: str) -> DeviceView:
             document.epoch if document else 0,
             document.generation if document else 0,
             log.head(tx, found.id).seq,
+            tuple(one for group, one in visible.groups_seen(tx, actor).items() if group in mine),
             retirements.get(tx, found.id),
             runs,
             allowed(actor.rights, ACTS, visible.target_of(tx, found)),
@@ -197,11 +206,14 @@ def _topics(device: str) -> list[tuple[str, str]]:
 
 
 def set_labels(plane: Plane, actor: Actor, *, device: str, revision: int, labels: dict[str, str], reason: str = "") -> Device:
-    """Other labels, all of them. Deployments with selectors follow at once. Raises Stale."""
+    """Other labels, all of them. Groups and deployments with selectors follow at once. Raises Stale, and Forbidden where a group that roles are given on
+    would gain or lose it and the actor may not change that."""
     check_labels(labels)
 
     def work(tx: Tx) -> Device:
         found = find(tx, actor, device, "devices.write")
+        comes_or_goes = group_store.groups_of(tx, found.id) ^ membership.groups_with(tx, labels, found.id) if found.state != RETIRED else frozenset()
+        membership.permit(plane, tx, actor, comes_or_goes, "labels")
         store.change(tx, found, revision, labels=labels)
         data = {"before": _text(found.labels), "after": _text(labels)}
         note(plane, tx, actor, "device.labels-changed", found.id, site=found.site, reason=reason, data=data, topics=_topics(found.id))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from penstock.server.actions import projections, rollouts, states
+from penstock.server.actions import membership, projections, rollouts, states
 from penstock.server.actions.context import Plane, director_keyid, note, refresh, seal, throttled
 from penstock.server.core.access import permit, require
 from penstock.server.core.errors import Conflict, Invalid, Limited, missing
@@ -32,7 +32,7 @@ from penstock.server.core.model import (
 )
 from penstock.server.core.rights import EVERYWHERE, Target
 from penstock.server.core.targeting import check_labels
-from penstock.server.store import commands, devices, enrolments, join_tokens, log, observations, receipts, retirements, secrets, sites, status
+from penstock.server.store import commands, devices, enrolments, groups, join_tokens, log, observations, receipts, retirements, secrets, sites, status
 from penstock.server.store import roots as root_store
 from penstock.server.store import states as state_store
 from penstock.server.store.db import Tx
@@ -83,6 +83,9 @@ def _ask(plane: Plane, tx: Tx, asked: EnrolRequest, address: str) -> EnrolReply:
         why = f"it asks to take the place of device {asked.name}; that needs somebody's approval"
     elif taken is not None:
         why = f"a device named {asked.name} exists already; let it in under another name, or as its replacement"
+    alone = token.auto_approve and taken is None
+    if alone and not token.gives_rights and membership.hanging(plane, tx, membership.groups_with(tx, token.labels)):
+        alone, why = False, "the labels of its join line bring it into a group that roles are given on; somebody who may give roles must let it in"
     made = Enrolment(
         EnrolmentId(plane.ids.new("enr")),
         keyid,
@@ -112,7 +115,7 @@ def _ask(plane: Plane, tx: Tx, asked: EnrolRequest, address: str) -> EnrolReply:
         data={"name": made.name, "fingerprint": digits, "address": address},
         topics=[("enrolments", made.id)],
     )
-    if token.auto_approve and taken is None:
+    if alone:
         _let_in(plane, tx, SYSTEM, made, made.name, made.labels, f"the join token {token.title or token.id} lets in by itself")
         again = enrolments.by_key(tx, keyid)
         assert again is not None
@@ -179,7 +182,8 @@ def approve(
     reason: str = "",
 ) -> Device:
     """Let it in, under `name` (as it asked, if None) and with `labels` (those of the join token, if None). With `replace` it takes the place
-    of the device of that name, whose old key is dead at once. Raises Conflict where a name is taken or the asking is decided."""
+    of the device of that name, whose old key is dead at once. Raises Conflict where a name is taken or the asking is decided, Forbidden where its labels
+    bring it into a group that roles are given on and neither the actor nor who made its join token may do that."""
 
     def work(tx: Tx) -> Device:
         asked = _get(tx, actor, enrolment, "enrolments.decide")
@@ -204,7 +208,12 @@ def approve(
         if taken is not None and taken.site != asked.site:
             raise Conflict("other-site", f"device {wanted} is at another site than the join token", remedy="make a join token for that site")
         if taken is not None:
-            return _take_place(plane, tx, actor, asked, taken, given if labels is not None else taken.labels, reason)
+            given = given if labels is not None else taken.labels
+            membership.permit(plane, tx, actor, groups.groups_of(tx, taken.id) ^ membership.groups_with(tx, given, taken.id), "labels")
+            return _take_place(plane, tx, actor, asked, taken, given, reason)
+        token = join_tokens.by_id(tx, EVERYWHERE, asked.token)
+        if token is None or not token.gives_rights or token.revoked_ms or given != token.labels:
+            membership.permit(plane, tx, actor, membership.groups_with(tx, given), "labels")
         return _let_in(plane, tx, actor, asked, wanted, given, reason)
 
     return plane.db.update(work)
@@ -327,4 +336,6 @@ def _take_place(plane: Plane, tx: Tx, actor: Actor, asked: Enrolment, taken: Dev
     rollouts.begin_again(plane, tx, device.id)
     states.make(plane, tx, [device.id])
     refresh(plane, tx, [device.id])
+    if labels != taken.labels:
+        rollouts.retarget(plane, tx, actor, [device.id])
     return device

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from penstock.server.actions import membership
 from penstock.server.actions.context import Plane, note
 from penstock.server.actions.planesettings import read as read_settings
 from penstock.server.actions.sites import find
 from penstock.server.core.access import permit, require
 from penstock.server.core.errors import Conflict, Invalid, missing
 from penstock.server.core.model import Actor, JoinId, JoinToken
-from penstock.server.core.rights import Target
+from penstock.server.core.rights import BUILT_IN, Target, lacking
 from penstock.server.core.targeting import check_labels
 from penstock.server.store import join_tokens as store
 from penstock.server.store.db import Tx
@@ -48,7 +49,8 @@ def create_join(
     title: str = "",
 ) -> NewJoin:
     """A token for one site, good for `uses` devices during `expires_s` seconds. With `auto_approve` they need not wait (except to replace a
-    device). `labels` are given to each."""
+    device). `labels` are given to each: where they bring it into a group that roles are given on, the maker must be
+    allowed to change that group. Raises Forbidden."""
     if not 1 <= uses <= MAX_USES:
         raise Invalid("uses-out-of-range", f"uses is {uses}; it must be 1 to {MAX_USES}", field="uses")
     if not 60 <= expires_s <= MAX_EXPIRES_S:
@@ -61,6 +63,7 @@ def create_join(
     def work(tx: Tx) -> NewJoin:
         place = find(tx, actor, site)
         permit(actor, "joins.write", Target(site=place.id))
+        membership.permit(plane, tx, actor, membership.groups_with(tx, given), "labels")
         secret = plane.ids.secret()
         now = plane.clock.now_ms()
         made = JoinToken(
@@ -75,6 +78,7 @@ def create_join(
             dict(given),
             now,
             actor.name,
+            gives_rights=not lacking(actor.rights, BUILT_IN["administrator"], Target()),
         )
         endpoints = read_settings(plane, tx).endpoints
         if not endpoints:

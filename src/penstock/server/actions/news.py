@@ -13,7 +13,7 @@ from penstock.server.core.errors import missing
 from penstock.server.core.model import Actor
 from penstock.server.core.rights import Reach
 from penstock.server.effects.live import Note
-from penstock.server.store import deployments, devices, enrolments, events, join_tokens, rollouts, sites
+from penstock.server.store import deployments, devices, enrolments, events, groups, join_tokens, rollouts, sites
 from penstock.server.store.db import Tx
 
 # What a page may listen to, and the verb that lets it. "device" and "rollout" name one: "device/dev_...".
@@ -23,6 +23,7 @@ TOPICS = {
     "enrolments": "enrolments.read",
     "deployments": "deployments.read",
     "rollout": "deployments.read",
+    "groups": "groups.read",
     "events": "events.read",
 }
 
@@ -51,6 +52,8 @@ def concerns(plane: Plane, actor: Actor, note: Note) -> bool:
 def _seen(tx: Tx, actor: Actor, reach: Reach, noun: str, key: str) -> bool:
     if noun in ("fleet", "device"):
         return devices.find(tx, reach, key) is not None or sites.find(tx, reach, key) is not None
+    if noun == "groups":
+        return groups.find(tx, reach, key) is not None
     if noun == "enrolments":
         return enrolments.by_id(tx, reach, key) is not None or join_tokens.by_id(tx, reach, key) is not None
     rollout = rollouts.by_id(tx, key)

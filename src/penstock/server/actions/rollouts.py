@@ -12,6 +12,7 @@ from dataclasses import replace
 from penstock.server.actions import catalog, states
 from penstock.server.actions import planesettings as plane_settings
 from penstock.server.actions.context import Plane, note, seal, tell
+from penstock.server.actions.membership import regroup
 from penstock.server.core.assign import Moves, claims, describe_conflict, moves
 from penstock.server.core.errors import Refused
 from penstock.server.core.model import (
@@ -39,7 +40,7 @@ from penstock.server.core.model import (
 )
 from penstock.server.core.rights import EVERYWHERE
 from penstock.server.core.rollout import Decision, Standing, decide
-from penstock.server.store import deployments, devices, observations, receipts, status
+from penstock.server.store import deployments, devices, groups, observations, receipts, status
 from penstock.server.store import rollouts as store
 from penstock.server.store import states as state_store
 from penstock.server.store.db import Tx
@@ -229,7 +230,8 @@ def settle(plane: Plane, tx: Tx, actor: Actor, app: str, fresh: Deployment | Non
     gone = [(device, app) for device in assigned if device not in living]
     store.unassign(tx, gone)
     assigned = {device: one for device, one in assigned.items() if device in living}
-    found = claims(standing, plans, labels, assigned)
+    members = groups.members_of(tx, {plan.target.group for plan in plans.values()})
+    found = claims(standing, plans, labels, assigned, members)
     taken = {device for held in found.held.values() for device in held}
     names = {device: name for device, name, _, _ in devices.labels(tx, EVERYWHERE)}
     everybody = {one.id: one for one in standing}
@@ -376,9 +378,10 @@ def _supersede(plane: Plane, tx: Tx, rollout: Rollout) -> None:
 
 
 def retarget(plane: Plane, tx: Tx, actor: Actor, changed: Sequence[str]) -> None:
-    """Devices came, went or have other labels: match every app that stands with the fleet again."""
+    """Devices came, went or have other labels: see which groups they are in now, and match every app that stands with the fleet again."""
     if not changed:
         return
+    regroup(tx, devices=changed)
     for app in sorted({deployment.app for deployment in deployments.all_of(tx, state=STANDING)}):
         settle(plane, tx, actor, app)
 

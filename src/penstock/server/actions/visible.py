@@ -6,12 +6,13 @@ deployments, or a device it is or was about. Who sees a part sees the numbers an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from penstock.server.core import rights
 from penstock.server.core.access import REMEDY, permit, require
 from penstock.server.core.errors import Forbidden, missing
+from penstock.server.core.groups import Group
 from penstock.server.core.model import Actor, Deployment, Device, Plan, ReleaseRow, Target
 from penstock.server.core.rights import EVERYWHERE, Reach
 from penstock.server.store import deployments, devices, groups, releases
@@ -26,6 +27,31 @@ def apps_seen(tx: Tx, actor: Actor) -> frozenset[str] | None:
         return None
     here = releases.apps_on(tx, reach)
     return frozenset(one.name for one in releases.all_apps(tx) if one.name in here or reach.covers(rights.Target(app=one.name)))
+
+
+def group(tx: Tx, actor: Actor, which: str, verb: str = "groups.read") -> Group:
+    """A group by id or name, for `verb`. Raises Missing for what the actor may not see, Forbidden for what it may only see."""
+    found = groups.find(tx, require(actor, "groups.read"), which)
+    if found is None:
+        raise missing("group", which)
+    permit(actor, verb, rights.Target(groups=frozenset({found.id})))
+    return found
+
+
+def groups_seen(tx: Tx, actor: Actor) -> dict[str, Group]:
+    """The groups an actor may see, by id; none without leave to see any."""
+    return {one.id: one for one in groups.all_in(tx, rights.reach(actor.rights, "groups.read"))}
+
+
+def device_ids(tx: Tx, actor: Actor, named: Iterable[str], field: str) -> tuple[str, ...]:
+    """Devices by id or name, as ids in order, each once. Raises Missing for the first that the actor may not see."""
+    known = {key: device for device, name, _, _ in devices.labels(tx, require(actor, "devices.read")) for key in (name, device)}
+    unknown = [one for one in named if one not in known]
+    if unknown:
+        fault = missing("device", unknown[0])
+        fault.field = field
+        raise fault
+    return tuple(sorted({known[one] for one in named}))
 
 
 def release(tx: Tx, actor: Actor, which: str) -> ReleaseRow:
@@ -59,7 +85,9 @@ def deployments_seen(tx: Tx, actor: Actor, among: tuple[Deployment, ...]) -> tup
             found.append(one)
             continue
         plan = deployments.plan(tx, one.id, one.plan)
-        if plan is not None and plan.target.devices:
+        if plan is not None and plan.target.group and reach.covers(rights.Target(groups=frozenset({plan.target.group}))):
+            found.append(one)
+        elif plan is not None and plan.target.devices:
             here = frozenset(device for device, *_ in devices.labels(tx, reach)) if here is None else here
             if not here.isdisjoint(plan.target.devices):
                 found.append(one)
@@ -74,14 +102,16 @@ def deployment(tx: Tx, actor: Actor, which: str) -> Deployment:
     return found
 
 
-def part_of(tx: Tx, found: Deployment, plan: Plan, reach: Reach) -> tuple[Deployment, Plan]:
-    """A deployment and its plan, with only the devices inside `reach` named."""
+def part_of(tx: Tx, actor: Actor, found: Deployment, plan: Plan, reach: Reach) -> tuple[Deployment, Plan]:
+    """A deployment and its plan, with only the devices inside `reach` named, and the group only where the actor may see it."""
+    hidden = bool(plan.target.group) and groups.find(tx, rights.reach(actor.rights, "groups.read"), plan.target.group) is None
+    plan = replace(plan, target=replace(plan.target, group="" if hidden else plan.target.group))
     if reach.whole:
         return found, plan
     here = {device for device, *_ in devices.labels(tx, reach)}
     conflict = "another deployment came first on some of its devices" if found.conflict else ""
     named = tuple(device for device in plan.target.devices if device in here)
-    return replace(found, conflict=conflict), replace(plan, target=Target(named, plan.target.selector))
+    return replace(found, conflict=conflict), replace(plan, target=replace(plan.target, devices=named))
 
 
 def target_of(tx: Tx, device: Device) -> rights.Target:
@@ -89,27 +119,31 @@ def target_of(tx: Tx, device: Device) -> rights.Target:
     return rights.Target(site=device.site, device=device.id, groups=groups.groups_of(tx, device.id))
 
 
-def permit_deploying(tx: Tx, actor: Actor, app: str, concerned: Iterable[str], selector: str = "") -> None:
-    """Deploying asks for the right on the app, or on every device concerned. Raises Forbidden."""
+def permit_deploying(tx: Tx, actor: Actor, app: str, concerned: Iterable[str], aims: Collection[Target] = ()) -> None:
+    """Deploying asks for the right on the app; or on every device concerned, and on the group where one of `aims` is a group, whoever may come into it later.
+    Raises Forbidden."""
     if isinstance(rights.may(actor.rights, "deployments.write", rights.Target(app=app)), rights.Allow):
         return
-    if selector:
+    if any(aim.selector for aim in aims):
         raise Forbidden(
             "not-allowed",
             f"a selector means devices that come later too, so it needs deployments.write on app {app} or on the whole fleet",
             remedy=f"name the devices one by one; {REMEDY}",
         )
     require(actor, "deployments.write")
+    for aim in aims:
+        if aim.group:
+            permit(actor, "deployments.write", rights.Target(groups=frozenset({aim.group})))
     for device in devices.many(tx, concerned).values():
         permit(actor, "deployments.write", target_of(tx, device))
 
 
-def may_deploy(tx: Tx, actor: Actor, app: str, concerned: Iterable[str], selector: str = "") -> bool:
+def may_deploy(tx: Tx, actor: Actor, app: str, aim: Target) -> bool:
     """Whether `permit_deploying` would let it through: what buttons are shown by."""
     if not rights.reach(actor.rights, "deployments.write"):
         return False
     try:
-        permit_deploying(tx, actor, app, concerned, selector)
+        permit_deploying(tx, actor, app, aim.devices, (aim,))
     except Forbidden:
         return False
     return True

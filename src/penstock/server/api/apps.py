@@ -72,7 +72,7 @@ def publish(call: Call) -> shapes.Release:
 def target_of(plane: Plane, actor: Actor, target: shapes.Target) -> model.Target:
     """A target with names of devices turned into ids. Raises Missing for a name nobody has."""
     ids = tuple(name if name.startswith("dev_") else devices.get_device(plane, actor, device=name).device.id for name in dict.fromkeys(target.devices))
-    return model.Target(devices=ids, selector=target.selector.strip())
+    return model.Target(devices=ids, selector=target.selector.strip(), group=target.group)
 
 
 def preview(call: Call) -> shapes.Preview:

@@ -160,6 +160,7 @@ def list_devices(call: Call) -> Page[shapes.DeviceSummary]:
     q = call.query
     query = DeviceQuery(
         site=q.site,
+        group=q.group,
         phase=q.phase,
         liveness=q.liveness,
         state=q.state,

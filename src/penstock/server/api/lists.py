@@ -1,4 +1,4 @@
-"""Parts of lists that an action gives whole: sites, apps, releases, deployments, enrolments, join tokens, API tokens, rollouts.
+"""Parts of lists that an action gives whole: sites, groups, apps, releases, deployments, enrolments, join tokens, API tokens, rollouts.
 
 Owns their order, their text filter and their cursor: a cursor names the last item that was given, so that what is added or goes meanwhile moves
 nothing. Lists that grow with the fleet or with time (devices, members, timelines, acts, commands) are cut by their stores instead.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from penstock.apiv1 import apps, common, devices, fleet, people
+from penstock.apiv1 import apps, common, devices, fleet, groups, people
 from penstock.server.api import problems, words
 from penstock.server.core.rights import VERBS, reach
 from penstock.server.core.siteview import worst
@@ -131,6 +131,48 @@ def history(found: model.Event) -> people.HistoryItem:
         reason=found.reason,
         data=found.data,
     )
+
+
+# --- groups -----------------------------------------------------------------------------------------------------------
+
+
+def group(found: views.GroupView) -> groups.Group:
+    """A group and what is in it."""
+    g = found.group
+    return groups.Group(
+        id=g.id,
+        name=g.name,
+        title=g.title,
+        selector=g.selector,
+        devices=found.named,
+        members=found.devices,
+        gives_rights=found.gives_rights,
+        created_ms=g.created_ms,
+        revision=g.revision,
+        tally=tally(found.counts) if found.counts is not None else None,
+        deployments=tuple(groups.DeployedTo(id=one.id, name=one.name, app=one.app) for one in found.deployments),
+    )
+
+
+def tally(found: views.FleetCounts) -> groups.Tally:
+    """Devices in numbers."""
+    at = found.phases.get
+    return groups.Tally(
+        devices=found.devices,
+        healthy=at("soaked", 0),
+        moving=sum(at(phase, 0) for phase in words.MOVING),
+        waiting=at("waiting", 0),
+        failing=at("failed", 0) + at("reverting", 0),
+        silent=found.liveness.get("silent", 0),
+        drifted=found.drift,
+        no_way_back=found.no_way_back,
+        outdated=found.outdated,
+    )
+
+
+def group_member(found: views.GroupMember) -> groups.GroupMember:
+    """A device of a group, and why it is in."""
+    return groups.GroupMember(device=row(found.row), ways=tuple(one_of(way) for way in found.ways))
 
 
 # --- devices ----------------------------------------------------------------------------------------------------------
@@ -276,6 +318,7 @@ def device(found: views.DeviceView) -> devices.Device:
         apps=tuple(app_on_device(item) for item in found.apps),
         liveness_why=found.liveness_why,
         review=found.device.review,
+        groups=tuple(devices.GroupOfDevice(name=one.name, title=one.title) for one in found.groups),
         retirement=retirement(found.retirement) if found.retirement is not None else None,
         may=found.may,
     )
@@ -448,7 +491,7 @@ def deployment(found: views.DeploymentView) -> apps.Deployment:
         release=found.release.id,
         state=one_of(d.state),
         plan=d.plan,
-        target=apps.Target(devices=p.target.devices, selector=p.target.selector),
+        target=apps.Target(devices=p.target.devices, selector=p.target.selector, group=found.group),
         values=p.values,
         secret_names=tuple(sorted(p.secrets)),
         drift=p.drift,

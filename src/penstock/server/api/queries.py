@@ -31,9 +31,10 @@ class Listed(Protocol):
 
 
 class Devices(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which devices, and in which order. `label` is a selector such as "line=3,!spare"; `phase` may name several, separated by commas."""
+    """Which devices, and in which order. `group` is an id or a name; `label` is a selector such as "line=3,!spare"; `phase` may name several, separated by commas."""
 
     site: Word = ""
+    group: Word = ""
     phase: Word = ""
     liveness: Literal["", "never", "current", "late", "silent"] = ""
     state: Literal["", "active", "quarantined", "retired"] = ""
@@ -88,6 +89,15 @@ class Tokens(Struct, frozen=True, forbid_unknown_fields=True):
     """Which API tokens."""
 
     sort: Literal["newest", "label", "expires"] = "newest"
+    cursor: Cursor = ""
+    limit: Limit = 50
+
+
+class Groups(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which groups; `text` looks in names and titles."""
+
+    text: Word = ""
+    sort: Literal["name", "title", "members"] = "name"
     cursor: Cursor = ""
     limit: Limit = 50
 

@@ -10,10 +10,11 @@ from penstock.apiv1 import account as c
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
 from penstock.apiv1 import fleet as f
+from penstock.apiv1 import groups as g
 from penstock.apiv1 import notices as n
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
-from penstock.server.api import access, account, accounts, apps, devices, fleet, localpeople, notices, openapi, people, queries, streams
+from penstock.server.api import access, account, accounts, apps, devices, fleet, groups, localpeople, notices, openapi, people, queries, streams
 from penstock.server.api.frame import PUBLIC, SIGNED_IN, Route
 
 V = "/api/v1"
@@ -80,6 +81,13 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V}/sites", people.list_sites, "sites.read", "Every site.", Page[p.Site], query=queries.Sites),
     Route("POST", f"{V}/sites", people.create_site, "sites.write", "Name a site.", p.Site, p.SiteCreate, status=201, creates=True),
     Route("GET", f"{V}/sites/{{site}}", people.get_site, "sites.read", "One site, by id or name.", p.Site),
+    # groups
+    Route("GET", f"{V}/groups", groups.list_groups, "groups.read", "Every group.", Page[g.Group], query=queries.Groups),
+    Route("POST", f"{V}/groups", groups.create_group, "groups.write", "Make a group of devices.", g.Group, g.GroupCreate, status=201, creates=True),
+    Route("GET", f"{V}/groups/{{group}}", groups.get_group, "groups.read", "One group, by id or name.", g.Group),
+    Route("GET", f"{V}/groups/{{group}}/members", groups.members, "groups.read", "The devices of a group, and why each is in.", Page[g.GroupMember], query=queries.Paging),
+    Route("PATCH", f"{V}/groups/{{group}}", groups.change_group, "groups.write", "Change a group's title, selector or list of devices.", g.Group, g.GroupChange, conditional=True),
+    Route("DELETE", f"{V}/groups/{{group}}", groups.remove_group, "groups.write", "Remove a group that nothing needs any more.", Outcome, conditional=True),
     Route("GET", f"{V}/sites/{{site}}/people", localpeople.list_people, "sites.read", "Who may act at the site's devices with a PIN.", Page[p.LocalPerson]),
     Route("POST", f"{V}/sites/{{site}}/people", localpeople.add_person, "sites.people", "Add a local person.", p.LocalPerson, p.LocalPersonCreate, status=201, creates=True),
     Route("PATCH", f"{V}/sites/{{site}}/people/{{person}}", localpeople.change_person, "sites.people", "Change a local person's name or rights.", p.LocalPerson, p.LocalPersonChange, conditional=True),

@@ -6,7 +6,7 @@ moves. Documents are made elsewhere; nothing here knows waves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock.server.core.model import SOAKED, Assignment, Deployment, Plan
@@ -26,9 +26,10 @@ def claims(
     plans: Mapping[str, Plan],
     devices: Sequence[tuple[str, Mapping[str, str]]],
     assigned: Mapping[str, Assignment],
+    members: Mapping[str, Collection[str]],
 ) -> Claims:
-    """Deployments of ONE app, oldest first, against all devices (id, labels). `assigned`: who holds the app on a device now."""
-    means = {one.id: set(meant(plans[one.id].target, devices)) for one in deployments}
+    """Deployments of ONE app, oldest first, against all devices (id, labels). `assigned`: who holds the app on a device now; `members`: who is in each group."""
+    means = {one.id: set(meant(plans[one.id].target, devices, members)) for one in deployments}
     held: dict[str, list[str]] = {one.id: [] for one in deployments}
     conflicts: dict[str, list[str]] = {one.id: [] for one in deployments}
     for device, _ in devices:

@@ -122,7 +122,8 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class JoinToken:
-    """The leave to ask for admission at one site. `hash` is the digest of the secret; `labels` are given to whoever joins with it."""
+    """The leave to ask for admission at one site. `hash` is the digest of the secret; `labels` are given to whoever joins with it. `gives_rights`: who made
+    it may give rights on the whole fleet, so that those labels may bring a device into a group that roles are given on."""
 
     id: JoinId
     site: str
@@ -136,6 +137,7 @@ class JoinToken:
     created_ms: int
     created_by: str
     revoked_ms: int = 0
+    gives_rights: bool = False
 
 
 WAITING, APPROVED, REJECTED = "waiting", "approved", "rejected"
@@ -385,10 +387,11 @@ class ReleaseRow:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which devices: a list of device ids, or a selector over centrally assigned labels. Exactly one of the two."""
+    """Which devices: a list of device ids, a selector over centrally assigned labels, or the id of a group. Exactly one of the three."""
 
     devices: tuple[str, ...] = ()
     selector: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

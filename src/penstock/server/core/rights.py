@@ -255,6 +255,8 @@ def _where(parts: tuple[Part, ...]) -> str:
     words = [word for kind, word in ((DEVICE, "this device"), (APP, "this app"), (GROUP, "one of its groups"), (SITE, "its site")) if kind in kinds]
     if kinds == {SITE, FLEET}:
         words = ["this site"]
+    elif kinds == {GROUP, FLEET}:
+        words = ["this group"]
     return " or ".join((*words, "the whole fleet"))
 
 

@@ -1,4 +1,4 @@
-"""Which devices a deployment is for: a list, or a selector over labels that the centre has assigned.
+"""Which devices a deployment is for: a list, a selector over labels that the centre has assigned, or a group.
 
 Owns the selector's grammar and its evaluation. Never reads what a device says of itself: that may exclude it elsewhere, never
 include it here. Grammar, terms joined by commas, all of which must hold:
@@ -10,7 +10,7 @@ include it here. Grammar, terms joined by commas, all of which must hold:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from penstock.server.core.errors import Invalid
@@ -126,19 +126,24 @@ def matches(terms: Iterable[Term], labels: Mapping[str, str]) -> bool:
     return all(term.holds(labels) for term in terms)
 
 
-def meant(target: Target, devices: Iterable[tuple[str, Mapping[str, str]]]) -> tuple[str, ...]:
-    """The devices (id, labels) that a target means, in the order given."""
+def meant(target: Target, devices: Iterable[tuple[str, Mapping[str, str]]], members: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+    """The devices (id, labels) that a target means, in the order given. `members`: who is in each group; nobody is in one that it does not have."""
     if target.selector:
         terms = parse(target.selector)
         return tuple(device for device, labels in devices if matches(terms, labels))
-    wanted = set(target.devices)
+    wanted = set(members.get(target.group, ()) if target.group else target.devices)
     return tuple(device for device, _ in devices if device in wanted)
 
 
 def check_target(target: Target) -> None:
-    """Raises Invalid unless it is exactly one of a list and a selector, and a readable one."""
-    if bool(target.devices) == bool(target.selector):
-        raise Invalid("target-unclear", "a deployment is for a list of devices or for a selector, exactly one of the two", field="target")
+    """Raises Invalid unless it is exactly one of a list, a selector and a group, and a readable one."""
+    if bool(target.devices) + bool(target.selector) + bool(target.group) != 1:
+        raise Invalid(
+            "target-unclear",
+            "a deployment is for a list of devices, for a selector or for a group, exactly one of the three",
+            field="target",
+            remedy="name devices, or give a selector, or name a group",
+        )
     if target.selector:
         parse(target.selector)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from penstock.server.core.groups import Group
 from penstock.server.core.model import (
     Actor,
     AppStatus,
@@ -72,10 +73,11 @@ class SiteView:
 
 @dataclass(frozen=True, slots=True)
 class DeviceQuery:
-    """Which devices a list is about; an empty field does not narrow it. `label` is a selector; `phase` may name several,
+    """Which devices a list is about; an empty field does not narrow it. `group` is its id or name, `label` a selector; `phase` may name several,
     separated by commas."""
 
     site: str = ""
+    group: str = ""
     phase: str = ""
     liveness: str = ""
     state: str = ""
@@ -96,6 +98,27 @@ class DeviceRow:
     site: Site
     status: DeviceStatus
     runs: tuple[Running, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """A group as far as it is seen: `named` are those of its list, `devices` counts who is in, `deployments` are for it; `gives_rights`: roles are given
+    on it, or tokens narrowed to it, so that whoever changes who is in changes who may do what."""
+
+    group: Group
+    named: tuple[str, ...]
+    devices: int
+    gives_rights: bool
+    deployments: tuple[Deployment, ...] = ()
+    counts: FleetCounts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMember:
+    """A device of a group, and why it is in: named, labels, or both."""
+
+    row: DeviceRow
+    ways: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +161,7 @@ class DeviceView:
     epoch: int
     generation: int
     log_seq: int
+    groups: tuple[Group, ...] = ()
     retirement: Retirement | None = None
     runs: tuple[Running, ...] = ()
     may: tuple[str, ...] = ()  # what the asker may do to this very device
@@ -255,6 +279,7 @@ class DeploymentView:
     rollout: RolloutView | None
     devices: int
     may: tuple[str, ...] = ()
+    group: str = ""  # the name of the one it is for
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,12 +47,12 @@ def add_plan(tx: Tx, plan: Plan) -> None:
     """A new plan."""
     row = row_of(plan)
     target: Target = row.pop("target")
-    tx.run(plans.insert(), [{**row, "devices": list(target.devices), "selector": target.selector}])
+    tx.run(plans.insert(), [{**row, "devices": list(target.devices), "selector": target.selector, "group": target.group}])
 
 
 def _plan(row: Any) -> Plan:
     mapping = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
-    target = Target(tuple(mapping.pop("devices")), mapping.pop("selector"))
+    target = Target(tuple(mapping.pop("devices")), mapping.pop("selector"), mapping.pop("group"))
     return Plan(target=target, **mapping)
 
 

@@ -17,7 +17,7 @@ from penstock.server.store.db import Tx
 from penstock.server.store.prepared import AMONG, Lookup
 from penstock.server.store.reach import inside
 from penstock.server.store.rows import compare_and_set, names_of, noun, nouns, row_of
-from penstock.server.store.tables import device_status, observations, sites
+from penstock.server.store.tables import device_status, group_members, observations, sites
 from penstock.server.store.tables import devices as t
 from penstock.wire.codec import encode
 from penstock.wire.messages import Facts
@@ -108,6 +108,24 @@ def labels(tx: Tx, reach: Reach) -> tuple[tuple[str, str, str, dict[str, str]], 
     return tuple((row.id, row.name, row.site, row.labels) for row in tx.run(query))
 
 
+def labels_of(tx: Tx, ids: Any) -> dict[str, dict[str, str]]:
+    """The labels of those of these devices that are not retired."""
+    wanted = sorted(set(ids))
+    found: dict[str, dict[str, str]] = {}
+    for at in range(0, len(wanted), 500):
+        found.update((row.id, row.labels) for row in tx.run(select(t.c.id, t.c.labels).where(t.c.state != RETIRED, t.c.id.in_(wanted[at : at + 500]))))
+    return found
+
+
+def seen(tx: Tx, reach: Reach, ids: Any) -> frozenset[str]:
+    """Those of these devices that are not retired and lie inside."""
+    wanted = sorted(set(ids))
+    found: set[str] = set()
+    for at in range(0, len(wanted), 500):
+        found.update(tx.run(select(t.c.id).where(t.c.state != RETIRED, t.c.id.in_(wanted[at : at + 500]), *_within(reach))).scalars())
+    return frozenset(found)
+
+
 def change(tx: Tx, device: Device, revision: int, **values: Any) -> int:
     """Compare and set; the new revision."""
     return compare_and_set(tx, t, t.c.id == device.id, revision, "device", values)
@@ -153,6 +171,8 @@ def _narrow(query: Select[Any], reach: Reach, wanted: DeviceQuery, among: tuple[
     if wanted.site:
         query = query.where(or_(t.c.site == wanted.site, sites.c.name == wanted.site))
     query = query.where(t.c.state == wanted.state) if wanted.state else query.where(t.c.state != RETIRED)
+    if wanted.group:
+        query = query.where(t.c.id.in_(select(group_members.c.device).where(group_members.c.group == wanted.group)))
     if wanted.phase:
         query = query.where(device_status.c.phase.in_(wanted.phase.split(",")))
     if wanted.liveness:

@@ -13,14 +13,15 @@ from penstock.server.core.rights import Reach
 from penstock.server.store.tables import group_members
 
 
-def inside(reach: Reach, *, site: Any = None, device: Any = None, app: Any = None) -> list[Any]:
+def inside(reach: Reach, *, site: Any = None, device: Any = None, app: Any = None, group: Any = None) -> list[Any]:
     """Conditions, all of which hold for rows inside `reach`; none for the whole fleet. Columns that a row has not are left out: a row without any lies
     inside the whole fleet only."""
     found: list[Any] = []
     level: Reach | None = reach
     while level is not None:
         if not level.fleet:
-            ways = [column.in_(sorted(ids)) for column, ids in ((site, level.sites), (device, level.devices), (app, level.apps)) if column is not None and ids]
+            parts = ((site, level.sites), (device, level.devices), (app, level.apps), (group, level.groups))
+            ways = [column.in_(sorted(ids)) for column, ids in parts if column is not None and ids]
             if device is not None and level.groups:
                 ways.append(device.in_(select(group_members.c.device).where(group_members.c.group.in_(sorted(level.groups)))))
             found.append(or_(false(), *ways))

@@ -178,6 +178,7 @@ join_tokens = Table(
     _ms("created_ms"),
     _text("created_by"),
     _ms("revoked_ms"),
+    _flag("gives_rights"),
 )
 enrolments = Table(
     "enrolments",
@@ -387,6 +388,7 @@ plans = Table(
     Column("release", String(64), ForeignKey("releases.id"), nullable=False),
     _json("devices"),
     _text("selector"),
+    _text("group"),
     _json("values"),
     _json("secrets"),
     _text("drift"),

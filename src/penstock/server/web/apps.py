@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
-from penstock.server.api import apps, devices, problems, queries
+from penstock.server.api import apps, devices, groups, problems, queries
 from penstock.server.core.errors import Invalid
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, Undo, faults_of, read, told
 
@@ -83,6 +83,7 @@ def _deploy(ask: Ask, form: dict[str, Any], problem: Problem | None = None, prev
             "release": found,
             "app": ask.ask(apps.get_app, app=found.app),
             "standing": standing,
+            "groups": ask.ask(groups.list_groups).items if ask.may("groups.read") else (),
             "fleet": [item for item in listed if item.state != "retired"],
             "form": form,
             "problem": problem,
@@ -103,17 +104,19 @@ def deploy_page(ask: Ask) -> Show:
             "revision": str(found.revision),
             "release": wanted or found.release,
             "name": found.name,
-            "kind": "selector" if found.target.selector else "devices",
+            "kind": "group" if found.target.group else "selector" if found.target.selector else "devices",
             "devices": list(found.target.devices),
             "selector": found.target.selector,
+            "group": found.target.group,
             "values": found.values,
             "drift": found.drift,
             "reason": "",
         }
         return _deploy(ask, form)
     if not wanted:
-        return Show("deploy_choose.html", {"apps": ask.ask(apps.list_apps).items})
-    device = ask.query.get("device", "")
+        where = {key: ask.query[key] for key in ("device", "group") if ask.query.get(key)}
+        return Show("deploy_choose.html", {"apps": ask.ask(apps.list_apps).items, "where": urlencode(where)})
+    device, group = ask.query.get("device", ""), ask.query.get("group", "")
     return _deploy(
         ask,
         {
@@ -121,9 +124,10 @@ def deploy_page(ask: Ask) -> Show:
             "revision": "",
             "release": wanted,
             "name": apps.name_of(ask.plane, ask.actor, wanted),
-            "kind": "devices",
+            "kind": "group" if group else "devices",
             "devices": [device] if device else [],
             "selector": "",
+            "group": group,
             "values": {},
             "drift": "",
             "reason": "",
@@ -133,17 +137,19 @@ def deploy_page(ask: Ask) -> Show:
 
 def deploy(ask: Ask) -> Show | Go:
     """Preview what would change where, or let it go."""
-    form: dict[str, Any] = {key: ask.first(key) for key in ("deployment", "revision", "release", "name", "selector", "drift", "reason")}
-    form["kind"] = "selector" if ask.first("kind") == "selector" else "devices"
+    form: dict[str, Any] = {key: ask.first(key) for key in ("deployment", "revision", "release", "name", "selector", "group", "drift", "reason")}
+    form["kind"] = ask.first("kind") if ask.first("kind") in ("selector", "group") else "devices"
     form["devices"] = ask.form.get("devices", [])
     given = {key[2:]: value[0] for key, value in ask.form.items() if key.startswith("v.")}
     form["values"] = {key: value for key, value in given.items() if value}
     secrets = {key[2:]: value[0] for key, value in ask.form.items() if key.startswith("s.") and value[0]}
-    target = {"selector": form["selector"]} if form["kind"] == "selector" else {"devices": form["devices"]}
+    target = {form["kind"]: form[form["kind"]]}
     wanted: dict[str, Any] = {"release": form["release"], "target": target, "values": form["values"], "secrets": secrets, "drift": form["drift"]}
     try:
         if not any(target.values()):
-            raise Invalid("target-empty", "no device is chosen", field="target", remedy="tick at least one device, or give a selector over labels")
+            raise Invalid(
+                "target-empty", "no device is chosen", field="target", remedy="tick at least one device, give a selector over labels, or choose a group"
+            )
         if ask.first("do") != "deploy":
             preview = ask.ask(apps.preview, body=read(a.PreviewRequest, {**wanted, "deployment": form["deployment"]}))
             return _deploy(ask, form, preview=preview)

@@ -10,7 +10,7 @@ from msgspec import structs
 from penstock.apiv1 import devices as d
 from penstock.apiv1 import fleet as f
 from penstock.apiv1.common import Page
-from penstock.server.api import apps, devices, notices, people, queries, words
+from penstock.server.api import apps, devices, groups, notices, people, queries, words
 from penstock.server.api import fleet as api_fleet
 from penstock.server.core import usage
 from penstock.server.core.errors import Invalid
@@ -24,7 +24,18 @@ if TYPE_CHECKING:
     from penstock.apiv1.common import Problem
     from penstock.server.web.frame import Ask
 
-# The numbers of the first page: what each shows when clicked.
+# The numbers of a part of the fleet: what each shows when clicked, its word, its field, its tone.
+TALLY = (
+    ("", "Devices", "devices", ""),
+    ("healthy", "Healthy", "healthy", "good"),
+    ("moving", "Moving", "moving", "busy"),
+    ("waiting", "Waiting", "waiting", "wait"),
+    ("failing", "Failing", "failing", "bad"),
+    ("silent", "Silent", "silent", "away"),
+    ("drifted", "Drifted", "drifted", "drift"),
+    ("noway", "No way back", "no_way_back", "back"),
+    ("outdated", "Outdated", "outdated", "old"),
+)
 SHOWS: dict[str, dict[str, Any]] = {
     "": {},
     "healthy": {"phase": "soaked"},
@@ -69,7 +80,7 @@ def fleet(ask: Ask) -> Show | Go:
 
 def _fleet(ask: Ask, problem: Problem | None = None, name: str = "") -> Show:
     given = ask.query if ask.query or not ask.first("query") else dict(parse_qsl(ask.first("query")))
-    q = {key: given.get(key, "")[:200] for key in ("q", "site", "show", "app", "sort", "cursor")}
+    q = {key: given.get(key, "")[:200] for key in ("q", "site", "group", "show", "app", "sort", "cursor")}
     if q["show"] not in SHOWS:
         q["show"] = ""
     if q["sort"] not in ("name", "seen"):
@@ -77,24 +88,21 @@ def _fleet(ask: Ask, problem: Problem | None = None, name: str = "") -> Show:
     found = ask.ask(devices.overview)
     text = q["q"]
     by_label = any(sign in text for sign in "=!(") and " " not in text.strip(" ")
-    narrowed = {"site": q["site"], "text": "" if by_label else text, "label": text if by_label else "", "app": q["app"], **SHOWS[q["show"]]}
+    narrowed = {
+        "site": q["site"],
+        "text": "" if by_label else text,
+        "label": text if by_label else "",
+        "app": q["app"],
+        "group": q["group"],
+        **SHOWS[q["show"]],
+    }
     try:
         query = read(queries.Devices, {**narrowed, "sort": q["sort"] or "worst", "cursor": q["cursor"]})
         listed = ask.ask(devices.list_devices, query=structs.replace(query, limit=ROWS))
     except PAGE_FAULTS as fault:
         problem = told(fault)
         listed = Page[d.DeviceSummary](items=())
-    tally = [
-        ("", "Devices", found.devices, ""),
-        ("healthy", "Healthy", found.healthy, "good"),
-        ("moving", "Moving", found.moving, "busy"),
-        ("waiting", "Waiting", found.waiting, "wait"),
-        ("failing", "Failing", found.failing, "bad"),
-        ("silent", "Silent", found.silent, "away"),
-        ("drifted", "Drifted", found.drifted, "drift"),
-        ("noway", "No way back", found.no_way_back, "back"),
-        ("outdated", "Outdated", found.outdated, "old"),
-    ]
+    tally = [(key, label, getattr(found, field), tone) for key, label, field, tone in TALLY]
     places = ask.ask(people.list_sites).items if found.sites else ()
     wrong = found.faults
     if q["site"]:
@@ -114,6 +122,7 @@ def _fleet(ask: Ask, problem: Problem | None = None, name: str = "") -> Show:
             "sites": places,
             "faults": faults_of(problem),
             "apps": ask.ask(apps.list_apps).items if ask.may("apps.read") else (),
+            "groups": ask.ask(groups.list_groups).items if ask.may("groups.read") else (),
             "filters": q,
             "narrowed": bool(kept),
             "query": here,

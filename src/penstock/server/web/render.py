@@ -46,6 +46,7 @@ NAV = (
     ("/deployments", "deploy", "Deployments", False, "deployments.read"),
     ("/sites", "sites", "Sites", True, "sites.read"),
     ("/people", "people", "People", True, "users.read"),
+    ("/groups", "groups", "Groups", True, "groups.read"),
     ("/history", "history", "History", True, "events.read"),
     ("/settings", "settings", "Settings", False, "tokens.own"),
 )

@@ -6,12 +6,13 @@ Owns nothing else. A test proves that no line lacks a permission.
 from __future__ import annotations
 
 from penstock.server.api.frame import PUBLIC, SIGNED_IN
-from penstock.server.web import access, account, apps, compare, devicelogs, fleet, localpeople, notices, people, sites
+from penstock.server.web import access, account, apps, compare, devicelogs, fleet, groups, localpeople, notices, people, sites
 from penstock.server.web.frame import Page
 
 D = "/devices/{device}"
 L = "/deployments/{deployment}"
 P = "/people/{user}"
+G = "/groups/{group}"
 
 PAGES: tuple[Page, ...] = (
     Page("GET", "/setup", people.setup_page, PUBLIC, "Make the first administrator."),
@@ -61,6 +62,12 @@ PAGES: tuple[Page, ...] = (
     Page("POST", f"{L}/stand-again", apps.stand_again, "deployments.write", "Take a withdrawal back.", "/deployments"),
     Page("POST", f"{L}/retry", apps.retry, "deployments.write", "Try again where it failed.", "/deployments"),
     Page("POST", f"{L}/stop", apps.stop, "deployments.write", "Give nobody leave any more.", "/deployments"),
+    Page("GET", "/groups", groups.all_groups, "groups.read", "Every group.", "/groups"),
+    Page("POST", "/groups", groups.create_group, "groups.write", "Make a group.", "/groups"),
+    Page("GET", G, groups.group, "groups.read", "One group, its devices and what is deployed to it.", "/groups"),
+    Page("POST", G, groups.change_group, "groups.write", "Change a group.", "/groups"),
+    Page("POST", f"{G}/devices", groups.change_devices, "groups.write", "Name a device in a group, or no more.", "/groups"),
+    Page("POST", f"{G}/remove", groups.remove_group, "groups.write", "Remove a group.", "/groups"),
     Page("GET", "/sites/{site}/people", localpeople.listed, "sites.read", "Who may act at a site's devices.", "/sites"),
     Page("POST", "/sites/{site}/people", localpeople.add, "sites.people", "Add a local person.", "/sites"),
     Page("POST", "/sites/{site}/people/{person}", localpeople.change, "sites.people", "Change a local person.", "/sites"),
