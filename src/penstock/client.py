@@ -222,7 +222,7 @@ class Client:
 
     def approve(self, enrolment: str, body: d.Approve) -> Outcome:
         """Let a device in."""
-        return self._ask("POST", f"/enrolments/{_part(enrolment)}/approve", Outcome, body)
+        return self._ask("POST", f"/enrolments/{_part(enrolment)}/approve", Outcome, body, creates=True)
 
     def reject(self, enrolment: str, reason: str) -> Outcome:
         """Turn a device away."""

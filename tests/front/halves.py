@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from penstock.server.actions import (
     bindings,
@@ -97,6 +97,7 @@ class World:
         self.amber, self.basalt = self._half("amber"), self._half("basalt")
         work_off(self.plane)
         self.askers = tuple(self._askers())
+        self.places: list[Asker] = []  # askers of one half, where a test chooses some
         self.secrets: dict[str, str] = {}  # of API tokens, by asker, where a test makes some
 
     def close(self) -> None:
@@ -179,6 +180,10 @@ class World:
             raw, given["content-type"] = urlencode({**form, "csrf": auth.mask(asker.csrf)}).encode(), "application/x-www-form-urlencoded"
         return self.loop.run_until_complete(self._through(method, path, given, raw))
 
+    def raw(self, method: str, target: str, headers: dict[str, str], raw: bytes) -> Got:
+        """One request as it stands, by nobody unless its headers say who."""
+        return self.loop.run_until_complete(self._through(method, target, {"host": "plane", **headers}, raw))
+
     async def _through(self, method: str, target: str, headers: dict[str, str], raw: bytes) -> Got:
         sent: list[Any] = []
         inbox = [{"type": "http.request", "body": raw, "more_body": False}]
@@ -237,7 +242,7 @@ def _scope(method: str, target: str, headers: dict[str, str]) -> dict[str, Any]:
         "server": ("plane", 443),
         "root_path": "",
         "method": method,
-        "path": path,
+        "path": unquote(path),
         "raw_path": path.encode(),
         "query_string": query.encode(),
         "headers": [(key.encode(), value.encode()) for key, value in headers.items()],

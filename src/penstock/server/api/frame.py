@@ -49,7 +49,8 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @dataclass(frozen=True, slots=True)
 class Route:
     """One line of the table: what is served, who may, what goes in and comes out. `conditional`: the request must name the revision it
-    changes (If-Match). `creates`: an Idempotency-Key makes repeating it harmless."""
+    changes (If-Match). `creates`: an Idempotency-Key makes repeating it harmless. `refuses`: statuses it may answer with that do not follow from the rest
+    (`openapi.statuses`)."""
 
     method: str
     path: str
@@ -64,6 +65,7 @@ class Route:
     creates: bool = False
     media_type: str = "application/json"
     stream: bool = False
+    refuses: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,21 +38,33 @@ SAID = {
 }
 
 
-def statuses(route: Route) -> tuple[int, ...]:
-    """Every status besides success that a route may answer with."""
-    from penstock.server.api.frame import PUBLIC
+# A body with one of these is judged against guessing, and waits its turn to be judged.
+_GUESSED = {"password", "old", "code", "token"}
 
-    found = {400, 422, 429, 503}
+
+def statuses(route: Route) -> tuple[int, ...]:
+    """Every status besides success that a route may answer with: what follows from what it is, and what it says itself (`refuses`)."""
+    from penstock.server.api.frame import PUBLIC, SIGNED_IN
+
+    changes = route.method != "GET"
+    taken = {field.name for field in msgspec.structs.fields(route.body)} if route.body is not None else set()
+    found = {422, *route.refuses}
     if route.permission != PUBLIC:
-        found |= {401, 403}
-    elif route.method != "GET":
-        found |= {401, 403, 409}
-    if "{" in route.path or route.body is not None or msgspec.structs.fields(route.query):
+        found.add(401)
+        if route.permission != SIGNED_IN or changes or route.stream:
+            found.add(403)
+        if changes:
+            found.add(409)
+    if route.permission != PUBLIC and ("{" in route.path or taken or msgspec.structs.fields(route.query)):
         found.add(404)
-    if route.method != "GET":
-        found.add(409)
     if route.body is not None:
-        found |= {413, 415}
+        found |= {400, 413, 415}
+    if taken & _GUESSED:
+        found |= {429, 503}
+    if route.creates:  # how many there may be has a limit
+        found.add(429)
+    if route.stream:
+        found.add(503)
     if route.conditional:
         found |= {412, 428}
     return tuple(sorted(found))
