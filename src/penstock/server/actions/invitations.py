@@ -77,7 +77,9 @@ def accept(plane: Plane, *, code: str, password: str, title: str = "", address: 
         sessions.end_others(tx, found.id, "")
         store.drop(tx, found.id)
         note(plane, tx, Actor("user", found.id, found.name), "user.password-set", found.id, reason="by invitation", data={"name": found.name})
-        return found
+        fresh = users.by_id(tx, found.id)
+        assert fresh is not None
+        return fresh
 
     found = plane.db.update(work)
     plane.forget()

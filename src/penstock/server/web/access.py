@@ -439,7 +439,8 @@ def accept_invitation(ask: Ask) -> Show | Go:
         problem = told(fault)
         return Show("invitation.html", {"who": who, "form": form, "problem": problem, "faults": faults_of(problem)}, 422)
     try:
-        made = sessions.sign_in(ask.plane, name=user.name, password=password, address=ask.address, agent=ask.agent)
+        # The invitation has proven who they are; a second factor, where there is one, is still asked for.
+        made = sessions.complete(ask.plane, user, address=ask.address, agent=ask.agent)
     except Refused:
         return Go("/login", "Your password is set. Sign in with it.")
     return Go("/", f"Welcome, {user.title or user.name}. Your password is set.", session=made.secret)
