@@ -63,7 +63,8 @@ def test_1_somebody_is_invited_and_sets_a_password(mara, chromium, plant):
     anna.page.get_by_label("Password", exact=True).fill(SENTENCE)
     anna.page.get_by_label("Password again").fill(SENTENCE)
     anna.page.get_by_role("button", name="Set the password and sign in").click()
-    expect(anna.page.get_by_role("status").first).to_contain_text("Your password is set.")  # signed in, and may nothing yet
+    expect(anna.page.get_by_role("status").first).to_contain_text("You have no role here yet")
+    expect(anna.page.get_by_role("heading", name="My account")).to_be_visible()  # signed in, and may nothing yet
     anna.goto(link)
     expect(anna.page.get_by_role("alert")).to_contain_text("unknown, used or older")
     assert not anna.faults

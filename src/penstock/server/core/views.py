@@ -49,6 +49,11 @@ class NewSession:
     secret: str
     user: User
 
+    @property
+    def life_s(self) -> int:
+        """How long it may last at all, in seconds: as long as its cookie is kept."""
+        return (self.session.expires_ms - self.session.created_ms) // 1000
+
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:

@@ -443,4 +443,4 @@ def accept_invitation(ask: Ask) -> Show | Go:
         made = sessions.complete(ask.plane, user, address=ask.address, agent=ask.agent)
     except Refused:
         return Go("/login", "Your password is set. Sign in with it.")
-    return Go("/", f"Welcome, {user.title or user.name}. Your password is set.", session=made.secret)
+    return Go("/", f"Welcome, {user.title or user.name}. Your password is set.", session=made.secret, session_s=made.life_s)

@@ -38,8 +38,7 @@ def set_up(ask: Ask) -> Show | Go:
     except PAGE_FAULTS as fault:
         problem = told(fault)
         return Show("setup.html", {"form": form, "problem": problem, "faults": faults_of(problem)}, 422)
-    life_s = (made.session.expires_ms - made.session.created_ms) // 1000
-    return Go("/", f"Welcome, {made.user.name}. This control plane is yours.", session=made.secret, session_s=life_s)
+    return Go("/", f"Welcome, {made.user.name}. This control plane is yours.", session=made.secret, session_s=made.life_s)
 
 
 def login_page(ask: Ask) -> Show | Go:
@@ -75,8 +74,7 @@ def log_in(ask: Ask) -> Show | Go:
         known = step if step in STEPS and form["ticket"] else ""
         context = {"form": form, "step": known, "problem": problem, "faults": faults_of(problem)}
         return Show("login.html", context, problem.status if problem.status != 401 else 422, headers)
-    life_s = (made.session.expires_ms - made.session.created_ms) // 1000
-    return Go(form["next"], session=made.secret, session_s=life_s)
+    return Go(form["next"], session=made.secret, session_s=made.life_s)
 
 
 def log_out(ask: Ask) -> Go:
