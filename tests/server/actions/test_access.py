@@ -264,6 +264,12 @@ def test_of_oneself_one_asks_without_a_role_of_others_only_where_one_looks_after
         explain.who_can(plane, anna, verb="devices.read", what="site:plant-1")
     assert [one.subject.name for one in explain.who_can(plane, sam, verb="devices.read", what="site:plant-1").items] == ["anna", "root", "sam"]
     assert explain.effective(plane, sam, who="root")[1] == ()  # what they have elsewhere is not sam's to see
+    person(plane, "zoe", ("viewer", "site:plant-2"))
+    for who in ("zoe", "nobody"):  # somebody sam does not see is as somebody who is not there
+        with pytest.raises(Invalid, match=f"named '{who}'"):
+            explain.effective(plane, sam, who=who)
+        with pytest.raises(Invalid, match=f"named '{who}'"):
+            bindings.list_bindings(plane, sam, who=who)
     with pytest.raises(Missing):
         explain.who_can(plane, sam, verb="devices.read", what="site:plant-2")
 

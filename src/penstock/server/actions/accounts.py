@@ -17,7 +17,7 @@ from penstock.server.core.breakglass import NAME as GLASS_NAME
 from penstock.server.core.errors import Conflict, Forbidden, Invalid, missing
 from penstock.server.core.model import PERSON, Actor, User
 from penstock.server.core.peopleviews import TEAM, Grant, Subject
-from penstock.server.core.rights import Binding, Reach, Rights, Role, Target, administrators, beyond, rights_of
+from penstock.server.core.rights import FLEET, Binding, Reach, Rights, Role, Target, administrators, beyond, rights_of
 from penstock.server.core.rightwords import WORDS
 from penstock.server.core.views import Page
 from penstock.server.store import access, invitations, parts, users
@@ -45,9 +45,9 @@ def check_reason(reason: str) -> str:
 # --- who is seen --------------------------------------------------------------------------------------------------------
 
 
-def seen(tx: Tx, actor: Actor) -> frozenset[str] | None:
+def seen(tx: Tx, actor: Actor, verb: str = "users.read") -> frozenset[str] | None:
     """The people, service accounts and teams an actor may see, by id; None: all. Whoever looks after a part of the fleet sees who has a role on it."""
-    reach = require(actor, "users.read")
+    reach = require(actor, verb)
     if reach.whole:
         return None
     here = {binding.subject for binding in within(tx, reach)}
@@ -93,14 +93,28 @@ def not_glass(user: str, field: str) -> None:
 
 
 def subject(tx: Tx, which: str, field: str = "who") -> Subject:
-    """Whoever has this name or id. For those who may give roles: they may name anybody. Raises Invalid."""
+    """Whoever has this name or id. For those who give roles: they may name anybody. Raises Invalid."""
     found = users.by_id(tx, which) or users.by_name(tx, which)
     if found is not None and not found.removed_ms:
         return Subject(found.id, found.name, found.kind, found.title)
     team = access.team(tx, which)
     if team is not None:
         return Subject(team.id, team.name, TEAM, team.title)
-    raise Invalid(
+    raise _unknown(which, field)
+
+
+def subject_seen(tx: Tx, actor: Actor, which: str) -> Subject:
+    """The same for those who ask what somebody may: only who has a role where they look after access, on the whole fleet too. Raises Invalid."""
+    found, among = subject(tx, which), seen(tx, actor, "access.read")
+    if among is not None and found.id not in among:
+        held = access.bindings_of(tx, [found.id, *access.teams_of(tx, found.id)])
+        if not any(one.on.kind == FLEET for one in held):
+            raise _unknown(which, "who")
+    return found
+
+
+def _unknown(which: str, field: str) -> Invalid:
+    return Invalid(
         "who-unknown", f"there is no person, service account or team named {which[:60]!r}", field=field, remedy="write the name as they sign in with it"
     )
 

@@ -101,7 +101,7 @@ def list_bindings(plane: Plane, actor: Actor, *, who: str = "", on: str = "", ro
     def work(tx: Tx) -> Page[Grant]:
         found = access.all_bindings(tx)
         if who:
-            subject = accounts.subject(tx, who).id
+            subject = accounts.subject_seen(tx, actor, who).id
             found = tuple(one for one in found if one.subject == subject)
         if on:
             part = places.find(tx, actor, on, "access.read").part

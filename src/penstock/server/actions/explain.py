@@ -30,8 +30,7 @@ def _who(tx: Tx, actor: Actor, who: str) -> tuple[Subject, bool]:
         mine = users.by_id(tx, actor.id)
         if mine is not None:
             return Subject(mine.id, mine.name, mine.kind, mine.title), True
-    require(actor, "access.read")
-    found = accounts.subject(tx, who)
+    found = accounts.subject_seen(tx, actor, who)
     return found, found.id == actor.id
 
 
