@@ -71,7 +71,7 @@ def labels_text(labels: dict[str, str]) -> str:
 def fleet(ask: Ask) -> Show | Go:
     """The fleet: numbers, what needs a person, devices. Who may see none of it gets the first page that is theirs."""
     if not ask.may("devices.read"):
-        theirs = [href for href, _, _, _, verb in NAV if verb != "devices.read" and ask.may(verb)]
+        theirs = [href for href, _, _, verb in NAV if verb != "devices.read" and ask.may(verb)]
         if not theirs:
             return Go("/account", "You have no role here yet. Ask whoever looks after people and access for one.", "wait")
         return Go(theirs[0])

@@ -39,16 +39,16 @@ ENGLISH = "en"
 # What a language is called in itself.
 LANGUAGES = {ENGLISH: "English", "de": "Deutsch"}
 NAV = (
-    # address, glyph, word, only where there is room, the verb it needs
-    ("/", "fleet", "Fleet", False, "devices.read"),
-    ("/join", "door", "Add device", False, "enrolments.read"),
-    ("/apps", "apps", "Apps", False, "apps.read"),
-    ("/deployments", "deploy", "Deployments", False, "deployments.read"),
-    ("/sites", "sites", "Sites", True, "sites.read"),
-    ("/people", "people", "People", True, "users.read"),
-    ("/groups", "groups", "Groups", True, "groups.read"),
-    ("/history", "history", "History", True, "events.read"),
-    ("/settings", "settings", "Settings", False, "tokens.own"),
+    # address, glyph, word, the verb it needs
+    ("/", "fleet", "Fleet", "devices.read"),
+    ("/join", "door", "Add device", "enrolments.read"),
+    ("/apps", "apps", "Apps", "apps.read"),
+    ("/deployments", "deploy", "Deployments", "deployments.read"),
+    ("/sites", "sites", "Sites", "sites.read"),
+    ("/people", "people", "People", "users.read"),
+    ("/groups", "groups", "Groups", "groups.read"),
+    ("/history", "history", "History", "events.read"),
+    ("/settings", "settings", "Settings", "settings.read"),
 )
 
 

@@ -70,6 +70,9 @@
 
   document.addEventListener("click", (event) => { if (event.target.closest("[data-print]")) print(); });
 
+  // On a phone the menu is a row that may be wider than the screen.
+  document.querySelector(".rail-nav a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
   // Keys: "/" searches, "?" shows the keys, j and k walk the rows of the page's lists, g and a letter goes to a page.
   const keys = document.getElementById("keys");
   for (const button of document.querySelectorAll("[data-keys]")) { button.hidden = !keys; button.addEventListener("click", () => keys.showModal()); }
