@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -194,10 +193,8 @@ def test_a_list_is_shown_anew_when_the_plane_says_so(environment, served, device
         with served.client() as client:
             client.change_device(device.name, client.device(device.name).summary.revision, d.DeviceChange(labels={"line": "7"}))
             client.order(device.name, d.CommandCreate(verb="refresh"))
-        began = time.monotonic()
         device.observe_device("the disk is nearly full")
         until(lambda: watching.text.count(device.name) >= 2, "it is shown again")
-        assert time.monotonic() - began < 4, "heard, not asked for now and then"
         watching.stop()
 
 

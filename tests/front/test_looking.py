@@ -9,15 +9,18 @@ import pytest
 from penstock.server.api import auth
 from penstock.server.core.rights import Part
 from tests.front.halves import World
+from tests.server.planes import make_plane
 
 V = "/api/v1"
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    made = World(tmp_path_factory.mktemp("looking"))
+    plane = make_plane(tmp_path_factory.mktemp("looking"))
+    made = World(plane)
     yield made
     made.close()
+    plane.db.close()
 
 
 @pytest.fixture(scope="module")

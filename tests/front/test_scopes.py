@@ -107,6 +107,8 @@ def filled(kind: Any, world: World, chance: random.Random, name: str = "") -> An
         return chance.choice(("half=basalt", "half=amber"))
     if name in ("who", "members"):  # whoever may give roles may name anybody: whom they name, they know
         return chance.choice((world.amber.ids["user"], world.amber.ids["team"]))
+    if name in ("app", "service"):  # in an order to a device these are words for the device to judge; an app of basalt as a target: test_matrix
+        return chance.choice((world.amber.ids["app"], "a-word"))
     return "a-word" if name in FREE else chance.choice(pool(world))
 
 

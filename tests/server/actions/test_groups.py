@@ -264,7 +264,7 @@ def ask_in(plane, api, name, line):
 
 
 def test_a_join_line_brings_nobody_into_a_group_that_roles_are_given_on_unless_its_maker_may(plane, api):
-    owner = somebody("own", ("site-owner", FLEET))
+    owner = somebody("own", ("engineer", FLEET))
     early = joins.create_join(plane, owner, site="plant-1", auto_approve=True, uses=9, labels={"line": "3"}).join
     assert ask_in(plane, api, "one", early)[1] == "approved"
     group = make(plane, selector="line=3")
@@ -292,7 +292,7 @@ def test_replaced_hardware_stays_where_it_is_and_its_labels_are_asked_about(plan
     ask_in(plane, api, "one", line)
     group = make(plane, selector="line=3")
     bind(plane, group)
-    owner = somebody("own", ("site-owner", FLEET))
+    owner = somebody("own", ("engineer", FLEET))
     PaperDevice(straight(api), "one", clock=plane.clock.now_ms).ask(line, replaces=True)
     (asked,) = enrolments.list_enrolments(plane, owner)
     with pytest.raises(Forbidden):
