@@ -123,8 +123,8 @@ def test_the_documented_way_is_walkable(house: House, docker: Engine, images: Im
     for line in typed("at-the-device.md"):
         parts = shlex.split(line)
         assert parts[0] == "penstock-agent"
-        asked = ("--yes",) if parts[1] == "revert" and "--yes" not in parts else ()  # a person is asked at the terminal, which there is none of here
-        result = agent.cli(*parts[1:], *asked, check=False)
+        sure = ("--yes",) if parts[1] == "revert" and "--yes" not in parts else ()  # a person is asked at the terminal, which there is none of here
+        result = agent.cli(*parts[1:], *sure, check=False)
         # There is no release to go back to here, nothing failed, and the site's local people were removed above: those two say so, in a sentence.
         assert result.returncode in ((1, 2) if parts[1] in ("revert", "retry") else (0,)), f"{line}: {result.stdout}{result.stderr}"
         assert (result.stdout + result.stderr).strip()
