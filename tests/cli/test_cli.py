@@ -374,21 +374,21 @@ def test_groups(mara, served, capsys):
 
 
 def test_local_people_and_their_pins(mara, served, capsys, monkeypatch):
-    said(capsys, "site", "create", "bremen")
-    assert "Nobody" in said(capsys, "site", "people", "list", "bremen")
+    said(capsys, "site", "create", "emden")
+    assert "Nobody" in said(capsys, "site", "people", "list", "emden")
     monkeypatch.setattr("sys.stdin", io.StringIO("271828\n"))
-    assert "on the list" in said(capsys, "site", "people", "add", "bremen", "Anna Ahrens", "--pin")
-    assert "once there is a PIN" in said(capsys, "site", "people", "add", "bremen", "Bert", "--may", "revert")
+    assert "on the list" in said(capsys, "site", "people", "add", "emden", "Anna Ahrens", "--pin")
+    assert "once there is a PIN" in said(capsys, "site", "people", "add", "emden", "Bert", "--may", "revert")
     monkeypatch.setattr("sys.stdin", io.StringIO("000000\n"))
-    assert "anybody would try" in said(capsys, "site", "people", "pin", "bremen", "Bert", code=out.REFUSED)
+    assert "anybody would try" in said(capsys, "site", "people", "pin", "emden", "Bert", code=out.REFUSED)
     monkeypatch.setattr("sys.stdin", io.StringIO("314159\n"))
-    assert "is set" in said(capsys, "site", "people", "pin", "bremen", "Bert")
-    assert "Bert may let something be tried again" in said(capsys, "site", "people", "change", "bremen", "bert", "--may", "let-go")
-    shown = json.loads(said(capsys, "site", "people", "list", "bremen", "--json"))
+    assert "is set" in said(capsys, "site", "people", "pin", "emden", "Bert")
+    assert "Bert may let something be tried again" in said(capsys, "site", "people", "change", "emden", "bert", "--may", "let-go")
+    shown = json.loads(said(capsys, "site", "people", "list", "emden", "--json"))
     assert [(one["name"], one["may"], bool(one["pin_ms"])) for one in shown] == [("Anna Ahrens", ["let-go", "revert"], True), ("Bert", ["let-go"], True)]
     assert "271828" not in json.dumps(shown)
-    said(capsys, "site", "people", "remove", "bremen", "Bert")
-    assert "Bert" not in said(capsys, "site", "people", "list", "bremen")
+    said(capsys, "site", "people", "remove", "emden", "Bert")
+    assert "Bert" not in said(capsys, "site", "people", "list", "emden")
 
 
 def test_move_retire_and_keep(mara, served, capsys):

@@ -63,16 +63,14 @@ def fault_acknowledge(
 ) -> int:
     """Say that a fault is known: muted, not hidden, until then, unless it gets worse. FAULT is its id, as `penstock faults` shows it."""
     with common.client() as client:
-        out.say(client.acknowledge(fault, int(time.time() * 1000) + days * DAY_MS, reason).said)
-    return out.DONE
+        return out.outcome(client.acknowledge(fault, int(time.time() * 1000) + days * DAY_MS, reason), json=common.json)
 
 
 @fault.command(name="undo")
 def fault_undo(fault: str, *, common: Common = COMMON) -> int:
     """Let an acknowledged fault be news again."""
     with common.client() as client:
-        out.say(client.unacknowledge(fault).said)
-    return out.DONE
+        return out.outcome(client.unacknowledge(fault), json=common.json)
 
 
 @notice.command(name="list")
@@ -179,8 +177,7 @@ def notice_remove(notice: str, *, common: Common = COMMON) -> int:
     """Tell it nothing any more."""
     with common.client() as client:
         found = client.notice(notice)
-        out.say(client.remove_notice(found.id, found.revision).said)
-    return out.DONE
+        return out.outcome(client.remove_notice(found.id, found.revision), json=common.json)
 
 
 @notice.command(name="off")

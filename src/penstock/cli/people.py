@@ -125,24 +125,21 @@ def user_rename(name: str, title: str, *, common: Common = COMMON) -> int:
 def user_disable(name: str, *, reason: Reason = "", common: Common = COMMON) -> int:
     """Shut somebody out: sessions end and tokens are dead at once."""
     with common.client() as client:
-        out.say(client.access.disable(name, reason).said)
-    return out.DONE
+        return out.outcome(client.access.disable(name, reason), json=common.json)
 
 
 @user.command(name="enable")
 def user_enable(name: str, *, reason: Reason = "", common: Common = COMMON) -> int:
     """Let somebody in again."""
     with common.client() as client:
-        out.say(client.access.enable(name, reason).said)
-    return out.DONE
+        return out.outcome(client.access.enable(name, reason), json=common.json)
 
 
 @user.command(name="remove")
 def user_remove(name: str, *, reason: Reason = "", common: Common = COMMON) -> int:
     """Remove somebody for good. What they did stays in the record under their name, which nobody gets again."""
     with common.client() as client:
-        out.say(client.access.remove_user(name, reason).said)
-    return out.DONE
+        return out.outcome(client.access.remove_user(name, reason), json=common.json)
 
 
 # --- teams --------------------------------------------------------------------------------------------------------------
@@ -167,11 +164,15 @@ def team_create(
 ) -> int:
     """Make a team."""
     with common.client() as client:
-        made = client.access.create_team(name, title, member)
-    if common.json:
+        return _told(client.access.create_team(name, title, member), json=common.json)
+
+
+def _told(made: r.Team, *, json: bool) -> int:
+    """Who is in a team now."""
+    if json:
         out.show_json(made)
     else:
-        out.say(f"{made.name} is a team now; in it: {', '.join(one.name for one in made.members) or 'nobody yet'}")
+        out.say(f"In team {made.name}: {', '.join(one.name for one in made.members) or 'nobody yet'}")
     return out.DONE
 
 
@@ -189,26 +190,21 @@ def _members(client: Client, name: str, *, add: tuple[str, ...] = (), drop: tupl
 def team_add(name: str, *who: str, reason: Reason = "", common: Common = COMMON) -> int:
     """Put people into a team."""
     with common.client() as client:
-        made = _members(client, name, add=who, reason=reason)
-    out.say(f"In team {made.name}: {', '.join(one.name for one in made.members) or 'nobody'}")
-    return out.DONE
+        return _told(_members(client, name, add=who, reason=reason), json=common.json)
 
 
 @team.command(name="drop")
 def team_drop(name: str, *who: str, reason: Reason = "", common: Common = COMMON) -> int:
     """Take people out of a team."""
     with common.client() as client:
-        made = _members(client, name, drop=who, reason=reason)
-    out.say(f"In team {made.name}: {', '.join(one.name for one in made.members) or 'nobody'}")
-    return out.DONE
+        return _told(_members(client, name, drop=who, reason=reason), json=common.json)
 
 
 @team.command(name="remove")
 def team_remove(name: str, *, reason: Reason = "", common: Common = COMMON) -> int:
     """Remove a team, and what its people had by it."""
     with common.client() as client:
-        out.say(client.access.remove_team(name, reason).said)
-    return out.DONE
+        return out.outcome(client.access.remove_team(name, reason), json=common.json)
 
 
 # --- who may do what where ----------------------------------------------------------------------------------------------------
@@ -249,8 +245,7 @@ def access_take(who: str, role: str, on: On, *, reason: Reason = "", common: Com
         found = list(client.access.bindings(who, on, role))
         if not found:
             raise Usage(f"{who} has no role {role} on {on} of their own; see penstock access list --who {who}")
-        out.say(client.access.take(found[0].id, reason).said)
-    return out.DONE
+        return out.outcome(client.access.take(found[0].id, reason), json=common.json)
 
 
 @access.command(name="explain")

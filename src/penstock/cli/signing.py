@@ -101,16 +101,14 @@ def factor_off(code: str, *, password_stdin: PasswordStdin = False, common: Comm
     """Switch it off."""
     password = secret_from("Your password: ", stdin=password_stdin, variable="PENSTOCK_PASSWORD")
     with common.client() as client:
-        out.say(client.switch_off_second_factor(password, code).said)
-    return out.DONE
+        return out.outcome(client.switch_off_second_factor(password, code), json=common.json)
 
 
 @factor.command(name="reset")
 def factor_reset(user: str, *, reason: Annotated[str, Parameter(help="Why; it is recorded.")], common: Common = COMMON) -> int:
     """Take away somebody's second factor, lost with a phone for instance."""
     with common.client() as client:
-        out.say(client.reset_second_factor(user, reason).said)
-    return out.DONE
+        return out.outcome(client.reset_second_factor(user, reason), json=common.json)
 
 
 @glass.command(name="show")

@@ -10,7 +10,8 @@ from penstock.server.core.model import Invitation, User, UserId
 from penstock.server.core.rights import Binding, Part, Role, Team
 from penstock.server.store import access, invitations, users
 from penstock.server.store.db import Db
-from penstock.server.store.migrate import FOLDER, upgrade
+from penstock.server.store.migrate import upgrade
+from tests.server.store.steps import at_step
 
 
 @pytest.fixture
@@ -79,15 +80,7 @@ def test_roles_of_ones_own(db):
 
 
 def test_whoever_had_a_role_has_it_on_the_whole_fleet(tmp_path):
-    from alembic import command
-    from alembic.config import Config
-
-    db = Db(f"sqlite:///{tmp_path / 'plane.db'}")
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER))
-    with db.engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0002")
+    db = at_step(tmp_path / "plane.db", "0002")
     db.update(lambda tx: tx.run(text("INSERT INTO users VALUES ('usr_1', 'anna', 'x', 'administrator', 3, 0, 1)")))
     assert upgrade(db)
     (found,) = db.view(access.all_bindings)
@@ -96,15 +89,7 @@ def test_whoever_had_a_role_has_it_on_the_whole_fleet(tmp_path):
 
 
 def test_whoever_was_there_is_not_gone_and_not_invited(tmp_path):
-    from alembic import command
-    from alembic.config import Config
-
-    db = Db(f"sqlite:///{tmp_path / 'plane.db'}")
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER))
-    with db.engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0008")
+    db = at_step(tmp_path / "plane.db", "0008")
     columns = "id, name, password, created_ms, kind, title, disabled, revision"
     db.update(lambda tx: tx.run(text(f"INSERT INTO users ({columns}) VALUES ('usr_1', 'anna', 'x', 3, 'person', '', 0, 1)")))
     assert upgrade(db)

@@ -13,7 +13,8 @@ from penstock.server.core.model import ApiToken, Target, User, UserId
 from penstock.server.core.rights import EVERYWHERE, Binding, Part, Reach
 from penstock.server.store import access, api_tokens, deployments, groups, join_tokens, users
 from penstock.server.store.db import Db
-from penstock.server.store.migrate import FOLDER, upgrade
+from penstock.server.store.migrate import upgrade
+from tests.server.store.steps import at_step
 
 
 @pytest.fixture
@@ -81,16 +82,8 @@ def test_what_hangs_on_a_group(db):
 
 
 def test_what_an_older_program_kept_is_for_no_group_and_gives_no_rights(tmp_path):
-    from alembic import command
-    from alembic.config import Config
-
     path = tmp_path / "plane.db"
-    older = Db(f"sqlite:///{path}")
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER))
-    with older.engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0004")
+    older = at_step(path, "0004")
     with contextlib.closing(sqlite3.connect(path)) as plain, plain:  # which asks for no release and no site to go with it
         plain.execute("INSERT INTO plans VALUES ('dep_1', 1, 'rel_1', '[]', 'line', '{}', '{}', '', 0, 0, 1, 'anna', '')")
         plain.execute("INSERT INTO join_tokens VALUES ('join_1', 'site_1', 't', 'h', 1, 0, 9, 1, '{}', 1, 'anna', 0)")

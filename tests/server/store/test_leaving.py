@@ -5,22 +5,14 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 
-from alembic import command
-from alembic.config import Config
-
 from penstock.server.store import devices, local_people, retirements
-from penstock.server.store.db import Db
-from penstock.server.store.migrate import FOLDER, upgrade
+from penstock.server.store.migrate import upgrade
+from tests.server.store.steps import at_step
 
 
 def test_devices_retired_before_have_a_record_that_claims_nothing(tmp_path):
     path = tmp_path / "plane.db"
-    older = Db(f"sqlite:///{path}")
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER))
-    with older.engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0003")
+    older = at_step(path, "0003")
     with contextlib.closing(sqlite3.connect(path)) as plain, plain:
         for name, state in (("dev_1", "retired"), ("dev_2", "active")):
             row = (

@@ -21,6 +21,7 @@ from penstock.server.store.db import Busy, Db, copy_database
 from penstock.server.store.migrate import FOLDER, HEAD, Newer, upgrade, version_of
 from penstock.wire.codec import encode
 from penstock.wire.log import AppObservation, Observation, ServiceStatus
+from tests.server.store.steps import at_step, moved
 
 
 @pytest.fixture
@@ -62,28 +63,13 @@ def test_the_newest_step_is_the_one_named():
 
 
 def test_the_history_goes_down_again(db):
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER))
-    with db.engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "base")
-        assert inspect(connection).get_table_names() == ["alembic_version"]
+    moved(db, "base", down=True)
+    assert inspect(db.engine).get_table_names() == ["alembic_version"]
 
 
 def test_who_was_signed_in_before_addresses_were_kept_is_known_there(tmp_path):
-    from alembic import command
-    from alembic.config import Config
-
     path = tmp_path / "plane.db"
-    older = Db(f"sqlite:///{path}")
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER))
-    with older.engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0003")
+    older = at_step(path, "0003")
     with contextlib.closing(sqlite3.connect(path)) as plain, plain:
         for user in ("usr_1", "usr_2"):
             plain.execute("INSERT INTO users (id, name, password, created_ms, disabled, revision) VALUES (?, ?, 'x', 1, 0, 1)", (user, user))
@@ -102,16 +88,8 @@ def test_who_was_signed_in_before_addresses_were_kept_is_known_there(tmp_path):
 
 
 def test_what_an_older_program_kept_of_an_app_is_read_as_before(tmp_path):
-    from alembic import command
-    from alembic.config import Config
-
     path = tmp_path / "plane.db"
-    older = Db(f"sqlite:///{path}")
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER))
-    with older.engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+    older = at_step(path, "0001")
     observed = AppObservation("line", "dep_1", "soaked", "it runs", version="1")
     row = ("dev_1", "line", "dep_1", "soaked", "", "", "1", 5, 7, 0, 0, "it runs", 0, "none", encode(observed).decode())
     with contextlib.closing(sqlite3.connect(path)) as plain, plain:  # which asks for no device to go with it
@@ -123,16 +101,8 @@ def test_what_an_older_program_kept_of_an_app_is_read_as_before(tmp_path):
 
 
 def test_services_that_were_ill_before_the_step_count_after_it(tmp_path):
-    from alembic import command
-    from alembic.config import Config
-
     path = tmp_path / "plane.db"
-    older = Db(f"sqlite:///{path}")
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER))
-    with older.engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0005" if "0005" in {file.stem[-4:] for file in (FOLDER / "versions").glob("step_*.py")} else "0003")
+    older = at_step(path, "0005")
     services = (ServiceStatus("web", "running", "unhealthy"), ServiceStatus("db", "running", "healthy"), ServiceStatus("job", "exited", "none"))
     said = [AppObservation("line", "dep_1", phase, "it runs", version="1", services=services) for phase in ("soaked", "applying")]
     with contextlib.closing(sqlite3.connect(path)) as plain, plain:
@@ -286,17 +256,8 @@ def test_a_copy_while_it_is_written(db, tmp_path):
 
 
 def test_sites_of_an_older_program_have_no_place_and_keep_all_else(tmp_path):
-    from alembic import command
-    from alembic.config import Config
-
-    path = tmp_path / "plane.db"
-    older = Db(f"sqlite:///{path}")
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER))
-    with older.engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0003")
-        connection.execute(text("INSERT INTO sites VALUES ('site_1', 'hamburg', 'Hamburg', 'Europe/Berlin', 7, 3)"))
+    older = at_step(tmp_path / "plane.db", "0003")
+    older.update(lambda tx: tx.run(text("INSERT INTO sites VALUES ('site_1', 'hamburg', 'Hamburg', 'Europe/Berlin', 7, 3)")))
     assert upgrade(older)
     found = older.view(lambda tx: sites.find(tx, EVERYWHERE, "hamburg"))
     assert found == Site(SiteId("site_1"), "hamburg", "Hamburg", "Europe/Berlin", 7, 3, None, None)
