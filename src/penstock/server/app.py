@@ -44,7 +44,7 @@ from penstock.server.store.migrate import upgrade
 from penstock.wire import quick
 from penstock.wire.envelope import Envelope, Signature
 from penstock.wire.log import AppObservation, DeviceObservation, DriftItem, Observation, Receipt, ServiceStatus, WayBack
-from penstock.wire.messages import Ack, Authorisation, Desired, LogEntry, Report, ReportReply, StateReply
+from penstock.wire.messages import Ack, Authorisation, Desired, Facts, LogEntry, Report, ReportReply, StateReply
 from penstock.wire.trust import DIRECTOR
 
 # What comes and goes with every report and every document.
@@ -65,6 +65,7 @@ HOT = (
     Desired,
     Authorisation,
     StateReply,
+    Facts,
 )
 
 Scope = Mapping[str, Any]

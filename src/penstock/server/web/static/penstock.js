@@ -38,14 +38,22 @@
   const tell = (root) => {
     const now = Date.now();
     for (const el of root.querySelectorAll("time[data-ms]")) {
-      const then = Number(el.dataset.ms), date = new Date(then);
-      const today = day.format(date) === day.format(new Date(now));
-      const far = there(el, date, "short");
-      const text = el.dataset.as === "clock" ? (today ? clock.format(date) : `${day.format(date)} ${clock.format(date)}`) + (far && ` (${far})`) : ago(then, now);
+      const then = Number(el.dataset.ms);
+      let text;
+      if (el.dataset.as === "clock") {
+        const date = new Date(then), far = there(el, date, "short");
+        text = (day.format(date) === day.format(now) ? clock.format(date) : `${day.format(date)} ${clock.format(date)}`) + (far && ` (${far})`);
+      } else text = ago(then, now);
       if (el.textContent !== text) el.textContent = text;
-      el.title = full.format(date) + (far && ` (${far})`);
     }
   };
+  // The whole date is written when somebody points at it: a thousand of them would be a tenth of a second.
+  document.addEventListener("pointerover", (event) => {
+    const el = event.target.closest("time[data-ms]");
+    if (!el) return;
+    const date = new Date(Number(el.dataset.ms)), far = there(el, date, "short");
+    el.title = full.format(date) + (far && ` (${far})`);
+  });
   tell(document);
   setInterval(() => tell(document), 10000);
   document.addEventListener("htmx:after:swap", () => tell(document));
@@ -226,7 +234,7 @@
   const live = document.getElementById("live");
   const lamp = document.getElementById("lamp");
   if (live && live.dataset.topics) {
-    let due = 0, missed = false, began = 0, pause = 250;
+    let due = 0, missed = false, began = 0, pause = 250, asked = "";
     // A form somebody has opened is not taken from under their hands: news wait until it is closed.
     const busy = () => live.isConnected && document.querySelector("#live details[data-edit][open], #live details.confirm[open]");
     const refresh = () => {
@@ -235,13 +243,18 @@
         due = 0;
         if (document.hidden || busy()) { missed = true; return; }
         began = performance.now();
+        asked = live.getAttribute("hx-get");
         htmx.trigger("#live", "live");
       }, pause);
     };
-    // What was asked for before somebody opened a form is not laid over it either.
+    // What was asked for before somebody opened a form is not laid over it either, nor over what was filtered since.
     document.addEventListener("htmx:before:swap", (event) => {
-      if (event.detail.ctx.sourceElement === live && busy()) { event.preventDefault(); missed = true; }
+      if (event.detail.ctx.sourceElement !== live) return;
+      if (busy()) { event.preventDefault(); missed = true; }
+      else if (asked !== live.getAttribute("hx-get")) { event.preventDefault(); refresh(); }
     });
+    // Filters change the address without a new page; what is fetched again is what they show.
+    document.addEventListener("htmx:after:history:replace", (event) => live.setAttribute("hx-get", event.detail.path));
     // A long list takes its time: the page spends at most a fifth of it on keeping up.
     document.addEventListener("htmx:after:swap", () => { if (began) { pause = Math.max(250, Math.min(10000, 4 * (performance.now() - began))); began = 0; } });
     document.addEventListener("toggle", (event) => { if (missed && event.target.matches("details[data-edit], details.confirm") && !busy()) { missed = false; refresh(); } }, true);
