@@ -330,7 +330,7 @@ PAGES = (
 )
 
 
-@pytest.mark.parametrize(("size", "scheme"), [(DESK, "dark"), (PHONE, "light"), (PHONE, "dark")], ids=["desk-dark", "phone-light", "phone-dark"])
+@pytest.mark.parametrize(("size", "scheme"), [(DESK, "dark"), (PHONE, "light")], ids=["desk-dark", "phone-light"])
 def test_9_every_page_at_every_width(chromium, served, device, story, size, scheme):
     viewer = Viewer(chromium, served, size, scheme)
     try:

@@ -116,7 +116,10 @@ def login(
     code: Annotated[str, Parameter(help="A one-time or recovery code, where you have a second factor; else it is asked for.")] = "",
     reason: Annotated[str, Parameter(help="Why you break the glass; the break-glass account only.")] = "",
 ) -> int:
-    """Log in, and keep the token on this machine (mode 0600). The password is asked for, or comes from --password-stdin or PENSTOCK_PASSWORD."""
+    """Log in, and keep the token on this machine (mode 0600).
+
+    The password is asked for, or comes from --password-stdin or PENSTOCK_PASSWORD.
+    """
     url = _address(url)
     trust = _trust(url, ca, fingerprint, _proxy(proxy))
     if token:
@@ -230,7 +233,10 @@ def context_rename(name: ContextName, new: str, *, json: Json = False) -> int:
 
 @context.command(name="remove")
 def context_remove(name: ContextName, *, json: Json = False) -> int:
-    """Forget a context. Its token stays good until it lapses: `penstock logout --as NAME` revokes it too."""
+    """Forget a context.
+
+    Its token stays good until it lapses: `penstock logout --as NAME` revokes it too.
+    """
     found = contexts.load()
     kept = contexts.named(found, name)
     forget(found, name)
@@ -293,7 +299,10 @@ def token_create(
     account: Account = "",
     common: Common = COMMON,
 ) -> int:
-    """Make a token, for a pipeline for instance. It is shown this once. With --role and --on it may less than its owner."""
+    """Make a token, for a pipeline for instance.
+
+    It is shown this once. With --role and --on it may less than its owner.
+    """
     if len(on) > len(role) or len(role) > max(1, len(on)):
         raise Usage("say --role and --on as often as each other: --role ci --on app:press")
     only = tuple(p.TokenOnly(role=one, on=part) for one, part in zip(role, on or ("fleet",), strict=True)) if role else ()

@@ -76,7 +76,10 @@ def command_send(
     wait: Wait = WAIT_S,
     common: Common = COMMON,
 ) -> int:
-    """Ask something of a device. Signed, done at most once, kept while it is away. Exit code 6 when it ended badly, 8 when it has not ended yet."""
+    """Ask something of a device.
+
+    Signed, done at most once, kept while it is away. Exit code 6 when it ended badly, 8 when it has not ended yet.
+    """
     with common.client() as client:
         found = waited(client, client.order(device, d.CommandCreate(verb=verb, app=app, service=service, lines=lines, what=what)), device, wait)
     return _ended(found, json=common.json, waiting=wait > 0)
@@ -100,7 +103,10 @@ def command_list(device: DeviceName, *, limit: Limit = None, all_: All = False, 
 
 @command.command(name="show")
 def command_show(command: str, *, wait: Wait = 0, common: Common = COMMON) -> int:
-    """One command and its outcome. Exit code 6 when it ended badly, 8 when it was waited for and has not ended yet."""
+    """One command and its outcome.
+
+    Exit code 6 when it ended badly, 8 when it was waited for and has not ended yet.
+    """
     with common.client() as client:
         found = waited(client, client.command(command), "the device", wait)
     return _ended(found, json=common.json, waiting=wait > 0)
@@ -117,8 +123,10 @@ def logs(
     wait: Wait = WAIT_S,
     common: Common = COMMON,
 ) -> int:
-    """The last lines of a service, fetched from the device now. With --follow what it writes from then on: the device is asked again and again, and where
-    lines may be missing in between that is said."""
+    """The last lines of a service, fetched from the device now.
+
+    With --follow what it writes from then on: the device is asked again and again, and where lines may be missing in between that is said.
+    """
     with common.client() as client:
         if follow:
             if not wait:

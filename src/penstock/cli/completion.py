@@ -15,13 +15,16 @@ WHERE = {
 
 
 def completion(shell: Literal["bash", "zsh", "fish"]) -> int:
-    """Print the completion script of a shell. Names of devices, sites, apps and so on are asked of the control plane when the key is pressed.
+    """Print the completion script of a shell.
+
+    Names of devices, sites, apps and so on are asked of the control plane when the key is pressed.
 
     bash: penstock completion bash > ~/.local/share/bash-completion/completions/penstock
 
     zsh: penstock completion zsh > a folder of $fpath, as _penstock
 
-    fish: penstock completion fish > ~/.config/fish/completions/penstock.fish"""
+    fish: penstock completion fish > ~/.config/fish/completions/penstock.fish
+    """
     from penstock.cli.main import build
 
     sys.stdout.write(build(whole=True).generate_completion(shell=shell))

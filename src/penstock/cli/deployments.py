@@ -56,7 +56,7 @@ def preview(
     deployment: Annotated[str, Parameter(help="As a change of this deployment, by its id.", completer=deployments)] = "",
     common: Common = COMMON,
 ) -> int:
-    """What a deployment would change where, and which services restart. Nothing is done."""
+    """What a deployment would change where, and which services restart; nothing is done."""
     body = a.PreviewRequest(
         release=release, target=_target(device, selector, group), values=pairs(set_, "value"), secrets=pairs(secret, "secret"), deployment=deployment
     )
@@ -93,7 +93,10 @@ def deploy(
     for_: For = 0,
     common: Common = COMMON,
 ) -> int:
-    """Deploy a release, or change a deployment to it. With --wait until its rollout ends: exit code 6 if it failed somewhere, 8 if it did not end in time."""
+    """Deploy a release, or change a deployment to it.
+
+    With --wait until its rollout ends: exit code 6 if it failed somewhere, 8 if it did not end in time.
+    """
     values, secrets = pairs(set_, "value"), pairs(secret, "secret")
     with common.client() as client:
         if to:
@@ -248,7 +251,10 @@ def deployment_list(
 
 @deployment.command(name="show")
 def deployment_show(deployment: DeploymentName, *, wait: Wait = False, for_: For = 0, common: Common = COMMON) -> int:
-    """One deployment, device by device. With --wait until its rollout ends: exit code 6 if it failed somewhere, 8 if it did not end in time."""
+    """One deployment, device by device.
+
+    With --wait until its rollout ends: exit code 6 if it failed somewhere, 8 if it did not end in time.
+    """
     with common.client() as client:
         found = find(client, deployment)
         if wait or for_:

@@ -23,7 +23,7 @@ device.command("penstock.cli.comparing:devices", name="compare")
 
 
 def status(*, watch: Watch = False, common: Common = COMMON) -> int:
-    """The fleet in numbers, and what needs a person. Exit code 6 when something is bad."""
+    """The fleet in numbers, and what needs a person; exit code 6 when something is bad."""
     with common.client() as client:
         found = shown(client, ("fleet", "enrolments", "deployments"), client.overview, _print_overview, watch=watch, json=common.json)
     return out.ENDED_BADLY if any(item.severity == "bad" for item in found.faults) else out.DONE
@@ -193,7 +193,10 @@ def device_retire(
     yes: Annotated[bool, Parameter(negative=(), help="Needed: it is for good.")] = False,
     common: Common = COMMON,
 ) -> int:
-    """Take a device out of the fleet for good. With --wipe=apps or data it removes its apps, its state and its keys itself, and says what it did."""
+    """Take a device out of the fleet for good.
+
+    With --wipe=apps or data it removes its apps, its state and its keys itself, and says what it did.
+    """
     if not yes:
         fate = "its key opens nothing any more, and nothing is wiped" if wipe == "nothing" else "it wipes itself as soon as it hears of it"
         out.errors.print(f"Retiring is for good: {fate}. Say it again with --yes.")
@@ -211,7 +214,10 @@ def device_keep(device: DeviceName, *, reason: Reason = "", common: Common = COM
 
 @device.command(name="move")
 def device_move(device: DeviceName, site: SiteName, *, reason: Reason = "", common: Common = COMMON) -> int:
-    """Say that a device stands at another site now. What belongs to the site follows; its log keeps its history."""
+    """Say that a device stands at another site now.
+
+    What belongs to the site follows; its log keeps its history.
+    """
     with common.client() as client:
         made = client.move(device, _revision(client, device), site, reason)
     if common.json:

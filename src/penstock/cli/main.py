@@ -71,6 +71,7 @@ def build(*, whole: bool = False) -> App:
         "6 stands or ended badly; 7 it contradicts what is, or was changed since; 8 waited, and not there yet.",
         default_parameter=Parameter(negative_iterable=(), show_default=_default),
         help_formatter="default" if sys.stdout.isatty() else "plain",
+        help_format="markdown",  # flows a paragraph anew to the width of the screen
         verbose=False,
         suppress_keyboard_interrupt=False,
     )

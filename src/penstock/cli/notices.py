@@ -31,7 +31,10 @@ def faults(
     known: Annotated[bool, Parameter(negative=(), help="Also those somebody knows of.")] = False,
     common: Common = COMMON,
 ) -> int:
-    """What is wrong, worst first, with what to do. Exit code 6 when something is bad."""
+    """What is wrong, worst first, with what to do.
+
+    Exit code 6 when something is bad.
+    """
     with common.client() as client:
         query = {"severity": severity, "kind": kind, "site": site, "device": device, "known": None if known else False}
         found = tuple(client.faults(**query))
@@ -61,7 +64,10 @@ def fault_acknowledge(
     days: Annotated[int, Parameter(validator=Number(gte=1, lte=366), help="How long it is known.")] = 1,
     common: Common = COMMON,
 ) -> int:
-    """Say that a fault is known: muted, not hidden, until then, unless it gets worse. FAULT is its id, as `penstock faults` shows it."""
+    """Say that a fault is known: muted, not hidden, until then, unless it gets worse.
+
+    FAULT is its id, as `penstock faults` shows it.
+    """
     with common.client() as client:
         return out.outcome(client.acknowledge(fault, int(time.time() * 1000) + days * DAY_MS, reason), json=common.json)
 
@@ -133,7 +139,10 @@ def notice_add(
     per_hour: Annotated[int, Parameter(validator=Number(gte=1, lte=1000), help="At most so many messages about faults in an hour.")] = 20,
     common: Common = COMMON,
 ) -> int:
-    """Tell somebody, by webhook or by mail. The secret that signs a webhook is shown this once."""
+    """Tell somebody, by webhook or by mail.
+
+    The secret that signs a webhook is shown this once.
+    """
     if bool(webhook) == bool(email):
         raise Usage("say where to: --webhook URL, or --email ADDRESS with --smtp and --from")
     trust = text_of(ca) if ca is not None else ""

@@ -29,7 +29,10 @@ def open_(
     only_print: Annotated[bool, Parameter(name="--print", negative=(), help="Print the address; open nothing.")] = False,
     common: Common = COMMON,
 ) -> int:
-    """Open a page of the control plane in a browser. Its address is printed, which is all where there is no browser."""
+    """Open a page of the control plane in a browser.
+
+    Its address is printed, which is all where there is no browser.
+    """
     if bool(kind) != bool(name):
         raise Usage("say which: penstock open device NAME (or deployment, app, site)")
     path = "/"

@@ -101,7 +101,10 @@ def release_publish(
     note: Annotated[str, Parameter(help="What is new, for people.")] = "",
     common: Common = COMMON,
 ) -> int:
-    """Publish a Compose file as a release. Its images must be in the control plane's registry; they are pinned by digest."""
+    """Publish a Compose file as a release.
+
+    Its images must be in the control plane's registry; they are pinned by digest.
+    """
     body = a.Publish(app=app, version=version, compose=_text(file), note=note)
     with common.client() as client, out.errors.status(f"publishing {app} {version}: its images are looked up and pinned"):  # shown on terminals only
         made = client.publish(body)

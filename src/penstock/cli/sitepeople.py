@@ -87,6 +87,9 @@ def people_pin(site: SiteName, person: str, *, common: Common = COMMON) -> int:
 
 @people.command(name="remove")
 def people_remove(site: SiteName, person: str, *, common: Common = COMMON) -> int:
-    """Take somebody off the list. What was done under the name stays on record."""
+    """Take somebody off the list.
+
+    What was done under the name stays on record.
+    """
     with common.client() as client:
         return out.outcome(client.remove_local_person(site, person), json=common.json)

@@ -125,7 +125,10 @@ def site_joins(site: SiteName = "", *, common: Common = COMMON) -> int:
 
 @site.command(name="revoke-join")
 def site_revoke_join(join: str, *, common: Common = COMMON) -> int:
-    """A join line lets nobody in any more. JOIN is its id, as `penstock site joins` shows it."""
+    """A join line lets nobody in any more.
+
+    JOIN is its id, as `penstock site joins` shows it.
+    """
     with common.client() as client:
         return out.outcome(client.revoke_join(join), json=common.json)
 
