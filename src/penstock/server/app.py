@@ -25,7 +25,7 @@ from penstock.server.core.model import Actor, AppStatus, DeviceStatus, LogHead, 
 from penstock.server.core.oci import Content
 from penstock.server.core.rights import Deny, Target, may
 from penstock.server.effects.blobs import FileContent
-from penstock.server.effects.certstore import Certificates, OwnCertificate, PrivateAuthority, reload_context, server_context
+from penstock.server.effects.certstore import Certificates, OwnCertificate, PrivateAuthority, Tls
 from penstock.server.effects.clock import SystemClock
 from penstock.server.effects.fleetcache import FleetCache
 from penstock.server.effects.house import FolderHouse
@@ -170,12 +170,12 @@ def _open(settings: Settings, limits: Limits, db: Db, found: dict[str, Path]) ->
         raise StartFault("the director key in the data folder is not the one the root document names; finish the rotation, or restore the key")
     certificates = certificates_of(settings)
     notes: tuple[str, ...] = ()
-    context: ssl.SSLContext | None = None
+    tls: Tls | None = None
     shown: Path | None = None
     names = settings.certificate_names
     if settings.tls:
         served = certificates.ensure(names or ("localhost", "127.0.0.1"), clock.now_ms())
-        context, notes, shown = server_context(served), served.notes, served.path
+        tls, notes, shown = Tls(served), served.notes, served.path
     authorities = certificates.trusted() if settings.tls else trust_of(settings)
     content = FileContent(found["registry"])
     plane = Plane(
@@ -204,19 +204,19 @@ def _open(settings: Settings, limits: Limits, db: Db, found: dict[str, Path]) ->
     settings_action.announce(plane)
 
     def renew() -> bool:
-        if context is None:
+        if tls is None:
             return False
         served = certificates.ensure(names or ("localhost", "127.0.0.1"), clock.now_ms())
         if served.notes:
             log.warning("certificate", notes=served.notes)
-        reload_context(context, served)
+        tls.renew(served)
         return True
 
     driver = Driver(all_of(plane, renew), complain)
     plane.poke = driver.poke
     registry = registry_of(plane, content)
     plane.forget_registry = registry.forget
-    return Running(plane, driver, AgentApi(plane), registry, context, notes)
+    return Running(plane, driver, AgentApi(plane), registry, tls.context if tls is not None else None, notes)
 
 
 def trust_of(settings: Settings) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 import stat
+import subprocess
+import sys
 import threading
 import time
 
@@ -12,7 +14,7 @@ import pytest
 
 from penstock.server.effects import certs, private_files
 from penstock.server.effects.certs import CertFault
-from penstock.server.effects.certstore import OwnCertificate, PrivateAuthority, Served, reload_context, server_context
+from penstock.server.effects.certstore import OwnCertificate, PrivateAuthority, Served, Tls
 from penstock.server.effects.private_files import FileFault
 
 NOW = time.time_ns() // 1_000_000
@@ -84,7 +86,7 @@ def talk(server, context, name="plane.example.com", session=None):
 
 def test_a_client_that_trusts_only_the_authority_connects(tmp_path, serve):
     store = PrivateAuthority(tmp_path / "tls")
-    server = serve(server_context(store.ensure(NAMES, NOW)))
+    server = serve(Tls(store.ensure(NAMES, NOW)).context)
     trusting = client(*store.trusted())
     for name in NAMES:
         assert talk(server, trusting, name)[0] == "TLSv1.3"
@@ -103,7 +105,7 @@ def stranger(folder):
 
 def test_tls_1_2_serves_with_aes_gcm_and_1_1_does_not(tmp_path, serve):
     store = PrivateAuthority(tmp_path)
-    server = serve(server_context(store.ensure(NAMES, NOW)))
+    server = serve(Tls(store.ensure(NAMES, NOW)).context)
     trusting = client(*store.trusted())
     trusting.maximum_version = ssl.TLSVersion.TLSv1_2
     version, cipher, *_ = talk(server, trusting)
@@ -125,7 +127,7 @@ def test_tls_1_2_serves_with_aes_gcm_and_1_1_does_not(tmp_path, serve):
 
 def test_a_returning_client_resumes(tmp_path, serve):
     store = PrivateAuthority(tmp_path)
-    server = serve(server_context(store.ensure(NAMES, NOW)))
+    server = serve(Tls(store.ensure(NAMES, NOW)).context)
     trusting = client(*store.trusted())
     _, _, session, reused, _ = talk(server, trusting)
     assert session.has_ticket
@@ -148,26 +150,87 @@ def test_files_are_private_and_kept(tmp_path):
 
 def test_renewal_reaches_new_connections_without_a_restart(tmp_path, serve):
     store = PrivateAuthority(tmp_path)
-    context = server_context(store.ensure(NAMES, NOW - 300 * DAY))
-    server, trusting = serve(context), client(*store.trusted())
+    tls = Tls(store.ensure(NAMES, NOW - 300 * DAY))
+    server, trusting = serve(tls.context), client(*store.trusted())
     old = talk(server, trusting)[4]
     served = store.ensure(NAMES, NOW)
     assert "made anew: it ends on" in served.notes[0]
-    reload_context(context, served)
+    tls.renew(served)
     assert talk(server, trusting)[4] != old
+
+
+def test_a_ticket_from_before_a_renewal_resumes(tmp_path, serve):
+    store = PrivateAuthority(tmp_path)
+    tls = Tls(store.ensure(NAMES, NOW - 300 * DAY))
+    server, trusting = serve(tls.context), client(*store.trusted())
+    trusting.maximum_version = ssl.TLSVersion.TLSv1_2  # where the ticket is there as soon as hands are shaken
+    with socket.create_connection(("127.0.0.1", server.port), 10) as raw, trusting.wrap_socket(raw, server_hostname="localhost") as stream:
+        stream.sendall(b"x")
+        assert stream.recv(10) == b"x"
+        session = stream.session
+    tls.renew(store.ensure(NAMES, NOW))
+    with socket.create_connection(("127.0.0.1", server.port), 10) as raw, trusting.wrap_socket(raw, server_hostname="localhost", session=session) as stream:
+        assert stream.session_reused
+
+
+HAMMER = """
+import ssl, sys, threading, time
+from pathlib import Path
+from penstock.server.effects.certstore import PrivateAuthority, Tls
+
+store = PrivateAuthority(Path(sys.argv[1]))
+served = store.ensure(("localhost",), time.time_ns() // 1_000_000)
+tls, trusting = Tls(served), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+trusting.load_verify_locations(cadata="".join(store.trusted()))
+failed, done = [], threading.Event()
+
+def shake():
+    while not done.is_set():
+        up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+        sides = [trusting.wrap_bio(down, up, server_hostname="localhost"), tls.context.wrap_bio(up, down, server_side=True)]
+        for _ in range(20):
+            for side in tuple(sides):
+                try:
+                    side.do_handshake()
+                    sides.remove(side)
+                except ssl.SSLWantReadError:
+                    pass
+                except ssl.SSLError as error:
+                    failed.append(str(error))
+                    return
+        if sides:
+            failed.append("no end")
+            return
+
+threads = [threading.Thread(target=shake) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for _ in range(400):
+    tls.renew(served)
+done.set()
+for thread in threads:
+    thread.join()
+sys.exit("; ".join(set(failed)) or 0)
+"""
+
+
+def test_renewals_while_many_shake_hands(tmp_path):
+    # In a process of its own: giving a context in use another certificate made it die.
+    ran = subprocess.run([sys.executable, "-c", HAMMER, str(tmp_path)], check=False, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr[-2000:]
 
 
 def test_a_bad_file_does_not_replace_a_good_certificate(tmp_path, serve):
     store = PrivateAuthority(tmp_path)
-    context = server_context(store.ensure(NAMES, NOW))
-    server, trusting = serve(context), client(*store.trusted())
+    tls = Tls(store.ensure(NAMES, NOW))
+    server, trusting = serve(tls.context), client(*store.trusted())
     good = talk(server, trusting)[4]
     other = certs.make_leaf(certs.make_authority("Other", NOW), NAMES, NOW)
     bad = tmp_path / "bad.pem"
     for content in (b"", other.chain, other.chain + certs.make_authority("x", NOW).key):
         bad.write_bytes(content)
         with pytest.raises(CertFault, match="cannot be used"):
-            reload_context(context, Served(bad))
+            tls.renew(Served(bad))
     assert talk(server, trusting)[4] == good
 
 
@@ -181,8 +244,8 @@ def test_new_addresses_make_a_new_certificate(tmp_path):
 
 def test_a_change_of_authority_strands_nobody_who_follows(tmp_path, serve):
     store = PrivateAuthority(tmp_path)
-    context = server_context(store.ensure(NAMES, NOW))
-    server = serve(context)
+    tls = Tls(store.ensure(NAMES, NOW))
+    server = serve(tls.context)
     away = client(*store.trusted())
     with pytest.raises(FileFault, match="next certificate authority is missing"):
         store.switch()
@@ -194,7 +257,7 @@ def test_a_change_of_authority_strands_nobody_who_follows(tmp_path, serve):
     store.switch()
     served = store.ensure(NAMES, NOW)
     assert "another authority" in served.notes[0]
-    reload_context(context, served)
+    tls.renew(served)
     assert store.trusted() == (fresh,)
     talk(server, follower)
     talk(server, away)  # by the former authority's word
@@ -244,7 +307,7 @@ def test_it_is_served_and_trusted(brought, serve):
     assert served.notes == ()
     assert stat.S_IMODE(served.path.stat().st_mode) == 0o600
     assert len(store.trusted()) == 1
-    assert talk(serve(server_context(served)), client(*store.trusted()))[0] == "TLSv1.3"
+    assert talk(serve(Tls(served).context), client(*store.trusted()))[0] == "TLSv1.3"
 
 
 def test_key_and_chain_may_stand_in_one_file(brought):
@@ -296,7 +359,7 @@ def test_who_was_away_during_a_change_of_authority_still_gets_in(tmp_path, serve
     store.switch()
     assert store.trusted() == (after,)
     served = store.ensure(NAMES, NOW)
-    server = serve(server_context(served))
+    server = serve(Tls(served).context)
     for trusted in ((before,), (after,), (before, after)):
         trusting = client(*trusted)
         trusting.maximum_version = version

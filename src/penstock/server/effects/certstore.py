@@ -153,23 +153,36 @@ def _read_public(path: Path, what: str) -> bytes:
     return data
 
 
-def server_context(served: Served) -> ssl.SSLContext:
-    """The TLS side of the plane: 1.2 at least, 1.3 where the other side has it, forward secrecy and AES-GCM only in 1.2, session
-    tickets on (a returning device saves the certificate's signature). Raises CertFault."""
+class Tls:
+    """The TLS side of the plane; `context` is what a server listens with, and is never given another certificate.
+
+    OpenSSL must not be told of another one while a thread shakes hands with the context (the process dies of it), so that every handshake takes its
+    certificate from the newest context, which nobody changes once it is there. Tickets are the first context's: who comes back after a renewal resumes.
+    """
+
+    def __init__(self, served: Served) -> None:
+        self.context = self._newest = _context(served)
+        self.context.sni_callback = self._choose
+
+    def renew(self, served: Served) -> None:
+        """Serve a renewed certificate to new connections. Raises CertFault, and the old one stays."""
+        self._newest = _context(served)
+
+    def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, context: ssl.SSLContext) -> None:  # noqa: ARG002
+        connection.context = self._newest  # called at every handshake, whether the other side names a server or not
+
+
+def _context(served: Served) -> ssl.SSLContext:
+    """1.2 at least, 1.3 where the other side has it, forward secrecy and AES-GCM only in 1.2, session tickets on (a returning device saves the
+    certificate's signature). Raises CertFault."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS_TLS12)
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.options &= ~ssl.OP_NO_TICKET
     context.set_alpn_protocols(["http/1.1"])
-    reload_context(context, served)
-    return context
-
-
-def reload_context(context: ssl.SSLContext, served: Served) -> None:
-    """Serve a renewed certificate to new connections of a context in use. Raises CertFault, and the old one stays."""
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(served.path)  # a failure half way would leave a certificate without its key
         context.load_cert_chain(served.path)
     except (ssl.SSLError, OSError) as error:
         raise CertFault(f"the certificate and key in {served.path} cannot be used: {error}") from None
+    return context
