@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import re
 import time
+from dataclasses import replace
 
 import pytest
 
 from penstock.apiv1 import people as p
 from penstock.client import ClientError
+from penstock.crypto import pbkdf2
 from penstock.server import commandline
 from penstock.server.actions import sessions
-from penstock.server.core import guessing, onetime
+from penstock.server.core import breakglass, guessing, onetime
+from penstock.server.effects import passwords as digests
 from tests.front.browsing import Browser
 from tests.front.served import PASSWORD, Served, problem
 
@@ -131,6 +134,51 @@ def test_the_session_is_never_the_one_brought_along(plane):
     attacker.http.cookies.set("__Host-penstock", old, domain="127.0.0.1")
     assert attacker.get("/account").status_code == 303
     assert browser.get("/account").status_code == 200
+
+
+def test_every_refusal_costs_the_same_and_says_the_same_by_every_way_in(plane, monkeypatch):
+    """Counted, not timed: whoever is meant, and whether or not there is anything to compare with, the same rounds are made and the same words said."""
+    with plane.client() as client:
+        client.access.create_user("robot", service=True)
+        for name in ("invited", "away", "gone"):
+            client.access.create_user(name)
+        client.access.disable("away", "on leave")
+        client.access.remove_user("gone", "left")
+    plane.plane.limits = replace(plane.plane.limits, password_rounds=3000)
+    counted: list[int] = []
+
+    def count(password: bytes, salt: bytes, rounds: int, size: int) -> bytes:
+        counted.append(rounds)
+        return pbkdf2(password, salt, rounds, size)
+
+    monkeypatch.setattr(digests, "pbkdf2", count)
+
+    def refused(name: str) -> list[tuple[int, int, str]]:
+        """Status, rounds and words of each way in."""
+        found, browser = [], Browser(plane)
+        with plane.http("") as http:
+            browser.get("/login")
+            for ask in (
+                lambda: http.post(f"{V}/login", json={"name": name, "password": "not it at all"}),
+                lambda: browser.post("/login", name=name, password="not it at all", next="/"),
+                lambda: http.get("/v2/", auth=(name, "not it at all")),
+            ):
+                counted.clear()
+                answer = ask()
+                said = re.sub(r'"[0-9a-f]{64,}"', '"token"', answer.text).replace(f'"{name}"', '"name"')
+                found.append((answer.status_code, sum(counted), said))
+        return found
+
+    wrong = refused("mara")  # a person's name with a wrong password: what all others are held to
+    assert [(status, rounds) for status, rounds, _ in wrong] == [(401, 3000), (422, 3000), (401, 3000)]
+    for name in ("robot", "invited", "away", "gone", "nobody-ever"):
+        assert refused(name) == wrong, name
+    # The sealed account has a random passphrase and few rounds (decision 60), and the same words; whether it was sealed at all is not told.
+    unsealed = refused("break-glass")
+    commandline.seal_break_glass(plane.settings)
+    assert refused("break-glass") == unsealed
+    assert [(status, words) for status, _, words in unsealed] == [(status, words) for status, _, words in wrong]
+    assert [rounds for _, rounds, _ in unsealed] == [breakglass.ROUNDS] * 3
 
 
 def test_signing_in_needs_a_form_of_ours(plane):
