@@ -94,9 +94,9 @@ class Client:
         """End all of one's own sessions (a token is none), or of somebody's."""
         return self._ask("DELETE", f"/users/{_part(user)}/sessions" if user else "/me/sessions", Outcome)
 
-    def second_factor(self) -> c.SecondFactor:
-        """One's own second factor."""
-        return self._ask("GET", "/me/second-factor", c.SecondFactor)
+    def second_factor(self, user: str = "") -> c.SecondFactor:
+        """One's own second factor, or somebody's."""
+        return self._ask("GET", f"/users/{_part(user)}/second-factor" if user else "/me/second-factor", c.SecondFactor)
 
     def begin_second_factor(self, password: str) -> c.FactorSecret:
         """A fresh secret for an authenticator app."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import time
 
 import pytest
 from playwright.sync_api import expect
 
+from penstock.server.core import onetime
 from tests.browser.conftest import DESK, PHONE, Viewer
 from tests.needs import needs
 
@@ -151,6 +154,63 @@ def test_6_teams_and_service_accounts(mara):
     mara.look("people-service")
     page.get_by_role("button", name="Revoke pipeline").click()
     expect(page.get_by_role("status")).to_contain_text("revoked")
+
+
+def test_6a_where_somebody_is_signed_in_and_their_second_factor(mara, chromium, plant):
+    """With `test_7` before anna is shut out: two browsers and a phone app of hers, seen, ended and taken away by an administrator."""
+    anna = [Viewer(chromium, plant, DESK, "light") for _ in range(2)]
+    for one in anna:
+        one.goto("/login")
+        one.page.get_by_label("Name").fill("anna")
+        one.page.get_by_label("Password").fill(SENTENCE)
+        one.page.get_by_role("button", name="Sign in").click()
+        expect(one.page.get_by_role("button", name="Sign out")).to_be_visible()
+    page = anna[0].page
+    anna[0].goto("/account")
+    page.get_by_label("Your password").fill(SENTENCE)
+    page.get_by_role("button", name="Set it up").click()
+    secret = page.locator("#secret").inner_text().replace(" ", "")
+    code = onetime.hotp(base64.b32decode(secret + "=" * (-len(secret) % 8)), int(time.time()) // 30)
+    page.get_by_label("The code it shows").fill(code)
+    page.get_by_role("button", name="Switch it on").click()  # the other browser's session ends with it
+    expect(page.get_by_role("heading", name="Your recovery codes")).to_be_visible()
+    codes = page.locator("#recovery-codes").inner_text().split()
+    anna[1].goto("/login")
+    anna[1].page.get_by_label("Name").fill("anna")
+    anna[1].page.get_by_label("Password").fill(SENTENCE)
+    anna[1].page.get_by_role("button", name="Sign in").click()
+    anna[1].page.get_by_label("One-time code").fill(codes[0])
+    anna[1].page.get_by_role("button", name="Sign in").click()
+    expect(anna[1].page.get_by_role("button", name="Sign out")).to_be_visible()
+
+    page = mara.page
+    mara.goto("/people/anna")
+    signed_in = page.get_by_role("region", name="Where they are signed in")
+    expect(signed_in.get_by_role("button", name="End the session of")).to_have_count(2)
+    mara.look("people-signed-in")
+    mara.page.set_viewport_size(PHONE)
+    mara.look("people-signed-in-phone")
+    mara.page.set_viewport_size(DESK)
+    signed_in.get_by_role("button", name="End the session of").first.click()  # the newest
+    expect(page.get_by_role("status").first).to_contain_text("One session has ended.")
+    anna[1].goto("/account")
+    expect(anna[1].page.get_by_role("heading", name="Sign in")).to_be_visible()
+    page.get_by_text("Take it away", exact=True).click()
+    mara.look("people-second-factor")
+    page.get_by_label("Why, for the record", exact=True).last.fill("her phone fell into the press")
+    page.get_by_role("button", name="Take the second factor away").click()
+    expect(page.get_by_role("status").first).to_contain_text("their password alone lets them in")
+    expect(page.get_by_text("Nowhere, by a browser.")).to_be_visible()
+    anna[0].goto("/account")
+    expect(anna[0].page.get_by_role("heading", name="Sign in")).to_be_visible()
+    mara.goto("/people/press-ci")  # a service account never signs in
+    expect(page.get_by_role("heading", name="API tokens")).to_be_visible()
+    assert page.get_by_role("heading", name="Where they are signed in").count() == 0
+    with plant.client() as client:
+        (act,) = [one for one in client.history() if one.verb == "user.second-factor-reset"]
+    assert act.reason == "her phone fell into the press"
+    for one in anna:
+        one.close()
 
 
 def test_7_who_is_shut_out_is_out_at_once(mara, chromium, plant):

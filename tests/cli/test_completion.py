@@ -43,6 +43,14 @@ def test_names_come_from_the_plane(environment, capsys):
     assert {"hamburg", "bremen"} <= set(offered(capsys, "device", "list", "--site", "h"))
 
 
+def test_people_roles_and_rights_too(environment, capsys):
+    assert {"viewer", "site-owner"} <= set(offered(capsys, "role", "show", ""))
+    assert {"viewer", "site-owner"} <= set(offered(capsys, "access", "give", "mara", ""))
+    assert "devices.command" in offered(capsys, "role", "change", "viewer", "--add", "")
+    assert "devices.command" in offered(capsys, "access", "who", "")
+    assert "mara" in offered(capsys, "access", "give", "")
+
+
 def test_a_plane_that_is_not_there_offers_nothing_and_says_nothing(environment, capsys, monkeypatch):
     monkeypatch.setenv("PENSTOCK_URL", "https://127.0.0.1:9")
     assert "hamburg" not in offered(capsys, "join", "")
@@ -78,6 +86,8 @@ def test_bash_completes_commands_and_names(environment, tmp_path, capsys):
 
     assert "device" in pressed("devi")
     assert pressed("join", "ham") == ["hamburg"]
+    assert pressed("role", "cha") == ["change"]
+    assert pressed("role", "change", "site-o") == ["site-operator", "site-owner"]
 
 
 def read_by(*arguments):

@@ -1,4 +1,4 @@
-"""`penstock user`, `team`, `access` and `token` against a served plane."""
+"""`penstock user`, `team`, `role`, `access` and `token` against a served plane."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 
 import pytest
 
+from penstock.apiv1 import access as r
 from penstock.cli import contexts, out
 from penstock.cli.main import run
 from penstock.client import Client, ClientError
+from penstock.client_access import AccessClient
 from tests.front.served import PASSWORD, Served
 
 
@@ -61,7 +63,7 @@ def test_from_an_invitation_to_an_explained_role(mara, served, capsys):
     assert "On site hamburg they may" in said(capsys, "user", "show", "anna")
     assert "no more" in said(capsys, "access", "take", "anna", "engineer", "site:hamburg")
     assert "has no role engineer" in said(capsys, "access", "take", "anna", "engineer", "site:hamburg", code=2)
-    assert "deploy and change deployments" in said(capsys, "access", "roles", "engineer")
+    assert "deploy and change deployments" in said(capsys, "role", "show", "engineer")
     assert "field: role" in said(capsys, "access", "give", "anna", "boss", "fleet", code=1)
 
 
@@ -78,6 +80,52 @@ def test_the_last_administrator_and_who_is_disabled(mara, capsys):
     assert "bert" in said(capsys, "team", "list")
     assert "is removed" in said(capsys, "team", "remove", "shift")
     assert "is removed" in said(capsys, "user", "remove", "bert")
+
+
+def test_a_role_of_ones_own(mara, served, capsys, monkeypatch):
+    made = json.loads(said(capsys, "role", "create", "night", "--like", "site-operator", "--add", "devices.write", "--drop", "joins.read", "--json"))
+    verbs = {right["verb"] for right in made["rights"]}
+    with served.client() as client:
+        operator = {right.verb for right in client.access.role("site-operator").rights}
+        assert verbs == (operator | {"devices.write"}) - {"joins.read"}
+        changed = said(capsys, "role", "change", "night", "--title", "Night shift", "--drop", "devices.write")
+        assert f"includes {len(verbs) - 1} rights now" in changed
+        assert "devices.write" not in changed
+        listed = {one["name"]: one for one in json.loads(said(capsys, "role", "list", "--json"))}
+        assert (listed["night"]["title"], listed["night"]["built_in"], listed["viewer"]["built_in"]) == ("Night shift", False, True)
+        assert "Night shift" in said(capsys, "role", "list")
+        shown = said(capsys, "role", "show", "night")
+        assert "restart, refresh and fetch logs" in shown
+        assert "given  0 times" in shown
+        # Somebody changed it since it was read: the second is told, and nothing is overwritten.
+        read = AccessClient.role
+
+        def read_and_overtaken(self, name):
+            found = read(self, name)
+            monkeypatch.setattr(AccessClient, "role", read)
+            client.access.change_role(name, found.revision, r.RoleChange(title="Late shift"))
+            return found
+
+        monkeypatch.setattr(AccessClient, "role", read_and_overtaken)
+        assert "changed meanwhile" in said(capsys, "role", "change", "night", "--add", "devices.retire", code=7)
+        assert client.access.role("night").title == "Late shift"
+        assert "devices.retire" not in {right.verb for right in client.access.role("night").rights}
+    for words, code, told in (
+        (("create", "viewer", "--add", "devices.read"), 7, "there is a role viewer already"),
+        (("create", "dawn"), 2, "--like ROLE, or --add RIGHT; `penstock role show administrator` lists every right"),
+        (("create", "dawn", "--add", "devices.fly"), 1, "`penstock role show administrator` lists them"),
+        (("change", "viewer", "--add", "devices.write"), 7, "built in"),
+        (("change", "night"), 2, "--title, --add RIGHT or --drop RIGHT"),
+        (("change", "night", "--drop", "system.backup"), 2, "night does not include system.backup; `penstock role show night`"),
+        (("show", "nihgt"), 5, "did you mean night? `penstock role list`"),
+        (("remove", "nihgt"), 5, "did you mean night?"),
+    ):
+        assert told.lower() in said(capsys, "role", *words, code=code).lower(), words
+    said(capsys, "user", "create", "dora")
+    said(capsys, "access", "give", "dora", "night", "site:hamburg")
+    assert "penstock access list --role night" in said(capsys, "role", "remove", "night", code=7)
+    said(capsys, "access", "take", "dora", "night", "site:hamburg")
+    assert "The role night is removed." in said(capsys, "role", "remove", "night", "--reason", "nobody has it")
 
 
 def test_a_narrow_token_and_one_of_a_service_account(mara, served, capsys):

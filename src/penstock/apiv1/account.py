@@ -24,7 +24,7 @@ class Session(Struct, frozen=True, kw_only=True):
 
 
 class SecondFactor(Struct, frozen=True, kw_only=True):
-    """One's second factor. `state`: off, awaiting (its first code) or on."""
+    """A second factor. `state`: off, awaiting (its first code) or on."""
 
     state: str
     since_ms: int = 0

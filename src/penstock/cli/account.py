@@ -14,7 +14,7 @@ from cyclopts.validators import Number
 from penstock.apiv1 import people as p
 from penstock.cli import contexts, out
 from penstock.cli.common import COMMON, Common, Usage, certificates
-from penstock.cli.names import ContextName
+from penstock.cli.names import ContextName, people, roles
 from penstock.client import Client, ClientError, pinned_ca
 
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ def _kept(name: str, kept: contexts.Context, said: str, *, json: bool) -> int:
     return out.DONE
 
 
-Account = Annotated[str, Parameter(help="A service account's, not your own.")]
+Account = Annotated[str, Parameter(help="A service account's, not your own.", completer=people)]
 
 
 @token.command(name="list")
@@ -294,7 +294,7 @@ def token_create(
     label: str = "",
     *,
     days: Days = 90,
-    role: Annotated[tuple[str, ...], Parameter(help="Narrow it to a role, on the --on of the same place; may be repeated.")] = (),
+    role: Annotated[tuple[str, ...], Parameter(help="Narrow it to a role, on the --on of the same place; may be repeated.", completer=roles)] = (),
     on: Annotated[tuple[str, ...], Parameter(help="fleet, group:NAME, site:NAME, device:NAME or app:NAME; may be repeated.")] = (),
     account: Account = "",
     common: Common = COMMON,

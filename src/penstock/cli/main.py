@@ -29,6 +29,7 @@ COMMANDS = (
     ("break-glass", "signing:glass"),
     ("user", "people:user"),
     ("team", "people:team"),
+    ("role", "roles:role"),
     ("access", "people:access"),
     ("status", "fleet:status"),
     ("device", "fleet:device"),

@@ -1,4 +1,4 @@
-"""What the shell offers for a name that is being typed: devices, sites, groups, apps, releases, deployments, contexts, from what the asker may see.
+"""What the shell offers for a name that is being typed: devices, sites, apps, people, roles, contexts and so on, from what the asker may see.
 
 Owns the annotations of such arguments. Offers nothing where the control plane does not answer at once: a key that was pressed must not wait.
 """
@@ -86,6 +86,31 @@ def enrolments(context: CompletionContext) -> tuple[str, ...]:
     return _offered(context, lambda client: (item.name for item in client.enrolments()))
 
 
+def people(context: CompletionContext) -> tuple[str, ...]:
+    """The names of people and service accounts."""
+    return _offered(context, lambda client: (item.name for item in client.access.users(text=context.incomplete)))
+
+
+def teams(context: CompletionContext) -> tuple[str, ...]:
+    """The names of teams."""
+    return _offered(context, lambda client: (item.name for item in client.access.teams()))
+
+
+def subjects(context: CompletionContext) -> tuple[str, ...]:
+    """Whoever may have a role: people, service accounts, teams."""
+    return (*people(context), *teams(context))
+
+
+def roles(context: CompletionContext) -> tuple[str, ...]:
+    """The names of roles."""
+    return _offered(context, lambda client: (item.name for item in client.access.roles()))
+
+
+def rights(context: CompletionContext) -> tuple[str, ...]:
+    """Every right there is: those of the administrator."""
+    return _offered(context, lambda client: (right.verb for right in client.access.role("administrator").rights))
+
+
 def kept(_context: CompletionContext) -> tuple[str, ...]:
     """The contexts of this machine."""
     try:
@@ -101,4 +126,9 @@ AppName = Annotated[str, Parameter(help="The app's name.", completer=apps)]
 ServiceName = Annotated[str, Parameter(help="The service's name.", completer=services)]
 ReleaseName = Annotated[str, Parameter(help="app:version, or an id.", completer=releases)]
 DeploymentName = Annotated[str, Parameter(help="Its name or id.", completer=deployments)]
+UserName = Annotated[str, Parameter(help="Their name for signing in, or id.", completer=people)]
+TeamName = Annotated[str, Parameter(help="The team's name or id.", completer=teams)]
+SubjectName = Annotated[str, Parameter(help="A person, a service account or a team, by name or id.", completer=subjects)]
+RoleName = Annotated[str, Parameter(help="The role's name.", completer=roles)]
+RightName = Annotated[str, Parameter(help="A right, such as deployments.write; `penstock role show administrator` lists every one.", completer=rights)]
 ContextName = Annotated[str, Parameter(help="A context of this machine, as `penstock context list` shows it.", completer=kept)]

@@ -1,4 +1,4 @@
-"""Commands about people, teams and roles: who there is, who may do what where, and why."""
+"""Commands about people and teams: who there is, who may do what where, and why."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from cyclopts import App, Parameter
 
 from penstock.apiv1 import access as r
 from penstock.cli import out
-from penstock.cli.common import COMMON, Common, Usage
+from penstock.cli.common import COMMON, Common, Reason, Usage
+from penstock.cli.names import RightName, RoleName, SubjectName, TeamName, UserName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +21,6 @@ user = App(name="user", help="People and service accounts.")
 team = App(name="team", help="Teams: people who get roles together.")
 access = App(name="access", help="Who may do what where, and why.")
 
-Reason = Annotated[str, Parameter(help="Why, for the record.")]
 On = Annotated[str, Parameter(help="fleet, group:NAME, site:NAME, device:NAME or app:NAME.")]
 
 
@@ -65,7 +65,7 @@ def user_list(*, service: Annotated[bool, Parameter(negative=(), help="Service a
 
 
 @user.command(name="show")
-def user_show(name: str, *, common: Common = COMMON) -> int:
+def user_show(name: UserName, *, common: Common = COMMON) -> int:
     """One person or service account, and everything they may."""
     with common.client() as client:
         found = client.access.user(name)
@@ -102,7 +102,7 @@ def user_create(
 
 
 @user.command(name="invite")
-def user_invite(name: str, *, reason: Reason = "", common: Common = COMMON) -> int:
+def user_invite(name: UserName, *, reason: Reason = "", common: Common = COMMON) -> int:
     """A fresh invitation, to set a first password or a forgotten one anew. An older one is worthless."""
     with common.client() as client:
         _show_invitation(client.access.invite(name, reason), json=common.json)
@@ -110,7 +110,7 @@ def user_invite(name: str, *, reason: Reason = "", common: Common = COMMON) -> i
 
 
 @user.command(name="rename")
-def user_rename(name: str, title: str, *, common: Common = COMMON) -> int:
+def user_rename(name: UserName, title: str, *, common: Common = COMMON) -> int:
     """What people call somebody; the name for signing in stays."""
     with common.client() as client:
         made = client.access.change_user(name, client.access.user(name).revision, title)
@@ -122,21 +122,21 @@ def user_rename(name: str, title: str, *, common: Common = COMMON) -> int:
 
 
 @user.command(name="disable")
-def user_disable(name: str, *, reason: Reason = "", common: Common = COMMON) -> int:
+def user_disable(name: UserName, *, reason: Reason = "", common: Common = COMMON) -> int:
     """Shut somebody out: sessions end and tokens are dead at once."""
     with common.client() as client:
         return out.outcome(client.access.disable(name, reason), json=common.json)
 
 
 @user.command(name="enable")
-def user_enable(name: str, *, reason: Reason = "", common: Common = COMMON) -> int:
+def user_enable(name: UserName, *, reason: Reason = "", common: Common = COMMON) -> int:
     """Let somebody in again."""
     with common.client() as client:
         return out.outcome(client.access.enable(name, reason), json=common.json)
 
 
 @user.command(name="remove")
-def user_remove(name: str, *, reason: Reason = "", common: Common = COMMON) -> int:
+def user_remove(name: UserName, *, reason: Reason = "", common: Common = COMMON) -> int:
     """Remove somebody for good. What they did stays in the record under their name, which nobody gets again."""
     with common.client() as client:
         return out.outcome(client.access.remove_user(name, reason), json=common.json)
@@ -187,21 +187,21 @@ def _members(client: Client, name: str, *, add: tuple[str, ...] = (), drop: tupl
 
 
 @team.command(name="add")
-def team_add(name: str, *who: str, reason: Reason = "", common: Common = COMMON) -> int:
+def team_add(name: TeamName, *who: str, reason: Reason = "", common: Common = COMMON) -> int:
     """Put people into a team."""
     with common.client() as client:
         return _told(_members(client, name, add=who, reason=reason), json=common.json)
 
 
 @team.command(name="drop")
-def team_drop(name: str, *who: str, reason: Reason = "", common: Common = COMMON) -> int:
+def team_drop(name: TeamName, *who: str, reason: Reason = "", common: Common = COMMON) -> int:
     """Take people out of a team."""
     with common.client() as client:
         return _told(_members(client, name, drop=who, reason=reason), json=common.json)
 
 
 @team.command(name="remove")
-def team_remove(name: str, *, reason: Reason = "", common: Common = COMMON) -> int:
+def team_remove(name: TeamName, *, reason: Reason = "", common: Common = COMMON) -> int:
     """Remove a team, and what its people had by it."""
     with common.client() as client:
         return out.outcome(client.access.remove_team(name, reason), json=common.json)
@@ -211,7 +211,7 @@ def team_remove(name: str, *, reason: Reason = "", common: Common = COMMON) -> i
 
 
 @access.command(name="list")
-def access_list(*, who: str = "", on: On = "", role: str = "", common: Common = COMMON) -> int:
+def access_list(*, who: SubjectName = "", on: On = "", role: RoleName = "", common: Common = COMMON) -> int:
     """Who has which role where: of somebody, on exactly a part of the fleet, of a role."""
     with common.client() as client:
         found = tuple(client.access.bindings(who, on, role))
@@ -227,7 +227,7 @@ def access_list(*, who: str = "", on: On = "", role: str = "", common: Common = 
 
 
 @access.command(name="give")
-def access_give(who: str, role: str, on: On, *, reason: Reason = "", common: Common = COMMON) -> int:
+def access_give(who: SubjectName, role: RoleName, on: On, *, reason: Reason = "", common: Common = COMMON) -> int:
     """Give a person, a team or a service account a role on a part of the fleet. Never more than you have there."""
     with common.client() as client:
         made = client.access.give(who, role, on, reason)
@@ -239,7 +239,7 @@ def access_give(who: str, role: str, on: On, *, reason: Reason = "", common: Com
 
 
 @access.command(name="take")
-def access_take(who: str, role: str, on: On, *, reason: Reason = "", common: Common = COMMON) -> int:
+def access_take(who: SubjectName, role: RoleName, on: On, *, reason: Reason = "", common: Common = COMMON) -> int:
     """Take a role on a part of the fleet away."""
     with common.client() as client:
         found = list(client.access.bindings(who, on, role))
@@ -249,7 +249,7 @@ def access_take(who: str, role: str, on: On, *, reason: Reason = "", common: Com
 
 
 @access.command(name="explain")
-def access_explain(who: str, verb: str, what: On, *, common: Common = COMMON) -> int:
+def access_explain(who: SubjectName, verb: RightName, what: On, *, common: Common = COMMON) -> int:
     """Whether somebody may do something here, and why. Exit code 0 for yes, 1 for no."""
     with common.client() as client:
         found = client.access.explain(who, verb, what)
@@ -261,7 +261,7 @@ def access_explain(who: str, verb: str, what: On, *, common: Common = COMMON) ->
 
 
 @access.command(name="who")
-def access_who(verb: str, what: On, *, common: Common = COMMON) -> int:
+def access_who(verb: RightName, what: On, *, common: Common = COMMON) -> int:
     """Everybody who may do a thing here."""
     with common.client() as client:
         found = tuple(client.access.who_can(verb, what))
@@ -270,18 +270,4 @@ def access_who(verb: str, what: On, *, common: Common = COMMON) -> int:
     else:
         rows = ((one.name, one.title, f"{one.by.role} on {one.by.where}{f', team {one.by.team}' if one.by.team else ''}") for one in found)
         out.table(("name", "title", "by"), rows, "Nobody.")
-    return out.DONE
-
-
-@access.command(name="roles")
-def access_roles(role: str = "", *, common: Common = COMMON) -> int:
-    """Every role; of one of them, what it includes."""
-    with common.client() as client:
-        found = (client.access.role(role),) if role else client.access.roles()
-    if common.json:
-        out.show_json(found[0] if role else found)
-    elif role:
-        out.table(("right", "in words"), ((right.verb, right.words) for right in found[0].rights), "None.")
-    else:
-        out.table(("role", "means", "rights"), ((one.name, one.title, len(one.rights)) for one in found), "None.")
     return out.DONE

@@ -10,12 +10,13 @@ from cyclopts import App, Parameter
 from penstock.cli import out
 from penstock.cli.account import secret_from
 from penstock.cli.common import COMMON, Common, Usage
+from penstock.cli.names import UserName, people
 
 session = App(name="session", help="Browsers that are signed in: yours, and those of others for administrators.")
 factor = App(name="second-factor", help="One-time codes besides the password: yours, and reset for others by administrators.")
 glass = App(name="break-glass", help="The sealed account for emergencies.")
 
-User = Annotated[str, Parameter(help="Somebody else, by name or id; for administrators.")]
+User = Annotated[str, Parameter(help="Somebody else, by name or id; for administrators.", completer=people)]
 
 
 @session.command(name="list")
@@ -39,15 +40,14 @@ def session_end(
     if bool(session) == every:
         raise Usage("say which: an id of penstock session list, or --all")
     with common.client() as client:
-        out.say((client.end_sessions(user) if every else client.end_session(session, user)).said)
-    return out.DONE
+        return out.outcome(client.end_sessions(user) if every else client.end_session(session, user), json=common.json)
 
 
 @factor.command(name="show")
-def factor_show(*, common: Common = COMMON) -> int:
-    """Whether you have one, and how many recovery codes are left."""
+def factor_show(*, user: User = "", common: Common = COMMON) -> int:
+    """Whether you have one, or somebody else has, and how many recovery codes are left."""
     with common.client() as client:
-        found = client.second_factor()
+        found = client.second_factor(user)
     if common.json:
         out.show_json(found)
     else:
@@ -105,7 +105,7 @@ def factor_off(code: str, *, password_stdin: PasswordStdin = False, common: Comm
 
 
 @factor.command(name="reset")
-def factor_reset(user: str, *, reason: Annotated[str, Parameter(help="Why; it is recorded.")], common: Common = COMMON) -> int:
+def factor_reset(user: UserName, *, reason: Annotated[str, Parameter(help="Why; it is recorded.")], common: Common = COMMON) -> int:
     """Take away somebody's second factor, lost with a phone for instance."""
     with common.client() as client:
         return out.outcome(client.reset_second_factor(user, reason), json=common.json)
@@ -129,6 +129,9 @@ def glass_show(*, common: Common = COMMON) -> int:
 def glass_acknowledge(*, common: Common = COMMON) -> int:
     """Take note that it was used."""
     with common.client() as client:
-        client.acknowledge_break_glass()
-    out.say("You have taken note of it. Have the account sealed anew: penstock-server break-glass seal")
+        found = client.acknowledge_break_glass()
+    if common.json:
+        out.show_json(found)
+    else:
+        out.say("You have taken note of it. Have the account sealed anew: penstock-server break-glass seal")
     return out.DONE

@@ -14,7 +14,7 @@ from penstock.server.core import guessing, onetime
 from penstock.server.core.breakglass import ID
 from penstock.server.core.errors import Conflict, Forbidden, Invalid, Limited, Missing, Unauthenticated, Unavailable
 from penstock.server.core.model import SERVICE, Actor, User, UserId
-from penstock.server.core.rights import EVERYWHERE, VERBS, everything, reach
+from penstock.server.core.rights import EVERYWHERE, VERBS, Binding, Part, Role, everything, reach, rights_of
 from penstock.server.effects import passwords as digests
 from penstock.server.effects.passwords import hash_password
 from penstock.server.store import access, events, users
@@ -329,6 +329,13 @@ def test_an_administrator_resets_a_lost_second_factor_on_record(plane):
         secondfactor.reset(plane, Actor("user", "usr_x", "eve"), user="bert", reason="")
     with pytest.raises(Missing):
         secondfactor.reset(plane, admin, user="nobody", reason="")
+    with pytest.raises(Missing):
+        secondfactor.get_factor_of(plane, admin, user="nobody")
+    with pytest.raises(Forbidden):
+        secondfactor.get_factor_of(plane, Actor("user", "usr_x", "eve"), user="bert")
+    held = secondfactor.get_factor_of(plane, admin, user="bert")
+    assert held is not None
+    assert held.confirmed_ms
     secondfactor.reset(plane, admin, user="bert", reason="the phone fell into the press")
     with pytest.raises(Unauthenticated):
         sessions.who(plane, standing.secret)
@@ -336,6 +343,23 @@ def test_an_administrator_resets_a_lost_second_factor_on_record(plane):
     assert ("user.second-factor-reset", bert.id, "the phone fell into the press") in record(plane)
     with pytest.raises(Conflict):
         secondfactor.reset(plane, admin, user="bert", reason="")
+
+
+def test_a_second_factor_is_no_way_round_ones_own_or_to_more_than_one_may(plane):
+    admin, bert = first_administrator(plane), person(plane)
+    with_factor(plane, admin)
+    with pytest.raises(Conflict) as own:  # a session that was left open must not do it
+        secondfactor.reset(plane, admin, user="ada", reason="")
+    assert own.value.code == "own-second-factor"
+    helpdesk = rights_of(bert.id, [Binding("b", bert.id, "helpdesk", Part("fleet"))], {"helpdesk": Role("helpdesk", "", frozenset(("users.read", "users.write")))})
+    with pytest.raises(Forbidden) as more:
+        secondfactor.reset(plane, replace(bert, rights=helpdesk), user="ada", reason="")
+    assert more.value.code == "more-than-yours"
+    assert secondfactor.get_factor(plane, admin) is not None
+    seal(plane)
+    with pytest.raises(Conflict) as sealed:
+        secondfactor.reset(plane, admin, user="break-glass", reason="")
+    assert sealed.value.code == "break-glass-sealed"
 
 
 def test_the_registry_takes_a_token_from_whoever_has_a_second_factor(plane):

@@ -29,7 +29,7 @@ from penstock.wire.types import name_fault
 
 SORTS = ("worst", "name", "seen")
 # What a page about one device has buttons for.
-ACTS = ("devices.write", "devices.command", "devices.quarantine", "devices.retire", "deployments.write")
+ACTS = ("devices.write", "devices.command", "devices.quarantine", "devices.retire", "deployments.write", "access.read")
 
 
 def find(tx: Tx, actor: Actor, device: str, verb: str = "devices.read") -> Device:

@@ -21,7 +21,9 @@ from penstock.server.store.db import Tx
 def check_verb(verb: str) -> None:
     """Raises Invalid for what is no verb."""
     if verb not in VERBS:
-        raise Invalid("verb-unknown", f"there is no right {verb[:60]!r}", field="verb", remedy="`penstock access roles` lists them, such as deployments.write")
+        raise Invalid(
+            "verb-unknown", f"there is no right {verb[:60]!r}", field="verb", remedy="`penstock role show administrator` lists them, such as deployments.write"
+        )
 
 
 def _who(tx: Tx, actor: Actor, who: str) -> tuple[Subject, bool]:

@@ -51,7 +51,12 @@ def _checked(actor: Actor, name: str, title: str, verbs: Iterable[str], before: 
     wanted = frozenset(verbs)
     unknown = sorted(wanted - VERBS)
     if unknown:
-        raise Invalid("verb-unknown", f"there is no right {unknown[0][:60]!r}", field="verbs", remedy="see the list of rights at /api/v1/roles")
+        raise Invalid(
+            "verb-unknown",
+            f"there is no right {unknown[0][:60]!r}",
+            field="verbs",
+            remedy="`penstock role show administrator` lists them, such as deployments.write",
+        )
     if not wanted:
         raise Invalid("role-empty", "a role gives at least one right", field="verbs")
     lack = lacking(actor.rights, Role(name, title, wanted - before), Target())

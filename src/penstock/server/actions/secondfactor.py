@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from penstock.server.actions import accounts, subjects
 from penstock.server.actions.attempts import KNOWN, forgive, judging
 from penstock.server.actions.context import Plane, note
 from penstock.server.actions.passwords import not_sealed, prove_again
@@ -34,6 +35,12 @@ class Shown:
 def get_factor(plane: Plane, actor: Actor) -> Factor | None:
     """One's own second factor, confirmed or not."""
     return plane.db.view(lambda tx: second_factors.of_user(tx, actor.id))
+
+
+def get_factor_of(plane: Plane, actor: Actor, *, user: str) -> Factor | None:
+    """Somebody's second factor, confirmed or not, by id or name. Raises Missing."""
+    permit(actor, "users.read", Target())
+    return plane.db.view(lambda tx: second_factors.of_user(tx, somebody(tx, user).id))
 
 
 def begin(plane: Plane, actor: Actor, *, password: str) -> Shown:
@@ -151,12 +158,25 @@ def cancel(plane: Plane, actor: Actor) -> None:
 
 
 def reset(plane: Plane, actor: Actor, *, user: str, reason: str) -> None:
-    """Take away somebody's second factor, lost with a phone for instance; all their sessions end. Raises Missing, Conflict."""
-    permit(actor, "users.write", Target())
-    whose = plane.db.view(lambda tx: somebody(tx, user))
-    if plane.db.view(lambda tx: second_factors.of_user(tx, whose.id)) is None:
-        raise Conflict("no-second-factor", f"{whose.name} has no second factor")
-    _drop(plane, actor, whose.id, "", "user.second-factor-reset", reason)
+    """Take away somebody else's second factor, lost with a phone for instance; all their sessions end. Raises Missing, Conflict, Forbidden for somebody who
+    may more than the actor: with their password, that would be a way in."""
+    accounts.permit_people(actor)
+    why = accounts.check_reason(reason)
+
+    def whose(tx: Tx) -> str:
+        found = accounts.changeable(tx, actor, user)
+        if found.id == actor.id:
+            raise Conflict(
+                "own-second-factor",
+                "this is your own second factor",
+                remedy="switch it off with your password and a code; where it is lost, another administrator takes it away",
+            )
+        if second_factors.of_user(tx, found.id) is None:
+            raise Conflict("no-second-factor", f"{found.name} has no second factor")
+        accounts.check_over(tx, actor, subjects.rights_for(tx, found.id), found.name, "take their second factor away")
+        return found.id
+
+    _drop(plane, actor, plane.db.view(whose), "", "user.second-factor-reset", why)
 
 
 def _drop(plane: Plane, actor: Actor, user: str, keep: str, verb: str, reason: str) -> None:

@@ -38,7 +38,7 @@ def find(tx: Tx, actor: Actor, site: str, verb: str = "sites.read") -> Site:
 
 
 # What a page about one site has buttons for.
-ACTS = ("sites.write", "joins.write", "joins.read", "events.read")
+ACTS = ("sites.write", "joins.write", "joins.read", "events.read", "access.read")
 
 
 def _check_place(latitude: float | None, longitude: float | None) -> None:

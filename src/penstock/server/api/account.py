@@ -13,6 +13,7 @@ from penstock.server.core.sessions import agent_words, ends_ms
 if TYPE_CHECKING:
     from penstock.server.api.frame import Call
     from penstock.server.core.model import Session
+    from penstock.server.core.onetime import Factor
 
 
 def _shown(call: Call, found: tuple[Session, ...]) -> Page[shapes.Session]:
@@ -68,8 +69,16 @@ def end_sessions_of(call: Call) -> Outcome:
 
 
 def get_factor(call: Call) -> shapes.SecondFactor:
-    """One's second factor."""
-    factor = secondfactor.get_factor(call.plane, call.actor)
+    """One's own second factor."""
+    return _factor(secondfactor.get_factor(call.plane, call.actor))
+
+
+def get_factor_of(call: Call) -> shapes.SecondFactor:
+    """Somebody's second factor."""
+    return _factor(secondfactor.get_factor_of(call.plane, call.actor, user=call.path["user"]))
+
+
+def _factor(factor: Factor | None) -> shapes.SecondFactor:
     if factor is None:
         return shapes.SecondFactor(state="off")
     if not factor.confirmed_ms:

@@ -40,6 +40,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V}/users/{{user}}/sessions", account.list_sessions_of, "users.read", "Somebody's sessions, by id or name.", Page[c.Session]),
     Route("DELETE", f"{V}/users/{{user}}/sessions", account.end_sessions_of, "users.write", "End all of somebody's sessions.", Outcome),
     Route("DELETE", f"{V}/users/{{user}}/sessions/{{session}}", account.end_session_of, "users.write", "End one of somebody's sessions.", Outcome),
+    Route("GET", f"{V}/users/{{user}}/second-factor", account.get_factor_of, "users.read", "Whether somebody has a second factor, by id or name.", c.SecondFactor),
     Route("POST", f"{V}/users/{{user}}/second-factor/reset", account.reset_factor, "users.write", "Take away somebody's lost second factor.", Outcome, d.Reason),
     Route("GET", f"{V}/break-glass", account.get_break_glass, "users.read", "How the sealed break-glass account stands.", c.BreakGlass),
     Route("POST", f"{V}/break-glass/acknowledge", account.acknowledge_break_glass, "users.write", "Take note that the break-glass account was used.", c.BreakGlass),

@@ -14,8 +14,9 @@ from penstock.server.core.errors import Invalid, Refused
 from penstock.server.core.model import SERVICE
 from penstock.server.core.rights import VERBS
 from penstock.server.core.rightwords import WORDS
-from penstock.server.web.frame import PAGE_FAULTS, Go, Show, faults_of, read, told
+from penstock.server.web.frame import PAGE_FAULTS, Go, Show, faults_of, read, refusal, told
 from penstock.server.web.people import safe_next
+from penstock.server.web.personsignin import standing
 
 if TYPE_CHECKING:
     from penstock.apiv1.common import Problem
@@ -111,6 +112,7 @@ def _person(
             "verbs": BY_WORDS,
             "problem": problem or wrong,
             "faults": faults_of(problem or wrong),
+            **standing(ask, found),
             **_giving(ask, form),
         },
         _after(problem),
@@ -259,8 +261,7 @@ def take(ask: Ask) -> Go:
     try:
         return Go(back, ask.ask(access.take, body=_reason(ask)).said)
     except PAGE_FAULTS as fault:
-        problem = told(fault)
-        return Go(back, f"{problem.detail[:1].upper()}{problem.detail[1:]}. {problem.remedy[:1].upper()}{problem.remedy[1:]}.", "bad")
+        return Go(back, refusal(told(fault)), "bad")
 
 
 def _here(ask: Ask, on: str, problem: Problem | None = None, form: dict[str, str] | None = None) -> Show:

@@ -171,6 +171,11 @@ def told(fault: Refused | msgspec.MsgspecError) -> Problem:
     return problems.of_refusal(fault) if isinstance(fault, Refused) else problems.of_decoding(fault)
 
 
+def refusal(problem: Problem) -> str:
+    """What was refused and the remedy, in a line to show on the next page."""
+    return " ".join(render.sentence(text) for text in (problem.detail, problem.remedy) if text)
+
+
 def faults_of(problem: Problem | None) -> dict[str, str]:
     """What to show beside which field."""
     return {problem.field.rpartition(".")[2]: render.sentence(problem.detail)} if problem and problem.field else {}

@@ -6,7 +6,7 @@ Owns nothing else. A test proves that no line lacks a permission.
 from __future__ import annotations
 
 from penstock.server.api.frame import PUBLIC, SIGNED_IN
-from penstock.server.web import access, account, apps, compare, devicelogs, fleet, groups, localpeople, notices, people, sites
+from penstock.server.web import access, account, apps, compare, devicelogs, fleet, groups, localpeople, notices, people, personsignin, sites
 from penstock.server.web.frame import Page
 
 D = "/devices/{device}"
@@ -88,6 +88,9 @@ PAGES: tuple[Page, ...] = (
     Page("POST", f"{P}/enable", access.enable, "users.write", "Let somebody in again.", "/people"),
     Page("POST", f"{P}/remove", access.remove_person, "users.write", "Remove somebody for good.", "/people"),
     Page("POST", f"{P}/give", access.give_person, "access.write", "Give somebody a role.", "/people"),
+    Page("POST", f"{P}/sessions/end", personsignin.end_sessions, "users.write", "End all of somebody's sessions.", "/people"),
+    Page("POST", f"{P}/sessions/{{session}}/end", personsignin.end_session, "users.write", "End one of somebody's sessions.", "/people"),
+    Page("POST", f"{P}/second-factor/take", personsignin.take_factor, "users.write", "Take away somebody's second factor.", "/people"),
     Page("POST", f"{P}/tokens", access.create_token, "users.write", "Make a service account a token.", "/people"),
     Page("POST", f"{P}/tokens/{{token}}/revoke", access.revoke_token, "users.write", "Revoke a service account's token.", "/people"),
     Page("POST", "/teams", access.create_team, "users.write", "Make a team.", "/people"),
