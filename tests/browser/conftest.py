@@ -106,6 +106,11 @@ class Viewer:
         assert not serious, f"{name}: " + "\n".join(serious)
         assert not self.faults, f"{name}: {self.faults}"
 
+    def resize(self, size: tuple[int, int]) -> None:
+        """Another width, on the page as it stands."""
+        self.size = size
+        self.page.set_viewport_size({"width": size[0], "height": size[1]})
+
     def sign_in(self) -> None:
         self.goto("/login")
         self.page.get_by_label("Name").fill("mara")

@@ -188,9 +188,9 @@ def test_6a_where_somebody_is_signed_in_and_their_second_factor(mara, chromium, 
     signed_in = page.get_by_role("region", name="Where they are signed in")
     expect(signed_in.get_by_role("button", name="End the session of")).to_have_count(2)
     mara.look("people-signed-in")
-    mara.page.set_viewport_size(PHONE)
-    mara.look("people-signed-in-phone")
-    mara.page.set_viewport_size(DESK)
+    mara.resize(PHONE)
+    mara.look("people-signed-in")
+    mara.resize(DESK)
     signed_in.get_by_role("button", name="End the session of").first.click()  # the newest
     expect(page.get_by_role("status").first).to_contain_text("One session has ended.")
     anna[1].goto("/account")

@@ -351,7 +351,9 @@ def test_a_second_factor_is_no_way_round_ones_own_or_to_more_than_one_may(plane)
     with pytest.raises(Conflict) as own:  # a session that was left open must not do it
         secondfactor.reset(plane, admin, user="ada", reason="")
     assert own.value.code == "own-second-factor"
-    helpdesk = rights_of(bert.id, [Binding("b", bert.id, "helpdesk", Part("fleet"))], {"helpdesk": Role("helpdesk", "", frozenset(("users.read", "users.write")))})
+    helpdesk = rights_of(
+        bert.id, [Binding("b", bert.id, "helpdesk", Part("fleet"))], {"helpdesk": Role("helpdesk", "", frozenset(("users.read", "users.write")))}
+    )
     with pytest.raises(Forbidden) as more:
         secondfactor.reset(plane, replace(bert, rights=helpdesk), user="ada", reason="")
     assert more.value.code == "more-than-yours"
