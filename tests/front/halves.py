@@ -127,7 +127,7 @@ class World:
         made.ids["release"] = releases.publish(plane, ADMIN, source=source, app=f"{name}-app", version="1", title=f"The {name} app").id
         standing = deployments.create_deployment(plane, ADMIN, name=f"{name}-line", release=made.ids["release"], target=Target(devices=(device.id,)))
         made.ids["deployment"] = standing.id
-        made.ids["rollout"] = progress.list_rollouts(plane, ADMIN, deployment=standing.id)[0].rollout.id
+        made.ids["rollout"] = progress.list_rollouts(plane, ADMIN, deployment=standing.id).items[0].rollout.id
         plane.db.update(lambda tx: status.put_reported(tx, [replace(status.get(tx, device.id), lost=1)]))
         made.ids["fault"] = faults.list_faults(plane, ADMIN, query=faults.Query(device=device.id, kind="log-gap"))[0].items[0].id
         hook = {"url": f"https://{name}.example/{name}-hook", "ca": ""}

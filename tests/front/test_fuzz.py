@@ -205,7 +205,7 @@ def a_deployment(made: Furnished, name: str) -> str:
 
 def a_rollout(made: Furnished) -> dict[str, str]:
     """One that goes on."""
-    return {"rollout": progress.list_rollouts(made.world.plane, ADMIN, deployment=a_deployment(made, "more"))[0].rollout.id}
+    return {"rollout": progress.list_rollouts(made.world.plane, ADMIN, deployment=a_deployment(made, "more")).items[0].rollout.id}
 
 
 def standing(made: Furnished, **values: Any) -> dict[str, str]:
@@ -223,7 +223,7 @@ def ordered_to_go(made: Furnished) -> dict[str, str]:
 
 def failed(made: Furnished) -> dict[str, str]:
     plane = made.world.plane
-    rollout = progress.list_rollouts(plane, ADMIN, deployment=half(made).ids["deployment"])[0].rollout.id
+    rollout = progress.list_rollouts(plane, ADMIN, deployment=half(made).ids["deployment"]).items[0].rollout.id
 
     def work(tx: Any) -> None:
         rollout_store.put_members(tx, [replace(one, state="failed") for one in rollout_store.members_of(tx, rollout)])

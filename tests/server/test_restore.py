@@ -156,7 +156,7 @@ def test_yesterdays_backup(house, tmp_path):
             work_off(plane)
             ill.poll()
             assert ill.leaves == {}
-        (rollout,) = progress.list_rollouts(plane, ADMIN, deployment="shop")
+        (rollout,) = progress.list_rollouts(plane, ADMIN, deployment="shop").items
         states = {row.member.device: row.member.state for row in progress.members(plane, ADMIN, rollout=rollout.rollout.id).items}
         assert states[ill.id] == "failed"
         # a person accepts, and busy is brought to what the plane wants, by leave
@@ -170,7 +170,7 @@ def test_yesterdays_backup(house, tmp_path):
         assert "device.review" in verbs
         # an old authorisation is worth nothing
         assert isinstance(trust.accept_authorisation(busy.root, busy.id, b"{}", lambda *_: True), trust.Refusal)
-        assert progress.list_rollouts(plane, ADMIN, deployment="shop")[0].rollout.state == "running"
+        assert progress.list_rollouts(plane, ADMIN, deployment="shop").items[0].rollout.state == "running"
 
 
 def test_roots_made_after_the_backup_are_followed(house, tmp_path):

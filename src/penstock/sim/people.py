@@ -198,7 +198,7 @@ class People:
 
     def published(self, version: Version) -> bool:
         """Whether the plane (still) has it."""
-        return any(row.version == version.name for row in releases.list_releases(self._plane(), BOSS, app=version.app))
+        return any(row.version == version.name for row in releases.list_releases(self._plane(), BOSS, app=version.app, limit=1000).items)
 
     def back_in_play(self, device: SimDevice, app: str) -> None:
         """Somebody goes back: any earlier version may come, or none."""

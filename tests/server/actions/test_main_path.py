@@ -54,7 +54,7 @@ def deploy(plane, release, name="shop", **more):
 
 
 def newest(plane, deployment):
-    return progress.list_rollouts(plane, ADMIN, deployment=deployment.id)[0]
+    return progress.list_rollouts(plane, ADMIN, deployment=deployment.id).items[0]
 
 
 def soak(plane, device):

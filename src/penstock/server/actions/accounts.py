@@ -119,9 +119,9 @@ def _unknown(which: str, field: str) -> Invalid:
     )
 
 
-def subjects_of(tx: Tx) -> dict[str, Subject]:
-    """Everybody a binding may be for, by id."""
-    found: dict[str, Subject] = {one.id: Subject(one.id, one.name, one.kind, one.title) for one in users.all_users(tx)}
+def subjects_of(tx: Tx, among: Iterable[str]) -> dict[str, Subject]:
+    """Those of these ids that a binding may be for, and every team, by id."""
+    found: dict[str, Subject] = {one.id: Subject(one.id, one.name, one.kind, one.title) for one in users.many(tx, among) if not one.removed_ms}
     return {**found, **{team.id: Subject(team.id, team.name, TEAM, team.title) for team in access.all_teams(tx)}}
 
 
@@ -194,7 +194,7 @@ def grants(tx: Tx, bindings: Iterable[Binding], roles: dict[str, Role], teams: d
     """Bindings with names. `teams`: those that somebody has these through, id to name."""
     listed = tuple(bindings)
     where = places.of(tx, {one.on for one in listed})
-    who = subjects_of(tx)
+    who = subjects_of(tx, {one.subject for one in listed})
     return tuple(
         Grant(one, who.get(one.subject, Subject(one.subject, one.subject, PERSON)), where[one.on], _title(roles, one.role), (teams or {}).get(one.subject, ""))
         for one in listed

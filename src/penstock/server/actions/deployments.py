@@ -457,6 +457,11 @@ def list_deployments(plane: Plane, actor: Actor, *, app: str = "", state: str = 
     return plane.db.view(lambda tx: tuple(_view(tx, actor, found) for found in visible.deployments_seen(tx, actor, store.all_of(tx, app, state))))
 
 
+def count_deployments(plane: Plane, actor: Actor) -> int:
+    """How many there are that the actor may see, withdrawn ones too."""
+    return plane.db.view(lambda tx: len(visible.deployments_seen(tx, actor, store.all_of(tx))))
+
+
 def get_deployment(plane: Plane, actor: Actor, *, deployment: str) -> DeploymentView:
     """One, by id or name."""
     return plane.db.view(lambda tx: _view(tx, actor, visible.deployment(tx, actor, deployment)))

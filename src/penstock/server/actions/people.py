@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from penstock.server.actions import accounts, invitations, subjects
-from penstock.server.actions.context import Plane, note
+from penstock.server.actions.context import Plane, bounded, make_cursor, note, read_cursor
 from penstock.server.core.errors import Conflict, Invalid
 from penstock.server.core.model import PERSON, SERVICE, Actor, User, UserId
 from penstock.server.core.peopleviews import NewInvitation, PersonView
@@ -29,14 +29,15 @@ def _views(tx: Tx, actor: Actor, found: Iterable[User]) -> tuple[PersonView, ...
     members = access.all_members(tx)
     shown: Reach = reach(actor.rights, "access.read")
     views = []
-    every = access.all_bindings(tx)
+    mine_of = {user.id: sorted((team for team in teams if user.id in members.get(team, ())), key=lambda team: teams[team]) for user in listed}
+    every = access.bindings_of(tx, {one for user, held in mine_of.items() for one in (user, *held)})
     targets = parts.targets(tx, {one.on for one in every})
     by_subject: dict[str, list[int]] = {}
     for at, one in enumerate(every):
         by_subject.setdefault(one.subject, []).append(at)
     named = accounts.grants(tx, every, roles, teams)
     for user in listed:
-        mine = sorted((team for team in teams if user.id in members.get(team, ())), key=lambda team: teams[team])
+        mine = mine_of[user.id]
         held = [named[at] for one in (user.id, *mine) for at in by_subject.get(one, ())]
         seen = tuple(one for one in held if user.id == actor.id or shown.covers(targets[one.binding.on]))
         views.append(PersonView(user, tuple(teams[team] for team in mine), seen, waiting.get(user.id)))
@@ -48,16 +49,12 @@ def list_people(plane: Plane, actor: Actor, *, kind: str = "", text: str = "", c
     if kind not in ("", PERSON, SERVICE):
         raise Invalid("kind-unknown", f"kind is {kind[:40]!r}; it must be person or service", field="kind")
 
+    after = read_cursor(cursor, str)
+    most = bounded(plane, limit)
+
     def work(tx: Tx) -> Page[PersonView]:
-        among = accounts.seen(tx, actor)
-        wanted = text.lower()
-        found = [
-            one
-            for one in users.all_users(tx)
-            if (among is None or one.id in among) and (not kind or one.kind == kind) and (wanted in one.name.lower() or wanted in one.title.lower())
-        ]
-        page = accounts.paged(plane, found, lambda one: one.name, cursor, limit)
-        return Page(_views(tx, actor, page.items), page.next)
+        found = users.page(tx, accounts.seen(tx, actor), after[0] if after else "", most + 1, kind=kind, text=text)
+        return Page(_views(tx, actor, found[:most]), make_cursor(found[most - 1].name) if len(found) > most else "")
 
     return plane.db.view(work)
 

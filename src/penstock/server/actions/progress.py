@@ -22,13 +22,17 @@ def view(tx: Tx, rollout: Rollout, reach: Reach) -> RolloutView:
     return RolloutView(rollout, store.counts(tx, reach, rollout.id))
 
 
-def list_rollouts(plane: Plane, actor: Actor, *, deployment: str) -> tuple[RolloutView, ...]:
-    """A deployment's rollouts, newest first."""
+def list_rollouts(plane: Plane, actor: Actor, *, deployment: str, cursor: str = "", limit: int = 50) -> Page[RolloutView]:
+    """A deployment's rollouts, newest first. They grow with time, so the store cuts them."""
+    after = read_cursor(cursor, int, str)
+    most = bounded(plane, limit)
 
-    def work(tx: Tx) -> tuple[RolloutView, ...]:
-        found = visible.deployment(tx, actor, deployment)
-        reach = visible.reach_into(actor, found.app)
-        return tuple(view(tx, rollout, reach) for rollout in store.of_deployment(tx, found.id)[:100])
+    def work(tx: Tx) -> Page[RolloutView]:
+        of = visible.deployment(tx, actor, deployment)
+        reach = visible.reach_into(actor, of.app)
+        found = store.page_of(tx, of.id, (after[0], after[1]) if after else None, most + 1)
+        last = found[most - 1] if len(found) > most else None
+        return Page(tuple(view(tx, rollout, reach) for rollout in found[:most]), make_cursor(last.started_ms, last.id) if last is not None else "")
 
     return plane.db.view(work)
 

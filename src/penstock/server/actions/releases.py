@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from penstock.server.actions import visible
-from penstock.server.actions.context import Plane
+from penstock.server.actions.context import Plane, bounded, make_cursor, read_cursor
 from penstock.server.actions.context import note as record
 from penstock.server.core import compose
 from penstock.server.core.access import permit, require
@@ -20,11 +20,11 @@ from penstock.server.core.compose import ComposeError
 from penstock.server.core.difference import Difference, between_releases
 from penstock.server.core.errors import Conflict, Invalid, missing
 from penstock.server.core.images import Documents, Wanted, app_of
-from penstock.server.core.model import STANDING, Actor, App, ReleaseId, ReleaseRow
+from penstock.server.core.model import STANDING, Actor, App, ReleaseBrief, ReleaseId, ReleaseRow
 from penstock.server.core.release import Release, digest, document, images_wanted, load
 from penstock.server.core.release import publish as make
 from penstock.server.core.rights import Allow, Target, may, reach
-from penstock.server.core.views import AppView, ImageView, Parameter, ReleaseView
+from penstock.server.core.views import AppView, ImageView, Page, Parameter, ReleaseView
 from penstock.server.store import deployments
 from penstock.server.store import releases as store
 from penstock.server.store.db import Tx
@@ -94,8 +94,8 @@ def check(plane: Plane, actor: Actor, *, source: bytes, app: str = "", version: 
         release = _build(plane, actor, source, name, version, fixed)
     except ComposeError as fault:
         return ReleasePreview((), (), fault.faults)
-    newest = plane.db.view(lambda tx: store.of_app(tx, name)[:1] if _sees(tx, actor, name) else ())
-    difference = between_releases(load(newest[0].document), release) if newest else None
+    newest = plane.db.view(lambda tx: store.newest_of(tx, name) if _sees(tx, actor, name) else None)
+    difference = between_releases(load(newest.document), release) if newest is not None else None
     return ReleasePreview(_parameters(release), tuple(str(one["name"]) for one in release.services), (), difference, template.name)
 
 
@@ -171,8 +171,8 @@ def list_apps(plane: Plane, actor: Actor) -> tuple[AppView, ...]:
     def work(tx: Tx) -> tuple[AppView, ...]:
         seen = visible.apps_seen(tx, actor)
         counts = _counts(tx, actor)
-        by_app: dict[str, list[ReleaseRow]] = {}
-        for row in store.of_app(tx):
+        by_app: dict[str, list[ReleaseBrief]] = {}
+        for row in store.briefs(tx):
             by_app.setdefault(row.app, []).append(row)
         return tuple(
             AppView(app.name, app.title, tuple(by_app.get(app.name, ())), counts.get(app.name, 0))
@@ -190,19 +190,28 @@ def get_app(plane: Plane, actor: Actor, *, app: str) -> AppView:
         found = store.app(tx, app)
         if found is None or not _sees(tx, actor, app):
             raise missing("app", app)
-        return AppView(found.name, found.title, store.of_app(tx, app), _counts(tx, actor).get(app, 0))
+        return AppView(found.name, found.title, store.briefs(tx, app), _counts(tx, actor).get(app, 0))
 
     return plane.db.view(work)
 
 
-def list_releases(plane: Plane, actor: Actor, *, app: str = "") -> tuple[ReleaseRow, ...]:
-    """Releases, newest first."""
+def list_releases(plane: Plane, actor: Actor, *, app: str = "", text: str = "", sort: str = "newest", cursor: str = "", limit: int = 50) -> Page[ReleaseBrief]:
+    """Releases, newest first or by app; `text` is part of an app, a version or a note. They grow with time, so the store cuts them."""
+    after = read_cursor(cursor, int if sort == "newest" else str, str)
+    most = bounded(plane, limit)
 
-    def work(tx: Tx) -> tuple[ReleaseRow, ...]:
+    def work(tx: Tx) -> Page[ReleaseBrief]:
         seen = visible.apps_seen(tx, actor)
-        return tuple(row for row in store.of_app(tx, app) if seen is None or row.app in seen)
+        found = store.page(tx, seen, (after[0], after[1]) if after else None, most + 1, app=app, text=text, sort=sort)
+        last = found[most - 1] if len(found) > most else None
+        return Page(found[:most], make_cursor(last.published_ms if sort == "newest" else last.app, last.id) if last is not None else "")
 
     return plane.db.view(work)
+
+
+def count_releases(plane: Plane, actor: Actor) -> int:
+    """How many there are that the actor may see."""
+    return plane.db.view(lambda tx: store.count(tx, visible.apps_seen(tx, actor)))
 
 
 def get_release(plane: Plane, actor: Actor, *, release: str) -> ReleaseView:

@@ -85,6 +85,12 @@ def list_sites(plane: Plane, actor: Actor) -> tuple[SiteView, ...]:
     return plane.db.view(lambda tx: _views(tx, actor, store.all_in(tx, seen)))
 
 
+def count_sites(plane: Plane, actor: Actor) -> int:
+    """How many there are that the actor may see."""
+    seen = require(actor, "sites.read")
+    return plane.db.view(lambda tx: store.count(tx, seen))
+
+
 def names(plane: Plane) -> dict[str, str]:
     """The names of all sites by their ids: whoever sees a device, or one that asks, sees where it stands."""
     return {site.id: site.name for site in plane.db.view(lambda tx: store.all_in(tx, EVERYWHERE))}

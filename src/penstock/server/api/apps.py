@@ -22,16 +22,11 @@ APPS: dict[str, Order[shapes.App]] = {
     "title": Order(lambda item: item.title, lambda item: item.name),
     "newest": Order(lambda item: item.releases[0].published_ms if item.releases else 0, lambda item: item.name, down=True),
 }
-RELEASES: dict[str, Order[shapes.ReleaseBrief]] = {
-    "newest": Order(lambda item: item.published_ms, lambda item: item.id, down=True),
-    "app": Order(lambda item: item.app, lambda item: item.id),
-}
 DEPLOYMENTS: dict[str, Order[shapes.Deployment]] = {
     "oldest": Order(lambda item: item.created_ms, lambda item: item.id),
     "name": Order(lambda item: item.name, lambda item: item.id),
     "changed": Order(lambda item: item.changed_ms, lambda item: item.id, down=True),
 }
-ROLLOUTS: dict[str, Order[shapes.Rollout]] = {"newest": Order(lambda item: item.started_ms, lambda item: item.id, down=True)}
 
 
 def list_apps(call: Call) -> Page[shapes.App]:
@@ -47,8 +42,9 @@ def get_app(call: Call) -> shapes.App:
 
 def list_releases(call: Call) -> Page[shapes.ReleaseBrief]:
     """Releases, newest first."""
-    found = map(present.brief, releases.list_releases(call.plane, call.actor, app=call.query.app))
-    return part(found, call.query, RELEASES, lambda item: (item.app, item.version, item.note))
+    q = call.query
+    found = releases.list_releases(call.plane, call.actor, app=q.app, text=q.text, sort=q.sort, cursor=q.cursor, limit=q.limit)
+    return present.page(found, present.brief)
 
 
 def get_release(call: Call) -> shapes.Release:
@@ -179,7 +175,8 @@ def retry(call: Call) -> Outcome:
 
 def list_rollouts(call: Call) -> Page[shapes.Rollout]:
     """The rollouts of a deployment, newest first."""
-    return part(map(present.rollout, progress.list_rollouts(call.plane, call.actor, deployment=call.path["deployment"])), call.query, ROLLOUTS)
+    q = call.query
+    return present.page(progress.list_rollouts(call.plane, call.actor, deployment=call.path["deployment"], cursor=q.cursor, limit=q.limit), present.rollout)
 
 
 def get_rollout(call: Call) -> shapes.Rollout:

@@ -147,9 +147,9 @@ def overview_of(plane: Plane, actor: Actor) -> shapes.Overview:
         no_way_back=counts.no_way_back,
         outdated=counts.outdated,
         waiting_room=counts.waiting_room,
-        sites=len(sites.list_sites(plane, actor)) if reach(actor.rights, "sites.read") else 0,
-        releases=len(releases.list_releases(plane, actor)) if reach(actor.rights, "apps.read") else 0,
-        deployments=len(deployments.list_deployments(plane, actor)) if reach(actor.rights, "deployments.read") else 0,
+        sites=sites.count_sites(plane, actor) if reach(actor.rights, "sites.read") else 0,
+        releases=releases.count_releases(plane, actor) if reach(actor.rights, "apps.read") else 0,
+        deployments=deployments.count_deployments(plane, actor) if reach(actor.rights, "deployments.read") else 0,
         faults=tuple(present_notices.fault(one, places) for one in wrong),
         faults_known=known,
     )

@@ -384,7 +384,7 @@ def parameter(found: views.Parameter) -> apps.Parameter:
     )
 
 
-def brief(found: model.ReleaseRow) -> apps.ReleaseBrief:
+def brief(found: model.ReleaseBrief) -> apps.ReleaseBrief:
     """A release in a list."""
     return apps.ReleaseBrief(
         id=found.id, app=found.app, version=found.version, digest=found.digest, published_ms=found.published_ms, by=found.published_by, note=found.note

@@ -386,6 +386,19 @@ class ReleaseRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseBrief:
+    """A release in a list: without its document and its source, which are long."""
+
+    id: ReleaseId
+    app: str
+    version: str
+    digest: str
+    published_ms: int
+    published_by: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """Which devices: a list of device ids, a selector over centrally assigned labels, or the id of a group. Exactly one of the three."""
 

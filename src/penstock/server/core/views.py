@@ -18,6 +18,7 @@ from penstock.server.core.model import (
     DeviceStatus,
     Member,
     Plan,
+    ReleaseBrief,
     ReleaseRow,
     Retirement,
     Rollout,
@@ -227,7 +228,7 @@ class AppView:
 
     name: str
     title: str
-    releases: tuple[ReleaseRow, ...]
+    releases: tuple[ReleaseBrief, ...]
     deployments: int
 
 

@@ -32,6 +32,14 @@ def of_deployment(tx: Tx, deployment: str) -> tuple[Rollout, ...]:
     return nouns(Rollout, tx.run(select(t).where(t.c.deployment == deployment).order_by(t.c.started_ms.desc(), t.c.id.desc())))
 
 
+def page_of(tx: Tx, deployment: str, after: tuple[int, str] | None, limit: int) -> tuple[Rollout, ...]:
+    """One page of a deployment's, newest first; `after` is (started_ms, id) of the last one shown."""
+    query = select(t).where(t.c.deployment == deployment)
+    if after is not None:
+        query = query.where(tuple_(t.c.started_ms, t.c.id) < tuple_(*after))
+    return nouns(Rollout, tx.run(query.order_by(t.c.started_ms.desc(), t.c.id.desc()).limit(limit)))
+
+
 def newest(tx: Tx) -> dict[str, Rollout]:
     """The newest rollout of every deployment."""
     found: dict[str, Rollout] = {}

@@ -30,6 +30,11 @@ def all_in(tx: Tx, reach: Reach) -> tuple[Site, ...]:
     return nouns(Site, tx.run(select(t).where(*inside(reach, site=t.c.id)).order_by(t.c.name)))
 
 
+def count(tx: Tx, reach: Reach) -> int:
+    """How many lie inside."""
+    return int(tx.run(select(func.count()).select_from(t).where(*inside(reach, site=t.c.id))).scalar())
+
+
 def counts(tx: Tx) -> dict[str, tuple[int, int]]:
     """Per site: devices that are not retired, and enrolments waiting."""
     have = dict(tx.run(select(devices.c.site, func.count()).where(devices.c.state != "retired").group_by(devices.c.site)).all())

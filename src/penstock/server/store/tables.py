@@ -367,6 +367,7 @@ releases = Table(
     _text("published_by"),
     _text("note"),
     UniqueConstraint("app", "version"),
+    Index(None, "published_ms", "id"),
 )
 deployments = Table(
     "deployments",

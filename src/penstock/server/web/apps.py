@@ -169,6 +169,9 @@ def deployments(ask: Ask) -> Show:
     return Show("deployments.html", {"items": ask.ask(apps.list_deployments, query=query).items, "state": query.state})
 
 
+PAST = 10  # rollouts of a deployment shown beside the newest
+
+
 def deployment(ask: Ask) -> Show:
     """One deployment: how far it is, device by device."""
     found: a.Deployment = ask.ask(apps.get_deployment)
@@ -176,14 +179,14 @@ def deployment(ask: Ask) -> Show:
     members: Any = None
     if found.rollout:
         members = ask.ask(apps.members, query=read(queries.Members, {"cursor": cursor, "limit": 100}), rollout=found.rollout.id)
-    past = ask.ask(apps.list_rollouts).items
+    past = ask.ask(apps.list_rollouts, query=queries.Rollouts(limit=PAST + 1)).items
     base = f"/deployments/{found.id}"
     return Show(
         "deployment.html",
         {
             "d": found,
             "members": members.items if members else (),
-            "past": [item for item in past if not found.rollout or item.id != found.rollout.id][:10],
+            "past": [item for item in past if not found.rollout or item.id != found.rollout.id][:PAST],
             "next_url": f"{base}?{urlencode({'cursor': members.next})}" if members and members.next else "",
             "first_url": base if cursor else "",
         },
