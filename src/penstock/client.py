@@ -348,9 +348,9 @@ class Client:
         """One app and its releases."""
         return self._ask("GET", f"/apps/{_part(app)}", a.App)
 
-    def releases(self, app: str = "") -> tuple[a.ReleaseBrief, ...]:
-        """Releases, newest first."""
-        return tuple(self._pages("/releases", Page[a.ReleaseBrief], {"app": app}))
+    def releases(self, app: str = "", text: str = "", limit: int = 0) -> tuple[a.ReleaseBrief, ...]:
+        """Releases, newest first; 0: all there are."""
+        return tuple(self._pages("/releases", Page[a.ReleaseBrief], {"app": app, "text": text}, limit))
 
     def release(self, release: str) -> a.Release:
         """One release, by id or "app:version"."""

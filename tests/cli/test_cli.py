@@ -325,6 +325,34 @@ def test_how_many_of_a_list(mara, served, capsys, monkeypatch):
     capsys.readouterr()
 
 
+def test_a_saved_view_is_the_same_here_and_on_the_first_page(mara, served, capsys):
+    with served.client() as client:
+        place = client.create_site("viewed").name
+        for labels, name in (({"line": "3"}, "viewed-a"), ({"line": "3"}, "viewed-b"), ({"line": "4"}, "viewed-c")):
+            with ScriptedDevice(served, client.create_join(place, d.JoinTokenCreate(auto_approve=True, labels=labels)).line, name) as device:
+                device.enrol()
+    assert "penstock view save" in said(capsys, "view", "list")
+    assert "--view 'Line 3'" in said(capsys, "view", "save", "Line 3", "--text", "line=3", "--site", "viewed", "--sort", "name")
+    with served.client() as client:
+        (view,) = client.views()
+        assert view.query == "q=line%3D3&site=viewed&sort=name"
+        client.save_view("Backless", "show=noway&site=viewed")
+
+    def names(*more):
+        return [one["name"] for one in json.loads(said(capsys, "device", "list", "--json", *more))]
+
+    assert names("--view", "line 3") == ["viewed-a", "viewed-b"]
+    assert names("--view", "Line 3", "--label", "line=4") == ["viewed-c"], "what is said beside the view goes before it"
+    assert names("--view", "Backless") == []
+    assert "No such device." in said(capsys, "device", "list", "--view", "Backless")
+    assert "way_back=missing" in said(capsys, "view", "list")
+    assert "yours are Line 3, Backless" in said(capsys, "device", "list", "--view", "Nights", code=2)
+    assert "name-taken" in said(capsys, "view", "save", "line 3", "--show", "drifted", code=7)
+    assert "Say what it shows" in said(capsys, "view", "save", "All", code=2)
+    assert "removed" in said(capsys, "view", "remove", "Line 3")
+    assert [one["name"] for one in json.loads(said(capsys, "view", "list", "--json"))] == ["Backless"]
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("2h", 7200), ("7d", 7 * 86400)])
 def test_a_moment_is_a_span_back(text, seconds):
     assert abs(moment(text) - (time.time() - seconds) * 1000) < 5000

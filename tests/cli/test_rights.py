@@ -33,10 +33,12 @@ SELF = {
     "break-glass show",
 }
 # About oneself, with the right to have tokens; then those that list what the asker may see.
-OWN = {"token list": [], "token create": ["mine"], "token revoke": ["tok_nothing"]}
+OWN = {"view remove": ["none"], "token list": [], "token create": ["mine"], "token revoke": ["tok_nothing"]}
 LISTS = {
     "status": [],
     "device list": [],
+    "view list": [],
+    "view save": ["mine", "--show", "drifted"],
     "site list": [],
     "site joins": [],
     "group list": [],

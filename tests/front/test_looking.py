@@ -41,6 +41,7 @@ def test_a_view_is_ones_own(world, ann):
     assert made.status == 201
     view = json.loads(made.text)
     assert view["query"] == "show=drifted"
+    assert view["filters"] == {"drift": "true"}  # as a query of devices
     assert [one["name"] for one in json.loads(world.ask(ann, "GET", f"{V}/views").text)["items"]] == ["Drifted"]
     assert json.loads(world.ask(bob, "GET", f"{V}/views").text)["items"] == []
     assert world.ask(bob, "DELETE", f"{V}/views/{view['id']}").status == 404

@@ -8,11 +8,12 @@ from msgspec import Meta, Struct
 
 
 class SavedView(Struct, frozen=True, kw_only=True):
-    """One's own name for some filters of the fleet's list. `query` is the query text of its page."""
+    """One's own name for some filters of the fleet's list. `query` is the query text of its page; `filters` the same as a query of /api/v1/devices."""
 
     id: str
     name: str
     query: str
+    filters: dict[str, str]
     created_ms: int
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 from rich.text import Text
@@ -10,7 +10,7 @@ from rich.text import Text
 from penstock.apiv1 import devices as d
 from penstock.cli import out, sites
 from penstock.cli.common import COMMON, All, Common, Limit, Reason, most, pairs
-from penstock.cli.names import AppName, DeviceName, GroupName, SiteName
+from penstock.cli.names import AppName, DeviceName, GroupName, SiteName, ViewName, view_named
 from penstock.cli.watch import POLL_S, News, Watch, shown
 
 if TYPE_CHECKING:
@@ -77,15 +77,17 @@ def device_list(
     app: AppName = "",
     outdated: Annotated[bool, Parameter(negative=(), help="Only those that run an older release than the newest of its app.")] = False,
     text: Annotated[str, Parameter(help="With this in the name.")] = "",
-    sort: Annotated[Literal["worst", "name", "seen"], Parameter(help="In which order.")] = "worst",
+    view: ViewName = "",
+    sort: Annotated[Literal["", "worst", "name", "seen"], Parameter(help="In which order; worst first unless said.")] = "",
     limit: Limit = None,
     all_: All = False,
     watch: Watch = False,
     common: Common = COMMON,
 ) -> int:
     """Devices, worst first."""
-    query = {"site": site, "group": group, "phase": phase, "liveness": liveness, "state": state, "drift": drifted or None, "way_back": way_back}
-    query |= {"outdated": outdated or None, "label": label, "app": app, "text": text, "sort": sort}
+    given: dict[str, Any] = {"site": site, "group": group, "phase": phase, "liveness": liveness, "state": state, "drift": drifted or None, "way_back": way_back}
+    given |= {"outdated": outdated or None, "label": label, "app": app, "text": text, "sort": sort}
+    query = {key: value for key, value in given.items() if value}
     rows = most(limit, everything=all_, json=common.json)
 
     def show(found: tuple[d.DeviceSummary, ...]) -> None:
@@ -96,12 +98,13 @@ def device_list(
                 (s.name, s.site, out.status(s.tone, s.status), _runs(s), s.drift or "-", s.way_back, out.ago(s.last_seen_ms), "" if s.tone == "good" else s.why)
                 for s in found
             ),
-            "No such device." if any(value for key, value in query.items() if key != "sort") else "No device. Add one: penstock join SITE",
+            "No such device." if view or query.keys() - {"sort"} else "No device. Add one: penstock join SITE",
             most=rows,
         )
 
     with common.client() as client:
-        shown(client, ("fleet",), lambda: tuple(client.devices(rows, **query)), show, watch=watch, json=common.json)
+        wanted = {**(view_named(client, view).filters if view else {}), **query}  # what is said here goes before what the view says
+        shown(client, ("fleet",), lambda: tuple(client.devices(rows, **wanted)), show, watch=watch, json=common.json)
     return out.DONE
 
 

@@ -33,6 +33,7 @@ COMMANDS = (
     ("access", "people:access"),
     ("status", "fleet:status"),
     ("device", "fleet:device"),
+    ("view", "views:view"),
     ("timeline", "fleet:timeline"),
     ("faults", "notices:faults"),
     ("fault", "notices:fault"),

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from penstock.cli import contexts
-from penstock.cli.common import Common
+from penstock.cli.common import Common, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from cyclopts.completion import CompletionContext
 
+    from penstock.apiv1.fleet import SavedView
     from penstock.client import Client
 
 PATIENCE_S = 2.0
@@ -72,7 +73,9 @@ def releases(context: CompletionContext) -> tuple[str, ...]:
     """Releases as app:version."""
     return _offered(
         context,
-        lambda client: (f"{item.app}:{item.version}" for item in client.releases(context.incomplete.partition(":")[0] if ":" in context.incomplete else "")),
+        lambda client: (
+            f"{item.app}:{item.version}" for item in client.releases(context.incomplete.partition(":")[0] if ":" in context.incomplete else "", limit=OFFERED)
+        ),
     )
 
 
@@ -111,6 +114,21 @@ def rights(context: CompletionContext) -> tuple[str, ...]:
     return _offered(context, lambda client: (right.verb for right in client.access.role("administrator").rights))
 
 
+def views(context: CompletionContext) -> tuple[str, ...]:
+    """The names of one's own saved views."""
+    return _offered(context, lambda client: (item.name for item in client.views()))
+
+
+def view_named(client: Client, name: str) -> SavedView:
+    """One's own saved view of that name or id, capitals not minded. Raises Usage."""
+    found = client.views()
+    for one in found:
+        if name in (one.id, one.name) or name.lower() == one.name.lower():
+            return one
+    those = f"yours are {', '.join(one.name for one in found)}" if found else "you have none; `penstock view save` makes one"
+    raise Usage(f"you have no view named {name!r}; {those}")
+
+
 def kept(_context: CompletionContext) -> tuple[str, ...]:
     """The contexts of this machine."""
     try:
@@ -126,6 +144,7 @@ AppName = Annotated[str, Parameter(help="The app's name.", completer=apps)]
 ServiceName = Annotated[str, Parameter(help="The service's name.", completer=services)]
 ReleaseName = Annotated[str, Parameter(help="app:version, or an id.", completer=releases)]
 DeploymentName = Annotated[str, Parameter(help="Its name or id.", completer=deployments)]
+ViewName = Annotated[str, Parameter(help="One of your saved views, by name.", completer=views)]
 UserName = Annotated[str, Parameter(help="Their name for signing in, or id.", completer=people)]
 TeamName = Annotated[str, Parameter(help="The team's name or id.", completer=teams)]
 SubjectName = Annotated[str, Parameter(help="A person, a service account or a team, by name or id.", completer=subjects)]

@@ -34,7 +34,7 @@ KINDS: dict[str, tuple[Callable[[Client], Iterable[str]], str]] = {
     "site": (lambda client: (item.name for item in client.sites()), "penstock site list"),
     "group": (lambda client: (item.name for item in client.groups()), "penstock group list"),
     "app": (lambda client: (item.name for item in client.apps()), "penstock app list"),
-    "release": (lambda client: (f"{item.app}:{item.version}" for item in client.releases()), "penstock release list"),
+    "release": (lambda client: (f"{item.app}:{item.version}" for item in client.releases(limit=LOOKED_AT)), "penstock release list"),
     "deployment": (lambda client: (item.name for item in client.deployments()), "penstock deployment list"),
     "enrolment": (lambda client: (item.name for item in client.enrolments()), "penstock waiting list"),
     "user": (lambda client: (item.name for item in client.access.users()), "penstock user list"),

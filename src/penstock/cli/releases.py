@@ -12,7 +12,7 @@ from rich.text import Text
 from penstock.apiv1 import apps as a
 from penstock.apiv1.common import Problem
 from penstock.cli import out
-from penstock.cli.common import COMMON, Common, Usage, text_of
+from penstock.cli.common import COMMON, All, Common, Limit, Usage, most, text_of
 from penstock.cli.names import AppName, ReleaseName, apps
 
 app = App(name="app", help="The catalogue.")
@@ -36,16 +36,25 @@ def app_list(*, common: Common = COMMON) -> int:
 
 
 @release.command(name="list")
-def release_list(app: AppName = "", *, common: Common = COMMON) -> int:
+def release_list(
+    app: AppName = "",
+    *,
+    text: Annotated[str, Parameter(help="With this in the app, the version or the note.")] = "",
+    limit: Limit = None,
+    all_: All = False,
+    common: Common = COMMON,
+) -> int:
     """Releases, newest first."""
+    rows = most(limit, everything=all_, json=common.json)
     with common.client() as client:
-        found = client.releases(app)
+        found = client.releases(app, text, rows)
     return out.listing(
         found,
         ("app", "version", "published", "by", "digest", "note"),
         ((r.app, r.version, out.ago(r.published_ms), r.by, r.digest[7:19], r.note) for r in found),
-        "None yet: penstock release publish compose.yaml --app NAME --version 1.0.0",
+        "No such release." if text or app else "None yet: penstock release publish compose.yaml --app NAME --version 1.0.0",
         json=common.json,
+        most=rows,
     )
 
 

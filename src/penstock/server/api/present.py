@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from penstock.server.actions.tokens import TokenView
     from penstock.server.core import model, views
     from penstock.server.core.outdated import Running
-    from penstock.server.core.saved import SavedView
     from penstock.wire.messages import Facts
 
 
@@ -73,11 +72,6 @@ def bare_site(found: model.Site, view: views.SiteView | None = None) -> people.S
         worst=worst(view.tones) if view else "none",
         may=view.may if view else (),
     )
-
-
-def saved_view(found: SavedView) -> fleet.SavedView:
-    """A saved view of the fleet."""
-    return fleet.SavedView(id=found.id, name=found.name, query=found.query, created_ms=found.created_ms)
 
 
 def comparison(found: Comparison) -> fleet.Comparison:

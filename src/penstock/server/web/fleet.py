@@ -10,7 +10,7 @@ from msgspec import structs
 from penstock.apiv1 import devices as d
 from penstock.apiv1 import fleet as f
 from penstock.apiv1.common import Page
-from penstock.server.api import apps, devices, groups, notices, people, queries, words
+from penstock.server.api import apps, devices, groups, notices, people, queries
 from penstock.server.api import fleet as api_fleet
 from penstock.server.core import usage
 from penstock.server.core.errors import Invalid
@@ -36,17 +36,6 @@ TALLY = (
     ("noway", "No way back", "no_way_back", "back"),
     ("outdated", "Outdated", "outdated", "old"),
 )
-SHOWS: dict[str, dict[str, Any]] = {
-    "": {},
-    "healthy": {"phase": "soaked"},
-    "moving": {"phase": ",".join(words.MOVING)},
-    "waiting": {"phase": "waiting"},
-    "failing": {"phase": "failed,reverting"},
-    "silent": {"liveness": "silent"},
-    "drifted": {"drift": True},
-    "noway": {"way_back": "missing"},
-    "outdated": {"outdated": True},
-}
 ROWS = 1000  # of the list on one page
 
 
@@ -81,23 +70,13 @@ def fleet(ask: Ask) -> Show | Go:
 def _fleet(ask: Ask, problem: Problem | None = None, name: str = "") -> Show:
     given = ask.query if ask.query or not ask.first("query") else dict(parse_qsl(ask.first("query")))
     q = {key: given.get(key, "")[:200] for key in ("q", "site", "group", "show", "app", "sort", "cursor")}
-    if q["show"] not in SHOWS:
+    if q["show"] not in api_fleet.SHOWS:
         q["show"] = ""
     if q["sort"] not in ("name", "seen"):
         q["sort"] = ""
     found = ask.ask(devices.overview)
-    text = q["q"]
-    by_label = any(sign in text for sign in "=!(") and " " not in text.strip(" ")
-    narrowed = {
-        "site": q["site"],
-        "text": "" if by_label else text,
-        "label": text if by_label else "",
-        "app": q["app"],
-        "group": q["group"],
-        **SHOWS[q["show"]],
-    }
     try:
-        query = read(queries.Devices, {**narrowed, "sort": q["sort"] or "worst", "cursor": q["cursor"]})
+        query = read(queries.Devices, {**api_fleet.filters_of(q), "cursor": q["cursor"]})
         listed = ask.ask(devices.list_devices, query=structs.replace(query, limit=ROWS))
     except PAGE_FAULTS as fault:
         problem = told(fault)
