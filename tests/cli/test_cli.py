@@ -16,7 +16,8 @@ from penstock.cli import contexts, out
 from penstock.cli.common import Usage, moment
 from penstock.cli.main import run
 from penstock.server import commandline
-from penstock.server.actions import sessions
+from penstock.server.actions import secondfactor, sessions
+from penstock.server.core.model import Actor
 from tests.front.served import PASSWORD, ScriptedDevice, Served, until
 from tests.front.test_signin import Phone, secret_of
 
@@ -110,8 +111,17 @@ def test_a_second_factor_by_commands(mara, served, capsys, monkeypatch):
     said(capsys, "second-factor", "off", codes[3], code=4)
     assert "is off" in said(capsys, "second-factor", "off", fresh[0])
     said(capsys, "second-factor", "begin")
-    assert "reset" in said(capsys, "second-factor", "reset", "mara", "--reason", "the phone fell into the press")
-    said(capsys, "second-factor", "reset", "mara", "--reason", "once more", code=7)
+    assert "own-second-factor" in said(capsys, "second-factor", "reset", "mara", "--reason", "the short way", code=7)
+    with served.client() as client:
+        code = client.access.create_user("dirk").code
+        client.access.accept_invitation(code, PASSWORD)
+        dirk = client.access.user("dirk").id
+    assert json.loads(said(capsys, "second-factor", "show", "--user", "dirk", "--json"))["state"] == "off"
+    secondfactor.begin(served.plane, Actor("user", dirk, "dirk"), password=PASSWORD)
+    assert "awaiting" in said(capsys, "second-factor", "show", "--user", "dirk")
+    assert "reset" in said(capsys, "second-factor", "reset", "dirk", "--reason", "the phone fell into the press")
+    said(capsys, "second-factor", "reset", "dirk", "--reason", "once more", code=7)
+    said(capsys, "second-factor", "show", "--user", "nobody", code=5)
 
 
 def test_breaking_the_glass_by_commands(mara, served, capsys, monkeypatch):
