@@ -82,7 +82,9 @@ def role_create(
     reason: Reason = "",
     common: Common = COMMON,
 ) -> int:
-    """Make a role of your own. It holds on the whole fleet, so you can put in what you may there yourself."""
+    """Make a role of your own.
+
+    It holds on the whole fleet, so you can put in what you may there yourself."""
     if not like and not add:
         raise Usage("say what it includes: --like ROLE, or --add RIGHT; `penstock role show administrator` lists every right")
     with common.client() as client:
