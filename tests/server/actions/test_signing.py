@@ -455,6 +455,27 @@ def test_time_outs_are_settings_and_count_at_once(plane):
     assert (plane.session_idle_s, plane.session_total_s) == (600, 3600)
 
 
+def test_tokens_worth_nothing_are_forgotten_after_a_while(plane):
+    actor = first_administrator(plane)
+    lasting = tokens.create_token(plane, actor, name="lasting", expires_s=300 * 86_400).token.id
+    lapsing = tokens.create_token(plane, actor, name="lapsing", expires_s=86_400).token.id
+    revoked = tokens.create_token(plane, actor, name="revoked", expires_s=300 * 86_400).token.id
+    tokens.revoke_token(plane, actor, token=revoked)
+
+    def held():
+        return {view.token.id for view in tokens.list_tokens(plane, actor)} & {lasting, lapsing, revoked}
+
+    turn(plane, housekeeping.KEEP_TOKENS_MS)
+    housekeeping.sweep(plane)
+    assert held() == {lasting, lapsing, revoked}
+    turn(plane, 1)
+    housekeeping.sweep(plane)
+    assert held() == {lasting, lapsing}
+    turn(plane, 86_400_000)
+    housekeeping.sweep(plane)
+    assert held() == {lasting}
+
+
 def test_known_addresses_are_few_and_forgotten(plane):
     first_administrator(plane)
     for n in range(sessions.ADDRESSES + 5):

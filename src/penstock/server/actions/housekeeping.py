@@ -11,12 +11,13 @@ from penstock.server.actions.planesettings import remember
 from penstock.server.core.liveness import judge
 from penstock.server.core.model import SYSTEM
 from penstock.server.effects.live import Note
-from penstock.server.store import devices, enrolments, known_addresses, log, sessions, status
+from penstock.server.store import api_tokens, devices, enrolments, known_addresses, log, sessions, status
 from penstock.server.store.db import Tx
 
 KEEP_OBSERVATIONS_MS = 90 * 86_400_000
 KEEP_ASKINGS_MS = 30 * 86_400_000
 KEEP_ADDRESSES_MS = 180 * 86_400_000
+KEEP_TOKENS_MS = 90 * 86_400_000  # after they are worth nothing; a pipeline that signs in by password makes one at each run
 SWEPT = 2000  # rows per sweep, so that no sweep holds the writer long
 
 
@@ -70,6 +71,7 @@ def sweep(plane: Plane) -> int:
     def work(tx: Tx) -> int:
         gone = sessions.end_before(tx, now, now - plane.session_idle_s * 1000, now - plane.session_total_s * 1000)
         gone += known_addresses.forget_before(tx, now - KEEP_ADDRESSES_MS)
+        gone += api_tokens.forget_before(tx, now - KEEP_TOKENS_MS)
         gone += enrolments.forget_before(tx, now - KEEP_ASKINGS_MS)
         return gone + log.empty_before(tx, now - KEEP_OBSERVATIONS_MS, ("observation", "event"), SWEPT)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from penstock.server.core.model import ApiToken
 from penstock.server.store.db import Tx
@@ -49,3 +49,8 @@ def revoke(tx: Tx, token: str, user: str, now_ms: int) -> bool:
 def revoke_all(tx: Tx, user: str, now_ms: int) -> None:
     """Make all of somebody's worthless."""
     tx.run(t.update().where(t.c.user == user, t.c.revoked_ms == 0).values(revoked_ms=now_ms))
+
+
+def forget_before(tx: Tx, before_ms: int) -> int:
+    """Forget those that lapsed or were revoked before a time; how many."""
+    return int(tx.run(t.delete().where(or_(t.c.expires_ms < before_ms, and_(t.c.revoked_ms > 0, t.c.revoked_ms < before_ms)))).rowcount)
