@@ -18,12 +18,13 @@ from tests import needs
 
 pytest_plugins = ["tests.engines", "tests.images"]
 
-# "dev": quick while writing code. "ci": what `.ci/run` uses. "deep": by hand, HYPOTHESIS_PROFILE=deep. Times are never asserted: two busy
+# "dev": quick while writing code. "ci": what `.ci/run` uses. "long": `make soak`. "deep": by hand, HYPOTHESIS_PROFILE=deep. Times are never asserted: two busy
 # cores are no stopwatch.
 _SLOW_IS_FINE = [HealthCheck.too_slow]
 settings.register_profile("dev", max_examples=25, deadline=None, suppress_health_check=_SLOW_IS_FINE)
-settings.register_profile("ci", max_examples=100, deadline=None, suppress_health_check=_SLOW_IS_FINE, derandomize=True, print_blob=True)
+settings.register_profile("ci", max_examples=40, deadline=None, suppress_health_check=_SLOW_IS_FINE, derandomize=True, print_blob=True)
 settings.register_profile("small", max_examples=5, deadline=None, suppress_health_check=_SLOW_IS_FINE, derandomize=True)  # under emulation
+settings.register_profile("long", max_examples=1000, deadline=None, suppress_health_check=_SLOW_IS_FINE)
 settings.register_profile("deep", max_examples=5000, deadline=None, suppress_health_check=_SLOW_IS_FINE)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if needs.IN_CI else "dev"))
 

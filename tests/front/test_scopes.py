@@ -22,7 +22,7 @@ from tests.front.test_matrix import API
 from tests.needs import IN_CI
 from tests.server.planes import make_plane
 
-EXAMPLES = int(os.environ.get("PENSTOCK_FUZZ_EXAMPLES", "0")) or (30 if IN_CI else 12)
+EXAMPLES = int(os.environ.get("PENSTOCK_FUZZ_EXAMPLES", "0")) or (10 if IN_CI else 4)  # `make soak` takes two hundred
 # Fields of text that name nothing: what is written there is the asker's own word.
 FREE = {
     "name",
