@@ -19,7 +19,7 @@ from tests.front.served import Served
 REFUSED, NOT_THERE = 4, 5
 
 # What is done with the context and the machine alone, or begins without a token, or only prints.
-LOCAL = {"setup", "login", "logout", "context list", "context use", "context rename", "context remove", "open", "completion"}
+LOCAL = {"setup", "login", "logout", "context list", "context use", "context rename", "context remove", "open", "completion", "backup key"}
 # About oneself, open to whoever is signed in.
 SELF = {
     "whoami",
@@ -60,6 +60,7 @@ FLEET: dict[str, list[str]] = {
     "user create": ["another"],
     "team create": ["others"],
     "role create": ["another", "--add", "devices.read"],
+    "backup": ["all.sealed", "--key", "backup.key.pub"],
     "settings show": [],
     "settings set": ["--poll", "60"],
     "break-glass acknowledge": [],
@@ -202,7 +203,9 @@ def commands(app: Any, before: tuple[str, ...] = ()) -> set[str]:
     for name in app:
         if not name.startswith("-"):
             inner = {one for one in app[name] if not one.startswith("-")}
-            found |= commands(app[name], (*before, name)) if inner else {" ".join((*before, name))}
+            found |= commands(app[name], (*before, name)) if inner else set()
+            if not inner or app[name].default_command:
+                found.add(" ".join((*before, name)))
     return found
 
 
