@@ -10,6 +10,7 @@ import pytest
 
 from penstock.cli import out
 from penstock.cli.main import build, run
+from penstock.crypto import generate_key, public_pem
 from penstock.server.core.model import ApiToken
 from penstock.server.store import api_tokens
 from penstock.wire.types import sha256_of
@@ -186,6 +187,8 @@ def ask(world, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PENSTOCK_URL", world.served.url)
     monkeypatch.setenv("PENSTOCK_CA", str(ca))
     monkeypatch.setattr(out.console, "width", 200)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "backup.key.pub").write_bytes(public_pem(generate_key()))
 
     def asked(label: str, command: str, words: list[str]) -> tuple[int, str]:
         monkeypatch.setenv("PENSTOCK_TOKEN", world.secrets[label])

@@ -28,6 +28,7 @@ class Feed:
         self._pieces: queue.Queue[bytes | None] = queue.Queue(AHEAD)
         self._gone, self._taken, self._over = threading.Event(), threading.Event(), threading.Event()
         self._stall_s, self._ends = stall_s, time.monotonic() + longest_s
+        self._why = "whoever asked for it has gone, or the control plane is stopping"  # said again to a maker that writes on
         self._failed = True
         self._thread: threading.Thread | None = None
 
@@ -59,9 +60,9 @@ class Feed:
                 return self._pieces.put(piece, timeout=LOOK_S)
             except queue.Full:
                 if time.monotonic() >= stalled:
+                    self._why = f"nothing of it was taken for {self._stall_s:.0f} s"
                     self._gone.set()
-                    raise Gone(f"nothing of it was taken for {self._stall_s:.0f} s") from None
-        raise Gone("whoever asked for it has gone, or the control plane is stopping")
+        raise Gone(self._why)
 
     def finish(self) -> None:
         """There is no more; wait until all of it was taken. Raises Gone."""
