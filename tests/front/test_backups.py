@@ -241,7 +241,7 @@ def test_one_at_a_time(served, key, tmp_path):
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "application/octet-stream"
         assert answer.headers["cache-control"] == "no-store"
-        assert answer.headers["content-disposition"].startswith('attachment; filename="penstock-')
+        assert answer.headers["content-disposition"].startswith('attachment;filename="penstock-')
         watch = Whole()
         watch.feed(answer.content)
         assert watch.check() == acts(served, "backup.made")[-1]["digest"], "it is on record when the answer ends"

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from penstock.server.actions.context import Plane, note
+from penstock.server.actions import context
+from penstock.server.actions.context import Plane
 from penstock.server.actions.faults import BACKUP_KEY
 from penstock.server.core.access import permit
 from penstock.server.core.errors import Invalid, Unavailable
@@ -46,17 +47,17 @@ class Book(Protocol):
         ...
 
 
-def carry_out(turn: Turn, order: Order, write: Callable[[bytes], object], now_ms: int, book: Book, finish: Callable[[], object] = lambda: None) -> Made:
+def carry_out(turn: Turn, order: Order, write: Callable[[bytes], object], now_ms: int, note: Book, finish: Callable[[], object] = lambda: None) -> Made:
     """Make one, on record. `finish` returns once all of it was taken. Raises ArchiveFault, or what `write` and `finish` raise."""
     about = order.said()
-    book("backup.begun", "begun", "", about)
+    note("backup.begun", "begun", "", about)
     try:
         made = turn.make(write, copy_database, now_ms, key=order.key, images=order.images)
         finish()
     except BaseException as fault:
-        book("backup.failed", "failed", str(fault) or type(fault).__name__, about)
+        note("backup.failed", "failed", str(fault) or type(fault).__name__, about)
         raise
-    book("backup.made", "done", "", {**about, "size": str(made.size), "digest": made.digest}, made.made_ms)
+    note("backup.made", "done", "", {**about, "size": str(made.size), "digest": made.digest}, made.made_ms)
     return made
 
 
@@ -93,7 +94,7 @@ def begin(plane: Plane, actor: Actor, *, key: str, images: bool) -> Feed:
     try:
         turn = plane.backups.take()
     except Occupied:
-        why = "a backup is being made already, and one at a time is"
+        why = "another backup is being made, and there is one at a time"
         raise Unavailable("backup-in-progress", why, remedy="try again when that one is done", retry_s=RETRY_S) from None
     try:
         turn.check_room()
@@ -104,7 +105,7 @@ def begin(plane: Plane, actor: Actor, *, key: str, images: bool) -> Feed:
 
     def book(verb: str, outcome: str, reason: str, data: dict[str, str], made_ms: int = 0) -> None:
         def work(tx: Tx) -> None:
-            note(plane, tx, actor, verb, "plane", outcome=outcome, reason=reason, data=data, topics=[("fleet", "plane")])
+            context.note(plane, tx, actor, verb, "plane", outcome=outcome, reason=reason, data=data, topics=[("fleet", "plane")])
             _count(tx, made_ms)
 
         plane.db.update(work)

@@ -17,4 +17,4 @@ def make(call: Call) -> Answer:
     that stands before; one without that is not whole."""
     feed = backups.begin(call.plane, call.actor, key=call.body.key, images=call.body.images)
     name = time.strftime("penstock-%Y%m%d-%H%M%S.sealed", time.gmtime(call.plane.clock.now_ms() / 1000))
-    return Answer(feed.pieces(), headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    return Answer(feed.pieces(), headers={"Content-Disposition": f'attachment;filename="{name}"'})
