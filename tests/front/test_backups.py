@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -282,7 +284,8 @@ def test_who_takes_nothing_is_not_waited_for(served, monkeypatch):
         turn.end()
 
 
-def taken(served: Served):
+def taken(served: Served) -> effect.Turn | None:
+    assert served.plane.backups is not None
     try:
         return served.plane.backups.take()
     except effect.Occupied:
@@ -299,7 +302,7 @@ def test_a_fault_on_the_way_is_on_record_and_no_end_is_sent(served, cli, key, tm
     code, _, err = cli("backup", "--key", f"{key}.pub", tmp_path / "one")
     assert code == 3
     assert "broken-off" in err
-    assert "no room left on its disk" in acts(served, "backup.failed")[-1]["reason"]
+    assert "no room left on the disk" in acts(served, "backup.failed")[-1]["reason"]
     assert not (tmp_path / "one").exists()
     assert not (tmp_path / "one.partial").exists()
     quiet(served)
@@ -341,12 +344,40 @@ def test_a_service_account_that_may_only_this(served, cli, key, tmp_path, monkey
     assert cli("device", "list")[0] == 4
 
 
-def test_what_a_killed_one_left_is_swept(served, tmp_path):
-    data = served.settings.data
-    (data / "backup.tmp").mkdir()
-    (data / "backup.tmp" / "plane.db").write_text("left")
-    served.plane.backups.sweep()
-    assert not (data / "backup.tmp").exists()
+def test_a_plane_that_stops_waits_for_nobody_and_sweeps_when_it_starts(tmp_path):
+    """Asked to stop while a backup goes out to somebody who takes nothing: it stops, on record; what a killed one left is gone at the next start."""
+    plane = Served(tmp_path)
+    push_much(plane)
+    with plane.http() as http, http.stream("POST", "/api/v1/backup", json={"key": PUBLIC, "images": True}) as answer:
+        pieces = answer.iter_raw()
+        assert next(pieces).startswith(MAGIC)
+        began = time.monotonic()
+        plane.running.leave()
+        plane.stop()
+        assert time.monotonic() - began < 15
+    left = plane.settings.data / "backup.tmp"
+    assert not left.exists()
+    left.mkdir()
+    (left / "plane.db").write_text("left behind")
+    running = open_plane(plane.settings)
+    try:
+        assert not left.exists()
+        verbs = [one.verb for one in events.list_events(running.plane, ADMIN, limit=200)]
+        assert verbs[-2:] == ["backup.begun", "backup.failed"]
+        assert running.plane.db.view(faults.newest_backup_ms) == 0
+    finally:
+        running.close()
+
+
+def test_a_full_disk_here_is_named(cli, key, tmp_path, monkeypatch):
+    def full(_fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    code, _, err = cli("backup", "--key", f"{key}.pub", tmp_path / "one")
+    assert code == 1
+    assert f"{tmp_path}/one.partial: No space left on device" in err
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("one")]
 
 
 def test_sealed_by_whoever_holds_the_data_folder(served, key, tmp_path):

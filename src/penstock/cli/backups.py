@@ -137,8 +137,10 @@ def _whole_file(target: Path) -> Iterator[BinaryIO]:
             os.fsync(folder)
         finally:
             os.close(folder)
-    except BaseException:
+    except BaseException as fault:
         partial.unlink(missing_ok=True)
+        if isinstance(fault, OSError) and not fault.filename:
+            raise OSError(fault.errno, fault.strerror, str(partial)) from None  # what is full is named
         raise
 
 

@@ -84,7 +84,7 @@ def written(target: Path) -> Iterator[BinaryIO]:
 def said(fault: OSError) -> str:
     """A fault of the file system in words."""
     if fault.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"there is no room left on its disk{f' ({fault.filename})' if fault.filename else ''}; make room, or write it elsewhere"
+        return f"there is no room left on the disk{f' ({fault.filename})' if fault.filename else ''}; make room, or write it elsewhere"
     return f"{fault.filename}: {fault.strerror}" if fault.filename else str(fault.strerror or fault)
 
 
@@ -112,7 +112,7 @@ def read_archive(source: Path, data: Path, key: Path | None = None) -> dict[str,
                 plain.seek(0)
                 return _unpack(plain, source, data)
     except OSError as fault:
-        raise ArchiveFault(f"{source} cannot be read: {said(fault)}") from None
+        raise ArchiveFault(f"{source} cannot be restored: {said(fault)}") from None
 
 
 def _unpack(file: Any, source: Path, data: Path) -> dict[str, Any]:

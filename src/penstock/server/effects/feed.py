@@ -28,6 +28,7 @@ class Feed:
         self._pieces: queue.Queue[bytes | None] = queue.Queue(AHEAD)
         self._gone, self._taken, self._over = threading.Event(), threading.Event(), threading.Event()
         self._stall_s, self._ends = stall_s, time.monotonic() + longest_s
+        self._took = 0.0  # when a piece was taken last
         self._why = "whoever asked for it has gone, or the control plane is stopping"  # said again to a maker that writes on
         self._failed = True
         self._thread: threading.Thread | None = None
@@ -54,23 +55,32 @@ class Feed:
 
     def write(self, piece: bytes | None) -> None:
         """Hand a piece over. Raises Gone."""
-        stalled = min(time.monotonic() + self._stall_s, self._ends)
+        since = time.monotonic()
         while not self._gone.is_set():
             try:
                 return self._pieces.put(piece, timeout=LOOK_S)
             except queue.Full:
-                if time.monotonic() >= stalled:
-                    self._why = f"nothing of it was taken for {self._stall_s:.0f} s"
-                    self._gone.set()
+                self._judge(since)
         raise Gone(self._why)
+
+    def _judge(self, since: float) -> None:
+        """Give the taker up who has taken nothing for too long, or takes for ever."""
+        now = time.monotonic()
+        if now - max(since, self._took) >= self._stall_s:
+            self._why = f"nothing of it was taken for {self._stall_s:.0f} s"
+            self._gone.set()
+        elif now >= self._ends:
+            self._why = "it took too long"
+            self._gone.set()
 
     def finish(self) -> None:
         """There is no more; wait until all of it was taken. Raises Gone."""
         self.write(None)
-        ends = time.monotonic() + self._stall_s
+        since = time.monotonic()
         while not self._taken.wait(LOOK_S):
-            if self._gone.is_set() or time.monotonic() >= ends:
-                raise Gone("the end of it was not taken")
+            self._judge(since)
+            if self._gone.is_set():
+                raise Gone(self._why)
 
     def stop(self, wait_s: float = 0.0) -> None:
         """End it from outside; wait so long for the thread."""
@@ -81,13 +91,17 @@ class Feed:
     # --- the taker ----------------------------------------------------------------------------------------------------------
 
     def _take(self) -> bytes | None:
+        """The next piece; None for the end the maker has said. Raises Gone where there is none to come."""
         while not self._gone.is_set():
             try:
-                return self._pieces.get(timeout=LOOK_S)
+                piece = self._pieces.get(timeout=LOOK_S)
             except queue.Empty:
                 if self._over.is_set():
-                    return None
-        return None
+                    raise Gone("it was not made to its end") from None
+                continue
+            self._took = time.monotonic()
+            return piece
+        raise Gone(self._why)
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Every piece. Raises Gone where the maker failed, so that what was sent does not end as if it were whole."""
