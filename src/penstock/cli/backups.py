@@ -150,9 +150,9 @@ def _progress() -> Iterator[Callable[[int], None]]:
     if not out.errors.is_terminal:
         yield lambda _size: None
         return
-    from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TransferSpeedColumn
+    from rich.progress import FileSizeColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), FileSizeColumn(), TransferSpeedColumn(), TimeElapsedColumn())
     with Progress(*columns, console=out.errors, transient=True) as bar:
         task = bar.add_task("backup", total=None)
         yield lambda size: bar.update(task, completed=size)
