@@ -53,7 +53,8 @@ def cli(served, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PENSTOCK_URL", served.url)
     monkeypatch.setenv("PENSTOCK_CA", str(ca))
     monkeypatch.setenv("PENSTOCK_TOKEN", served.ready())
-    monkeypatch.setattr(out.console, "width", 200)
+    for one in (out.console, out.errors):
+        monkeypatch.setattr(one, "width", 1000)
 
     def asked(*words: str) -> tuple[int, str, str]:
         code = run([str(word) for word in words])

@@ -54,7 +54,9 @@ def make_key(
     *,
     common: Common = COMMON,
 ) -> int:
-    """Make a backup key: a key pair of its own, on this machine. No control plane is asked."""
+    """Make a backup key: a key pair of its own, on this machine.
+
+    No control plane is asked."""
     public_file = file.with_name(file.name + ".pub")
     for path in (file, public_file):
         if path.exists():
@@ -83,7 +85,9 @@ def make(
     images: Annotated[bool, Parameter(negative=(), help="With the image registry, which may be large.")] = False,
     common: Common = COMMON,
 ) -> int:
-    """Make a backup of the control plane, sealed for a backup key, and fetch it. The file appears only when it is whole."""
+    """Make a backup of the control plane, sealed for a backup key, and fetch it.
+
+    The file appears only when it is whole."""
     from penstock.client import ClientError
 
     pem = _public(key)
