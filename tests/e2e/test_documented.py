@@ -71,6 +71,8 @@ def test_the_documented_way_is_walkable(house: House, docker: Engine, images: Im
         "/var/lib/penstock-new": str(tmp_path / "restored"),
         "/var/lib/penstock": str(plane.data),
         "/media/safe/root.key": str(plane.root_key),
+        "/media/safe/backup.key": "backup.key",  # made by the document's own line, where it is typed
+        "/backup/plane.sealed": str(tmp_path / "here.sealed"),
         "/backup/penstock.tar": str(tmp_path / "penstock.tar"),
     }
     (tmp_path / "compose.yaml").write_text(COMPOSE.format(host=host))
@@ -103,6 +105,8 @@ def test_the_documented_way_is_walkable(house: House, docker: Engine, images: Im
         done.append(shlex.split(words)[0])
         if words.startswith("penstock site create"):
             plane.call("POST", "/sites", {"name": "plant-2"})  # the document moves a device there
+        if words.startswith("penstock user create nightly"):
+            plane.call("POST", "/roles", {"name": "backup", "verbs": ["system.backup"]})  # by the pages, the document says
         if words.startswith("penstock join"):
             join = re.search(r"pst-join:\S+", result.stdout)
             assert join, result.stdout
