@@ -105,8 +105,6 @@ def test_the_documented_way_is_walkable(house: House, docker: Engine, images: Im
         done.append(shlex.split(words)[0])
         if words.startswith("penstock site create"):
             plane.call("POST", "/sites", {"name": "plant-2"})  # the document moves a device there
-        if words.startswith("penstock user create nightly"):
-            plane.call("POST", "/roles", {"name": "backup", "verbs": ["system.backup"]})  # by the pages, the document says
         if words.startswith("penstock join"):
             join = re.search(r"pst-join:\S+", result.stdout)
             assert join, result.stdout
