@@ -406,6 +406,10 @@ class Client:
 
     # --- the plane ------------------------------------------------------------------------------------------------------------------
 
+    def backup(self, key: str, *, images: bool = False) -> Iterator[bytes]:
+        """The pieces of a backup sealed for the holder of `key` (PEM). Whether they are all of it is told by its end (`penstock.crypto.streaming`)."""
+        return self._transport.download("/backup", p.BackupOrder(key=key, images=images))
+
     def settings(self) -> p.Settings:
         """The plane's settings."""
         return self._ask("GET", "/settings", p.Settings)

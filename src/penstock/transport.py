@@ -37,6 +37,7 @@ CONNECT_S = 10.0
 PATIENCE_S = 60.0  # all pauses of one request together
 TRIES = 4
 QUIET_S = 45.0  # a stream says something every 15 s
+PREPARE_S = 600.0  # a download may say nothing for so long: a large database is copied before it goes out
 
 
 class ClientError(Exception):
@@ -223,14 +224,48 @@ class Transport:
             self._trace(method, path, str(answer.status_code), began)
             if answer.status_code < 300:
                 return self._read(answer, kind)
-            problem = self._problem(answer)
-            pause = None if last else pause_of(answer.status_code, answer.headers, problem.code, attempt, repeatable=repeatable)
-            if pause is None or paused + pause > PATIENCE_S:
-                raise ClientError(problem)
-            if self._way.told is not None and pause >= 1:
-                self._way.told(f"{problem.detail}; trying again in {pause:.0f} s")
-            time.sleep(pause)
-            paused += pause
+            paused += self._pause(answer, attempt, paused, repeatable=repeatable)
+        raise AssertionError("the last try ends in an answer or a fault")
+
+    def _pause(self, answer: httpx.Response, attempt: int, paused: float, *, repeatable: bool) -> float:
+        """Wait until what was refused may be asked again; the seconds waited. Raises ClientError where there is no other try."""
+        problem = self._problem(answer)
+        pause = None if attempt >= TRIES - 1 else pause_of(answer.status_code, answer.headers, problem.code, attempt, repeatable=repeatable)
+        if pause is None or paused + pause > PATIENCE_S:
+            raise ClientError(problem)
+        if self._way.told is not None and pause >= 1:
+            self._way.told(f"{problem.detail}; trying again in {pause:.0f} s")
+        time.sleep(pause)
+        return pause
+
+    def download(self, path: str, body: Any) -> Iterator[bytes]:
+        """What a POST answers, in pieces, as they come. Refused for now, it is asked again; once begun it is not. Raises ClientError, also where it breaks off."""
+        content, paused, told = to_json(body), 0.0, False
+        timeout = httpx.Timeout(self._way.timeout_s, connect=min(CONNECT_S, self._way.timeout_s), read=max(self._way.timeout_s, PREPARE_S))
+        for attempt in range(TRIES):
+            began = time.monotonic()
+            try:
+                with self._http.stream("POST", f"/api/v1{path}", content=content, headers={"Content-Type": "application/json"}, timeout=timeout) as answer:
+                    self._trace("POST", path, str(answer.status_code), began)
+                    if answer.status_code < 300:
+                        told = True
+                        yield from answer.iter_raw()
+                        return
+                    answer.read()
+            except httpx.TransportError as fault:
+                if not told:
+                    self._trace("POST", path, type(fault).__name__, began)
+                    raise unreachable(self.url, fault) from fault
+                raise ClientError(
+                    Problem(
+                        title="Broken off",
+                        status=0,
+                        code="broken-off",
+                        detail=f"{self.url} broke off before the end: {str(fault) or type(fault).__name__}",
+                        remedy="try again; the control plane's history says why if it was the one to end it",
+                    )
+                ) from fault
+            paused += self._pause(answer, attempt, paused, repeatable=False)
         raise AssertionError("the last try ends in an answer or a fault")
 
     def _trace(self, method: str, path: str, ended: str, began: float) -> None:

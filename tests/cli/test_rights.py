@@ -10,6 +10,7 @@ import pytest
 
 from penstock.cli import out
 from penstock.cli.main import build, run
+from penstock.crypto import generate_key, public_pem
 from penstock.server.core.model import ApiToken
 from penstock.server.store import api_tokens
 from penstock.wire.types import sha256_of
@@ -19,7 +20,7 @@ from tests.front.served import Served
 REFUSED, NOT_THERE = 4, 5
 
 # What is done with the context and the machine alone, or begins without a token, or only prints.
-LOCAL = {"setup", "login", "logout", "context list", "context use", "context rename", "context remove", "open", "completion"}
+LOCAL = {"setup", "login", "logout", "context list", "context use", "context rename", "context remove", "open", "completion", "backup key"}
 # About oneself, open to whoever is signed in.
 SELF = {
     "whoami",
@@ -60,6 +61,7 @@ FLEET: dict[str, list[str]] = {
     "user create": ["another"],
     "team create": ["others"],
     "role create": ["another", "--add", "devices.read"],
+    "backup": ["all.sealed", "--key", "backup.key.pub"],
     "settings show": [],
     "settings set": ["--poll", "60"],
     "break-glass acknowledge": [],
@@ -185,6 +187,8 @@ def ask(world, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PENSTOCK_URL", world.served.url)
     monkeypatch.setenv("PENSTOCK_CA", str(ca))
     monkeypatch.setattr(out.console, "width", 200)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "backup.key.pub").write_bytes(public_pem(generate_key()))
 
     def asked(label: str, command: str, words: list[str]) -> tuple[int, str]:
         monkeypatch.setenv("PENSTOCK_TOKEN", world.secrets[label])
@@ -202,7 +206,9 @@ def commands(app: Any, before: tuple[str, ...] = ()) -> set[str]:
     for name in app:
         if not name.startswith("-"):
             inner = {one for one in app[name] if not one.startswith("-")}
-            found |= commands(app[name], (*before, name)) if inner else {" ".join((*before, name))}
+            found |= commands(app[name], (*before, name)) if inner else set()
+            if not inner or app[name].default_command:
+                found.add(" ".join((*before, name)))
     return found
 
 

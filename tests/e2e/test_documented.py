@@ -71,6 +71,8 @@ def test_the_documented_way_is_walkable(house: House, docker: Engine, images: Im
         "/var/lib/penstock-new": str(tmp_path / "restored"),
         "/var/lib/penstock": str(plane.data),
         "/media/safe/root.key": str(plane.root_key),
+        "/media/safe/backup.key": "backup.key",  # made by the document's own line, where it is typed
+        "/backup/plane.sealed": str(tmp_path / "here.sealed"),
         "/backup/penstock.tar": str(tmp_path / "penstock.tar"),
     }
     (tmp_path / "compose.yaml").write_text(COMPOSE.format(host=host))

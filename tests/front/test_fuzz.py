@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from hypothesis.strategies import sampled_from
 
+from penstock.crypto import generate_key, public_pem
 from penstock.server.actions import (
     breakglass,
     deployments,
@@ -321,6 +322,7 @@ WAYS = {
     ("POST", f"{V}/sites/{{site}}/people"): Way(body=lambda _: {"name": "Jo"}),
     ("POST", f"{V}/enrolments/{{enrolment}}/approve"): Way(ids=waiting, body=lambda _: {}),
     ("POST", f"{V}/enrolments/{{enrolment}}/reject"): Way(ids=waiting),
+    ("POST", f"{V}/backup"): Way(body=lambda _: {"key": public_pem(generate_key()).decode()}),
     ("POST", f"{V}/notices"): Way(body=lambda _: {"name": "more", "webhook": {"url": "https://x.example/"}}),
 }
 # Those that cannot do it here, and where they do.

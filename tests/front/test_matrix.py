@@ -244,6 +244,7 @@ API = {
     ("GET", f"{V}/events"): Line(skip="a stream: test_streams"),
     ("GET", f"{V}/changes"): Line(skip="a stream: test_streams"),
     ("GET", f"{V}/history"): Line(),
+    ("POST", f"{V}/backup"): Line("fleet", "system.backup", body=lambda _: {"key": "none"}),
     ("GET", f"{V}/about"): Line("fleet", "settings.read"),
     ("GET", f"{V}/settings"): Line("fleet", "settings.read"),
     ("PATCH", f"{V}/settings"): Line("fleet", "settings.write", body=lambda _: {"poll_s": 60}, headers=STALE),

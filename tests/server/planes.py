@@ -11,6 +11,7 @@ from penstock.server.app import RegistryImages
 from penstock.server.core import rootdoc
 from penstock.server.core.model import Actor, ReleaseRow
 from penstock.server.core.rights import everything
+from penstock.server.effects.backups import Backups
 from penstock.server.effects.blobs_memory import MemoryContent
 from penstock.server.effects.clock import HandClock
 from penstock.server.effects.fleetcache import FleetCache
@@ -82,6 +83,7 @@ def make_plane(folder: Path, *, addresses: tuple[str, ...] = (ADDRESS,), authori
         roots=book,
         images=RegistryImages(content),
         blobs=content,
+        backups=Backups(folder, folder / "plane.db", folder / "registry"),
         limits=Limits(password_rounds=1000),
         addresses=addresses,
         authorities=authorities,

@@ -85,7 +85,7 @@ class Me(Struct, frozen=True, kw_only=True):
 
 
 class About(Struct, frozen=True, kw_only=True):
-    """What this plane is, and the hashes people compare."""
+    """What this plane is, and the hashes people compare. `backup_ms`: when its newest backup was made."""
 
     version: str
     wire: int
@@ -98,6 +98,14 @@ class About(Struct, frozen=True, kw_only=True):
     started_ms: int
     devices: int
     addresses: tuple[str, ...]
+    backup_ms: int = 0
+
+
+class BackupOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A backup. `key`: the public half of a backup key, an EC P-256 key in PEM, as `penstock backup key` writes it; `images`: with the image registry."""
+
+    key: Annotated[str, Meta(min_length=1, max_length=4096)]
+    images: bool = False
 
 
 class Authorities(Struct, frozen=True, kw_only=True):

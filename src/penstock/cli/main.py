@@ -49,6 +49,7 @@ COMMANDS = (
     ("deploy", "deployments:deploy"),
     ("preview", "deployments:preview"),
     ("deployment", "deployments:deployment"),
+    ("backup", "backups:backup"),
     ("settings", "plane:settings"),
     ("events", "plane:events"),
     ("open", "plane:open_"),

@@ -53,10 +53,12 @@ def parser() -> argparse.ArgumentParser:
     step.add_argument("--switch", action="store_true", help="let the prepared authority sign, from the plane's next start on")
     made = command("backup", "write a backup; the plane may be running")
     made.add_argument("target", type=Path, help="the file to write")
+    made.add_argument("--key", type=Path, default=None, help="the public half of a backup key (see `penstock backup key`): what is written is sealed for it")
     made.add_argument("--images", action="store_true", help="with the image registry, which may be large")
     made = command("restore", "restore a backup into an empty data folder, in a new epoch")
     made.add_argument("archive", type=Path, help="the backup")
     made.add_argument("--root-key", type=Path, required=True, help="the root key that init wrote")
+    made.add_argument("--backup-key", type=Path, default=None, help="the private half of the backup key, for a sealed backup")
     return top
 
 
@@ -101,10 +103,11 @@ def _run(given: argparse.Namespace, found: server_settings.Settings) -> int:
     elif given.command == "service-token":
         _say(commandline.service_token(found, given.name, given.days))
     elif given.command == "backup":
-        size = commandline.backup(found, given.target, images=given.images)
-        _say(f"{given.target}: {size} bytes. It holds private keys: keep it as safe as the plane itself.")
+        size = commandline.backup(found, given.target, key=given.key, images=given.images)
+        kept = "It is sealed: only the private half of the backup key opens it." if given.key else "It holds private keys: keep it as safe as the plane itself."
+        _say(f"{given.target}: {size} bytes. {kept}")
     elif given.command == "restore":
-        for line in commandline.restored(found, given.archive, given.root_key):
+        for line in commandline.restored(found, given.archive, given.root_key, given.backup_key):
             _say(line)
         _say(f"Start it: penstock-server run --data {found.data}")
     return 0

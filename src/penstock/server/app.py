@@ -24,6 +24,7 @@ from penstock.server.core.images import Documents, Wanted, app_of
 from penstock.server.core.model import Actor, AppStatus, DeviceStatus, LogHead, Seen
 from penstock.server.core.oci import Content
 from penstock.server.core.rights import Deny, Target, may
+from penstock.server.effects.backups import Backups
 from penstock.server.effects.blobs import FileContent
 from penstock.server.effects.certstore import Certificates, OwnCertificate, PrivateAuthority, Tls
 from penstock.server.effects.clock import SystemClock
@@ -75,6 +76,8 @@ Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 VERBS = {"pull": "images.pull", "push": "images.push", "delete": "images.push"}
 
+BACKUP_ENDS_S = 30.0  # that one going out is waited for at the end
+
 log = structlog.get_logger("penstock.server")
 
 
@@ -110,11 +113,15 @@ class Running:
         if self.loop is not None and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self.agent.leave)
             self.loop.call_soon_threadsafe(self.plane.live.stop)
+            if self.plane.backups is not None:
+                self.loop.call_soon_threadsafe(self.plane.backups.stop)
 
     def close(self) -> None:
         """Stop the loops, finish what is under way, write what is only in memory, and let the database go."""
         self.driver.stop()
         self.agent.close()
+        if self.plane.backups is not None:
+            self.plane.backups.stop(BACKUP_ENDS_S)
         housekeeping.write_heartbeats(self.plane)
         self.plane.db.close()
 
@@ -130,6 +137,12 @@ def paths(data: Path) -> dict[str, Path]:
         "tls": data / "tls",
         "registry": data / "registry",
     }
+
+
+def backups_of(settings: Settings) -> Backups:
+    """Where backups of the data folder are made."""
+    found = paths(settings.data)
+    return Backups(settings.data, found["database"], found["registry"], settings.addresses, settings.listen)
 
 
 def certificates_of(settings: Settings) -> Certificates:
@@ -192,6 +205,7 @@ def _open(settings: Settings, limits: Limits, db: Db, found: dict[str, Path]) ->
         images=RegistryImages(content),
         blobs=content,
         house=FolderHouse(settings.data, shown),
+        backups=backups_of(settings),
         courier=NetCourier(loopback=settings.notify_loopback, proxy=settings.notify_proxy),
         limits=limits,
         addresses=settings.addresses,
@@ -200,6 +214,8 @@ def _open(settings: Settings, limits: Limits, db: Db, found: dict[str, Path]) ->
         complain=complain,
     )
     plane.fleet.set_root(book.root.version)
+    if plane.backups is not None:
+        plane.backups.sweep()
     housekeeping.load_fleet(plane)
     settings_action.announce(plane)
 

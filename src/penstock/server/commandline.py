@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from penstock.server.actions import breakglass, restore, rootbook
-from penstock.server.actions.faults import BACKUP_KEY
+from penstock.crypto.keys import MAX_PEM
+from penstock.server.actions import backups, breakglass, restore, rootbook
 from penstock.server.actions.setup import KEY as SETUP_KEY
 from penstock.server.actions.tokens import PREFIX as TOKEN_PREFIX
-from penstock.server.app import StartFault, certificates_of, paths, trust_of
+from penstock.server.app import StartFault, backups_of, certificates_of, paths, trust_of
 from penstock.server.core import rootdoc
 from penstock.server.core.breakglass import NAME as BREAK_GLASS
 from penstock.server.core.errors import Refused
@@ -24,7 +24,8 @@ from penstock.server.core.events import line
 from penstock.server.core.model import ADMINISTRATOR, SERVICE, Actor, ApiToken, User, UserId
 from penstock.server.core.rights import FLEET, Binding, Part
 from penstock.server.effects import keys
-from penstock.server.effects.archive import DATABASE, read_archive, write_archive
+from penstock.server.effects.archive import ArchiveFault, read_archive, written
+from penstock.server.effects.backups import Occupied, fingerprint
 from penstock.server.effects.certstore import PrivateAuthority
 from penstock.server.effects.chainfile import chain_path, read_chain, write_chain
 from penstock.server.effects.clock import SystemClock
@@ -36,11 +37,12 @@ from penstock.server.effects.verifiers import Verifiers
 from penstock.server.settings import KEPT_FILE, Settings, check, keep
 from penstock.server.store import access, api_tokens, devices, events, users
 from penstock.server.store import settings as setting_store
-from penstock.server.store.db import Busy, Db, Tx, copy_database
+from penstock.server.store.db import Busy, Db, Tx
 from penstock.server.store.migrate import HEAD, upgrade, version_of
 from penstock.wire.trust import Root, key_id
 from penstock.wire.types import name_fault, sha256_of
 
+COMMANDLINE = Actor("system", "commandline", "penstock-server")
 ROOT_LIFE_MS = 10 * 366 * 86_400_000
 
 
@@ -140,7 +142,7 @@ def service_token(settings: Settings, name: str, days: int) -> str:
         secret = TOKEN_PREFIX + ids.secret()
         made = ApiToken(ids.new("tok"), user.id, "made at the data folder", sha256_of(secret.encode("utf-8")), now, now + days * 86_400_000)
         api_tokens.add(tx, made)
-        events.add(tx, line(Actor("system", "commandline", "penstock-server"), now, "token.created", made.id, data={"name": name, "kind": "service"}))
+        events.add(tx, line(COMMANDLINE, now, "token.created", made.id, data={"name": name, "kind": "service"}))
         return secret
 
     with contextlib.closing(Db(f"sqlite:///{found['database']}")) as db:
@@ -157,34 +159,48 @@ def seal_break_glass(settings: Settings) -> str:
         return db.update(lambda tx: breakglass.seal_anew(tx, RandomIds(), SystemClock().now_ms()))
 
 
-def backup(settings: Settings, target: Path, *, images: bool = False) -> int:
-    """Write a backup, whether the plane runs or not; its size in bytes."""
+def backup(settings: Settings, target: Path, *, key: Path | None = None, images: bool = False) -> int:
+    """Write a backup, whether the plane runs or not, sealed for the holder of `key` where one is given; its size in bytes."""
     found = paths(settings.data)
-    with tempfile.TemporaryDirectory(prefix="penstock-backup-", dir=target.absolute().parent) as folder:
-        copy = Path(folder) / DATABASE
-        copy_database(found["database"], copy)
-        blobs = sorted((file.name, file.stat().st_size) for file in (found["registry"] / "blobs").glob("*/*")) if found["registry"].is_dir() else []
-        about = {
-            "made_ms": SystemClock().now_ms(),
-            "blobs": [{"digest": f"sha256:{name}", "size": size} for name, size in blobs],
-            "images": images,
-            "addresses": list(settings.addresses),
-            "listen": settings.listen,
-        }
-        size = write_archive(target, copy, settings.data, about, found["registry"] if images else None)
+    if not found["database"].exists():
+        raise StartFault(f"there is no control plane in {settings.data}")
+    order = backups.Order(_public_key(key) if key is not None else b"", images)
+    try:
+        turn = backups_of(settings).take()
+    except Occupied as fault:
+        raise StartFault(f"{fault} of {settings.data}; try again when that one is done") from None
     with contextlib.closing(Db(f"sqlite:///{found['database']}")) as db:
-        if version_of(db) == HEAD:  # an older plane is not touched; it does not ask for it either
-            db.update(lambda tx: setting_store.put(tx, BACKUP_KEY, str(about["made_ms"])))
-    return size
+
+        def update(work: Callable[[Tx], None]) -> None:
+            if version_of(db) == HEAD:  # an older plane is not touched; it does not ask for it either
+                db.update(work)
+
+        try:
+            with written(target) as file:
+                return backups.carry_out_here(turn, order, file.write, SystemClock().now_ms(), COMMANDLINE, update).size
+        finally:
+            turn.end()
 
 
-def restored(settings: Settings, archive: Path, root_key: Path) -> tuple[str, ...]:
-    """Restore a backup into an empty data folder and raise the epoch with the root key; what was lost or is to be done, as sentences."""
+def _public_key(path: Path) -> bytes:
+    """The public half of a backup key. Raises StartFault for a file that holds none."""
+    with path.open("rb") as file:
+        pem = file.read(MAX_PEM + 1)
+    try:
+        fingerprint(pem)
+    except ArchiveFault as fault:
+        raise StartFault(f"{path} is not the public half of a backup key: {fault}; give the .pub file that `penstock backup key` wrote beside it") from None
+    return pem
+
+
+def restored(settings: Settings, archive: Path, root_key: Path, backup_key: Path | None = None) -> tuple[str, ...]:
+    """Restore a backup into an empty data folder and raise the epoch with the root key; what was lost or is to be done, as sentences. A sealed one needs
+    the private half of its backup key too."""
     data, found = settings.data, paths(settings.data)
     if data.exists() and any(data.iterdir()):
         raise StartFault(f"{data} is not empty; a backup is restored into an empty folder")
     try:
-        about = read_archive(archive, data)
+        about = read_archive(archive, data, backup_key)
         known = _as_backed_up(settings, about)
         keep(known)
         said = _restore(data, found, root_key, about, archive.name)

@@ -19,6 +19,7 @@ from penstock.server.core.errors import Invalid
 from penstock.server.core.events import line
 from penstock.server.core.model import Actor, ApiToken, Session, User
 from penstock.server.core.sessions import IDLE_S, TOTAL_S
+from penstock.server.effects.backups import Backups
 from penstock.server.effects.clock import Clock
 from penstock.server.effects.fleetcache import FleetCache
 from penstock.server.effects.house import House
@@ -87,6 +88,7 @@ class Plane:
     blobs: Any = None  # where blobs lie, see api.agent
     house: House | None = None  # the machine it runs on; None: nothing is known of it
     courier: Courier | None = None  # who carries notices; None: nobody does
+    backups: Backups | None = None  # of its data folder; None: it has none
     limits: Limits = field(default_factory=Limits)
     addresses: tuple[str, ...] = ()
     authorities: tuple[str, ...] = ()  # PEM certificates that devices need to trust the addresses; empty: the system's

@@ -61,18 +61,22 @@ def of_plane(plane: Plane, tx: Tx) -> PlaneKnown:
     """What the plane knows of itself."""
     free, total = plane.house.disk() if plane.house is not None else (0, 0)
     number, oldest = outbox.overdue(tx, plane.clock.now_ms() - OVERDUE_MS, OVERDUE_TRIES)
-    text, _ = settings.get(tx, BACKUP_KEY)
     return PlaneKnown(
         plane.roots.root.expires_ms,
         plane.house.certificate_ends_ms() if plane.house is not None else 0,
         free,
         total,
         roots.first_ms(tx) if devices.count(tx) else 0,  # an empty plane has nothing that a backup would save
-        int(text or 0),
+        newest_backup_ms(tx),
         number,
         oldest,
         notices.failing(tx),
     )
+
+
+def newest_backup_ms(tx: Tx) -> int:
+    """When the newest backup was made (unix ms), 0 for never."""
+    return int(settings.get(tx, BACKUP_KEY)[0] or 0)
 
 
 def _seen(plane: Plane, tx: Tx, actor: Actor, site: str = "") -> tuple[tuple[Cause, ...], dict[str, SiteKnown]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import penstock
+from penstock.server.actions import faults
 from penstock.server.actions.context import Plane, director_keyid
 from penstock.server.core.access import permit
 from penstock.server.core.model import Actor
@@ -29,6 +30,7 @@ def about(plane: Plane, actor: Actor) -> About:
         plane.started_ms,
         plane.db.view(devices.count),
         plane.addresses,
+        plane.db.view(faults.newest_backup_ms),
     )
 
 

@@ -183,8 +183,9 @@ class Frame:
 
     async def _answer(self, route: Route, call: Call) -> Response[Any]:
         if route.stream:
-            source: AsyncIterator[bytes] = await self.run(lambda: route.handler(call))  # whether it may be heard is looked up
-            return stream(source, route.media_type)
+            source = await self.run(lambda: route.handler(call))  # whether it may be heard is looked up
+            said = source if isinstance(source, Answer) else Answer(source)
+            return stream(said.shape, route.media_type, said.headers)
         found = await self.run(lambda: route.handler(call))
         answer = found if isinstance(found, Answer) else Answer(found)
         headers = {"Cache-Control": "no-store", **answer.headers}
@@ -245,9 +246,9 @@ def of_http(fault: HTTPException) -> Response[bytes]:
     return problem(problems.make(status, said[0], said[1], remedy=said[2]), headers)
 
 
-def stream(source: AsyncIterator[bytes], media_type: str) -> Response[Any]:
+def stream(source: AsyncIterator[bytes], media_type: str, headers: dict[str, str] | None = None) -> Response[Any]:
     """An answer that goes on."""
-    return Stream(source, media_type=media_type, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    return Stream(source, media_type=media_type, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **(headers or {})})
 
 
 def read_query(shape: Any, request: Request[Any, Any, Any]) -> Any:

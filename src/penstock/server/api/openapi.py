@@ -121,7 +121,7 @@ def _operation(route: Route, by_kind: dict[Any, dict[str, Any]], components: dic
     if route.answer is dict:
         ok["content"] = {"application/json": {"schema": {"type": "object"}}}
     elif route.answer is bytes:
-        ok["content"] = {route.media_type: {"schema": {"type": "string"}}}
+        ok["content"] = {route.media_type: {"schema": {"type": "string"} | ({"format": "binary"} if route.media_type == "application/octet-stream" else {})}}
     elif route.answer is not None:
         ok["content"] = {"application/json": {"schema": by_kind[route.answer]}}
     responses: dict[str, Any] = {str(route.status): ok}
@@ -160,7 +160,7 @@ def _operation(route: Route, by_kind: dict[Any, dict[str, Any]], components: dic
                 "schema": {"type": "string", "minLength": 1, "maxLength": 128},
             }
         )
-    if route.stream:
+    if route.media_type == "text/event-stream":
         parameters.append({"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string", "maxLength": 32}})
     if parameters:
         found["parameters"] = parameters

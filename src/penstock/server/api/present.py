@@ -94,6 +94,7 @@ def about(found: views.About) -> people.About:
         started_ms=found.started_ms,
         devices=found.devices,
         addresses=found.addresses,
+        backup_ms=found.backup_ms,
     )
 
 

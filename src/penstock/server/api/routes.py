@@ -14,7 +14,7 @@ from penstock.apiv1 import groups as g
 from penstock.apiv1 import notices as n
 from penstock.apiv1 import people as p
 from penstock.apiv1.common import Outcome, Page
-from penstock.server.api import access, account, accounts, apps, devices, fleet, groups, localpeople, notices, openapi, people, queries, streams
+from penstock.server.api import access, account, accounts, apps, backups, devices, fleet, groups, localpeople, notices, openapi, people, queries, streams
 from penstock.server.api.frame import PUBLIC, SIGNED_IN, Route
 
 V = "/api/v1"
@@ -158,6 +158,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V}/events", streams.acts, "events.read", "Every act on the plane as server-sent events; resumes after Last-Event-ID.", bytes, query=queries.Events, media_type="text/event-stream", stream=True),
     Route("GET", f"{V}/changes", streams.changed, SIGNED_IN, "That something changed under the topics named, as server-sent events.", bytes, query=queries.Changes, media_type="text/event-stream", stream=True),
     Route("GET", f"{V}/history", people.history, "events.read", "Acts on the plane, newest first.", Page[p.HistoryItem], query=queries.History),
+    Route("POST", f"{V}/backup", backups.make, "system.backup", "A backup, sealed for the holder of a backup key; one at a time.", bytes, p.BackupOrder, media_type="application/octet-stream", stream=True),
     Route("GET", f"{V}/about", people.about, "settings.read", "What this plane is.", p.About),
     Route("GET", f"{V}/settings", people.get_settings, "settings.read", "The plane's settings.", p.Settings),
     Route("PATCH", f"{V}/settings", people.change_settings, "settings.write", "Change the plane's settings; they reach devices through signed state.", p.Settings, p.SettingsChange, conditional=True),

@@ -101,7 +101,12 @@ KINDS: dict[str, Kind] = {
         Kind("pinned", 18, "Pinned on site", "Somebody on site went back to an earlier release. Agree with it, or deploy a release they can accept."),
         Kind("alarm", 19, "Alarm", "Open the device for the whole of what it says."),
         Kind("log-gap", 20, "Log entries lost", "Check the device's disk. The loss is named in its timeline; acknowledge it once it is understood."),
-        Kind("plane-no-backup", 21, "No recent backup", "Make one with penstock-server backup, keep it off this machine, and let a timer do it from now on."),
+        Kind(
+            "plane-no-backup",
+            21,
+            "No recent backup",
+            "Make one with penstock backup, as the settings say, keep it off this machine, and let a timer do it from now on.",
+        ),
         Kind("notices-failing", 22, "Notices are not delivered", "Open Notifications, read what the receiver answered, put it right and send a test."),
         Kind(
             "never-called",

@@ -318,3 +318,4 @@ class About:
     started_ms: int
     devices: int
     addresses: tuple[str, ...] = field(default=())
+    backup_ms: int = 0

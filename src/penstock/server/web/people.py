@@ -11,6 +11,7 @@ from penstock.apiv1 import people as p
 from penstock.server.actions import sessions, setup
 from penstock.server.api import people, queries
 from penstock.server.core.errors import Invalid, Refused
+from penstock.server.core.rights import Allow, Target, may
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, faults_of, read, told
 from penstock.server.web.render import LANGUAGES
 
@@ -114,6 +115,7 @@ def _settings(ask: Ask, problem: Problem | None = None, form: dict[str, str] | N
         "settings.html",
         {
             "about": ask.ask(people.about),
+            "may_back_up": isinstance(may(ask.actor.rights, "system.backup", Target()), Allow),
             "authorities": ask.ask(people.authorities),
             "settings": found,
             "problem": problem,
