@@ -52,12 +52,12 @@ SILENT = {
     "server/web/routes.py": "the documentation of the pages",
     "wire/": "see WIRE",
 }
-# Of the contract only what a name may be is shown to people.
-WIRE = ("wire/types.py",)
+# Of the contract what a name may be is shown to people, and why a signed thing was refused.
+WIRE = ("wire/types.py", "wire/trust.py")
 # Tables of words: a single word counts.
 WORDS = ("server/core/faultkinds.py", "server/api/words.py", "server/web/render.py", "server/web/fleet.py")
 NOT_SAID = (
-    re.compile(r"[A-Z][A-Za-z-]+: "),  # a header of HTTP
+    re.compile(r"[A-Z][a-z]+(-[A-Z][a-z]+)+: "),  # a header of HTTP
     re.compile(r"(Bearer|Basic) "),
     re.compile(r"penstock (vault|recovery)"),  # what a key is bound to
     re.compile(r".*\n"),  # several lines are a file or a protocol
@@ -65,13 +65,11 @@ NOT_SAID = (
     re.compile(r"(sign-in|set-up|password) (name|address|token)? ?\{"),  # keys of what is counted
 )
 _PROGRAMMER = frozenset(("ValueError", "TypeError", "RuntimeError", "AssertionError", "NotImplementedError", "KeyError", "SystemExit", "LookupError"))
-_DEAF = frozenset(
-    ("startswith", "endswith", "split", "partition", "replace", "removeprefix", "compile", "encode", "execute", "getattr", "debug", "warning", "exception")
-)
+_DEAF = frozenset(("startswith", "endswith", "split", "partition", "removeprefix", "compile", "encode", "execute", "getattr", "debug", "warning", "exception"))
 _SENTENCE = re.compile(r"[^\W\d_]{2,}[,;:')]*[ ]+(\{|[^\W\d_(\"'`])|\}[,;:)]* [^\W\d_]{2,}|[^\W\d_]{2,}[,;:]? \{")
 _WORD = re.compile(r"[A-Z][a-z]+\Z")
 _VERB = re.compile(r"[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*\Z")
-_NOTES = frozenset(("note", "line", "Event", "event"))  # who writes down what happened, under a dotted name
+_NOTES = frozenset(("note", "_note", "_noted", "_told", "line", "Event", "event"))  # who writes down what happened, under a dotted name
 _HOLE = "\0"
 
 

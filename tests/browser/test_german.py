@@ -201,10 +201,14 @@ def test_4_clocks(viewer, served, fleet):
     viewer.goto(f"/devices/{fleet['device'].device}/timeline")
     first = viewer.page.locator("time").first
     # The viewer is in Berlin, the site in Lisbon, an hour behind all year.
-    shown = re.fullmatch(r".*?(\d\d):\d\d:\d\d \((\d\d):\d\d in Lisboa\)", first.inner_text())
+    shown = re.fullmatch(r".*?(\d\d):\d\d:\d\d\s\((?:\w\w\., )?(\d\d):\d\d in Lisboa\)", first.inner_text())  # the day too in the hour that it is another
     assert shown, first.inner_text()
     assert (int(shown[1]) - int(shown[2])) % 24 == 1
+    first.hover()
     assert re.search(r"\d{4} um .*\(.* in Lisboa\)", first.get_attribute("title") or "")
+    viewer.goto("/sites/lisbon")
+    done = viewer.page.get_by_role("region", name="Was hier getan wurde").locator("time").first
+    expect(done).to_contain_text(re.compile(r"\d\d:\d\d in Lisboa\)"))
     viewer.goto("/history")
     assert "Lisboa" not in viewer.page.locator("time").first.inner_text()
     viewer.goto("/")

@@ -78,7 +78,7 @@ def test_from_no_group_to_a_deployment_to_one(mara, plant):
     expect(page.get_by_role("row").filter(has_text="press-01")).to_contain_text("It is named, and has the labels")
     expect(page.get_by_role("row").filter(has_text="press-02")).to_contain_text("It has the labels")
     page.get_by_label("Device", exact=True).fill("saw-01")
-    page.get_by_role("button", name="Name it").click()
+    page.get_by_role("button", name="Put it in").click()
     expect(page.get_by_role("row").filter(has_text="saw-01")).to_contain_text("It is named")
     mara.look("42-group")
     page.get_by_role("link", name="Deploy to it").click()

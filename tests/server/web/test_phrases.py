@@ -19,6 +19,7 @@ WORDS = {
     "the device is {1}": "das Gerät ist {1*}",
     "quarantined": "in Quarantäne",
     "Open": "Öffnen",
+    "stop service {1}": "Dienst {1} anhalten",
     "not healthy within {1} s: {2}": "nicht gesund binnen {1} s: {2}",
     "somebody paused it": "jemand hat ihn pausiert",
     "its leave lapsed": "seine Erlaubnis verfiel",
@@ -41,6 +42,9 @@ GERMAN = Catalogue("de", WORDS, {"{1}: soaked": "{1}: bewährt", "{1} days": "{1
         ("somebody paused it; its leave lapsed", "jemand hat ihn pausiert; seine Erlaubnis verfiel"),
         ("press-monitor 1.0: soaked", "press-monitor 1.0: bewährt"),
         ("3 days", "3 Tage"),
+        ("stop service web", "Dienst web anhalten"),
+        ("stop service web: No such container: ab12", "Dienst web anhalten: No such container: ab12"),
+        ("stop service web: somebody paused it", "Dienst web anhalten: jemand hat ihn pausiert"),
     ],
 )
 def test_said(english, german):

@@ -23,6 +23,27 @@ def test_a_sites_clock_is_shown_where_it_is_another():
     assert render.there(AT, "") == ""
 
 
+def test_what_a_clock_somewhere_shows():
+    assert render.clock_in(AT, "America/Chicago") == ("Mon", "09:13")
+    assert render.clock_in(AT, "Asia/Singapore") == ("Mon", "22:13")
+    assert render.clock_in(AT + 3 * 3_600_000, "Asia/Singapore") == ("Tue", "01:13")
+
+
+@pytest.mark.parametrize(
+    ("reference", "shown"),
+    [
+        ("plane.example:8443/press/web:2.0.0", "press/web:2.0.0"),
+        ("localhost/press/web", "press/web"),
+        ("127.0.0.1:5000/press/web@sha256:0123456789abcdef0123", "press/web 0123456789ab"),
+        ("press/web:1", "press/web:1"),
+        ("sha256:0123", "sha256:0123"),
+        ("", ""),
+    ],
+)
+def test_an_image_is_called_by_its_name(reference, shown):
+    assert render.image(reference) == shown
+
+
 @pytest.mark.parametrize(
     ("cookie", "accepted", "language"),
     [

@@ -79,7 +79,7 @@ def order(
             found.id,
             site=found.site,
             reason=reason,
-            data={"command": ident, "verb": verb, **given},
+            data={"command": ident, "name": found.name, "verb": verb, **given},
             topics=[(f"device/{found.id}", ident)],
         )
         states.owe(plane, tx, [found.id])

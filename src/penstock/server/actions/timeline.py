@@ -67,7 +67,8 @@ def _in_order(merged: list[tuple[int, LogLine | Event]], most: int) -> list[tupl
 def _entry(one: LogLine | Event) -> TimelineEntry:
     if isinstance(one, Event):
         app = one.data.get("app", "")
-        return TimelineEntry("plane", f"plane-{one.number}", one.at_ms, "plane", one.verb, one.reason, app, one.actor_name)
+        title = f"command {one.data.get('verb', '')}: ordered" if one.verb == "command.ordered" else one.verb
+        return TimelineEntry("plane", f"plane-{one.number}", one.at_ms, "plane", title, one.reason, app, one.actor_name)
     title, why, app, by = _words(one)
     return TimelineEntry("device", f"log-{one.branch}-{one.seq}", one.at_ms, one.kind, title, why, app, by, one.clock, one.body)
 

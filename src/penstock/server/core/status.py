@@ -62,7 +62,7 @@ def ill_services(one: AppObservation) -> tuple[tuple[str, bool, str], ...]:
         down = service.state in ("restarting", "dead", "paused", "missing") or (service.state == "exited" and service.exit_code != 0)
         if down or service.health == "unhealthy":
             loops = service.state == "restarting" or (down and service.restarts >= LOOPS)
-            found.append((service.service, loops, service.why or f"it is {service.state}"))
+            found.append((service.service, loops, service.why or (f"it is {service.state}" if down else "its health check fails")))
     return tuple(found)
 
 

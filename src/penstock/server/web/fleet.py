@@ -99,6 +99,7 @@ def _fleet(ask: Ask, problem: Problem | None = None, name: str = "") -> Show:
             "devices": listed,
             "problem": problem,
             "sites": places,
+            "clocks": {site.name: site for site in places},
             "faults": faults_of(problem),
             "apps": ask.ask(apps.list_apps).items if ask.may("apps.read") else (),
             "groups": ask.ask(groups.list_groups).items if ask.may("groups.read") else (),

@@ -297,6 +297,7 @@ class Web:
             "faults": {},
             "zone": "",
             "place": "",
+            "clocks": {},
         }
         language = render.chosen(request.cookies.get(LANGUAGE, ""), request.headers.get("accept-language", ""))
         return render.render(self.envs[language], template, {**base, **context})

@@ -39,6 +39,7 @@ def _faults(ask: Ask, problem: Problem | None = None) -> Show:
     except PAGE_FAULTS as fault:
         problem = told(fault)
     kept = {key: value for key, value in q.items() if value and key != "cursor"}
+    places = ask.ask(people.list_sites).items if reach(ask.actor.rights, "sites.read") else ()
     return Show(
         "faults.html",
         {
@@ -46,7 +47,8 @@ def _faults(ask: Ask, problem: Problem | None = None) -> Show:
             "filters": q,
             "problem": problem,
             "kinds": sorted(KINDS.values(), key=lambda kind: kind.word),
-            "sites": ask.ask(people.list_sites).items if reach(ask.actor.rights, "sites.read") else (),
+            "sites": places,
+            "clocks": {site.name: site for site in places},
             "may_know": may_know(ask),
             "can_notices": bool(reach(ask.actor.rights, "notices.read")),
             "next_url": f"/faults?{urlencode({**kept, 'cursor': found.next})}" if found and found.next else "",

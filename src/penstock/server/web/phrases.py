@@ -59,6 +59,12 @@ class _Pattern:
     said: tuple[str | tuple[int, str], ...]  # text, or which hole and the sign it bears
     weight: int
 
+    @property
+    def ends_otherwise(self) -> bool:
+        """Whether the last hole of the English has words after it in the other language."""
+        last = self.said[-2] if len(self.said) > 1 and not self.said[-1] else self.said[-1]
+        return isinstance(last, str) or last[0] != len(self.pieces) - 2
+
     def fit(self, text: str) -> tuple[str, ...] | None:
         """What fills the holes, or None. Linear in the text: each piece is sought once, from the left."""
         head, tail = self.pieces[0], self.pieces[-1]
@@ -143,12 +149,28 @@ class Catalogue:
         for pattern in sorted(candidates, key=lambda one: -one.weight):
             fills = pattern.fit(text)
             if fills is not None and all(isinstance(part, str) or part[1] != "#" or _NUMBER.fullmatch(fills[part[0]]) for part in pattern.said):
-                return "".join(part if isinstance(part, str) else self._fill(fills[part[0]], depth, alone=part[1] == "*") for part in pattern.said)
+                if not pattern.pieces[-1] and pattern.ends_otherwise:
+                    # What another program said may follow a sentence whose last words are a name: the name ends where that begins.
+                    fills, joint, rest = _until_joint(fills)
+                    return self._filled(pattern, fills, depth) + joint + self._fill(rest, depth, alone=False)
+                return self._filled(pattern, fills, depth)
         return None
+
+    def _filled(self, pattern: _Pattern, fills: tuple[str, ...], depth: int) -> str:
+        return "".join(part if isinstance(part, str) else self._fill(fills[part[0]], depth, alone=part[1] == "*") for part in pattern.said)
 
     def _fill(self, text: str, depth: int, *, alone: bool) -> str:
         """What stands in a hole: said too where it is a sentence; a single word only where the catalogue says that it is one of ours."""
         return self._say(text, depth + 1) if alone or " " in text else text
+
+
+def _until_joint(fills: tuple[str, ...]) -> tuple[tuple[str, ...], str, str]:
+    """The fills, the last one up to where another sentence begins; how that is joined to it, and it."""
+    for joint in (": ", "; "):
+        name, found, rest = fills[-1].partition(joint)
+        if found:
+            return (*fills[:-1], name), joint, rest
+    return fills, "", ""
 
 
 def _variants(text: str) -> Iterator[tuple[str, bool, bool]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context, pass_environment, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_environment, select_autoescape
 from jinja2.compiler import CodeGenerator
 
 from penstock.server.api import words
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from jinja2 import nodes
     from jinja2.compiler import Frame
-    from jinja2.runtime import Context
 
     from penstock.apiv1.apps import Rollout
     from penstock.apiv1.devices import AppOnDevice
@@ -93,6 +92,20 @@ def there(ms: int, zone: str) -> str:
     """The clock of a site at that moment, "" where it is the one of UTC."""
     at = datetime.fromtimestamp(ms / 1000, ZoneInfo(zone)) if zone else None
     return at.strftime("%H:%M") if at is not None and at.utcoffset() else ""
+
+
+def clock_in(ms: int, zone: str) -> tuple[str, str]:
+    """The day of the week and the time of day in a zone, as ("Sat", "14:05")."""
+    at = datetime.fromtimestamp(ms / 1000, ZoneInfo(zone))
+    return f"{at:%a}", f"{at:%H:%M}"
+
+
+def image(reference: str) -> str:
+    """What an image is called, without where it comes from; of a digest its beginning. "host:5000/press/web@sha256:0123..." is "press/web 0123456789ab"."""
+    host, _, path = reference.partition("/")
+    name = path if path and (set(host) & set(".:") or host == "localhost") else reference
+    name, _, digest = name.partition("@")
+    return f"{name} {digest.partition(':')[2][:12]}".strip()
 
 
 def sentence(text: str) -> str:
@@ -256,9 +269,10 @@ def _utc(env: Pages, ms: int) -> str:
     return utc(ms, env.language)
 
 
-@pass_context
-def _there(context: Context, ms: int) -> str:
-    return there(ms, context["zone"])
+@pass_environment
+def _clock_in(env: Pages, ms: int, zone: str) -> str:
+    day, clock = clock_in(ms, zone)
+    return f"{env.say(day)} {clock}"
 
 
 def environments(assets: Mapping[str, Asset]) -> dict[str, Pages]:
@@ -273,9 +287,9 @@ def environment(assets: Mapping[str, Asset], language: str = ENGLISH) -> Pages:
     def static(path: str, *, bare: bool = False) -> str:
         return f"/static/{path}" if bare else f"/static/{path}?v={assets[path].etag}"
 
-    env.filters.update(iso=iso, utc=_utc, say=_say, sentence=_sentence, headline=_headline, size=_size, span=_span)
+    env.filters.update(iso=iso, utc=_utc, say=_say, sentence=_sentence, headline=_headline, size=_size, span=_span, clock_in=_clock_in, image=image)
     env.globals.update(static=static, nav=NAV, phase_word=words.of_phase, rail=rail, words=words, progress_parts=progress_parts, progress_words=progress_words)
-    env.globals.update(language=language, languages=LANGUAGES, there=_there, line=line)
+    env.globals.update(language=language, languages=LANGUAGES, there=there, line=line)
     return env
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from penstock.apiv1 import people as p
 from penstock.server.api import devices, fleet, notices, people, queries
@@ -32,14 +30,8 @@ def map_of(sites: tuple[p.Site, ...], width: float = chart.WIDTH, height: float 
     return chart.draw(places, width, height) if places else None
 
 
-def local_time(zone: str, now_ms: int) -> str:
-    """The time of day in a zone, as "Sat 14:05"."""
-    return datetime.fromtimestamp(now_ms / 1000, ZoneInfo(zone)).strftime("%a %H:%M")
-
-
 def _sites(ask: Ask, problem: Problem | None = None, form: dict[str, Any] | None = None) -> Show:
     found: tuple[p.Site, ...] = ask.ask(people.list_sites).items
-    now = ask.plane.clock.now_ms()
     return Show(
         "sites.html",
         {
@@ -47,7 +39,7 @@ def _sites(ask: Ask, problem: Problem | None = None, form: dict[str, Any] | None
             "by_name": {site.name: site for site in found},
             "map": map_of(found),
             "map_small": map_of(found, 380, 320),
-            "clocks": {site.name: local_time(site.time_zone, now) for site in found},
+            "now_ms": ask.plane.clock.now_ms(),
             "problem": problem,
             "faults": faults_of(problem),
             "form": form or {"name": "", "title": "", "time_zone": "", "latitude": "", "longitude": ""},
@@ -106,7 +98,6 @@ def _site(ask: Ask, problem: Problem | None = None, form: dict[str, str] | None 
             for one in device.runs:
                 versions = runs.setdefault(one.app, {})
                 versions[one.version or "-"] = versions.get(one.version or "-", 0) + 1
-    now = ask.plane.clock.now_ms()
     return Show(
         "site.html",
         {
@@ -116,7 +107,9 @@ def _site(ask: Ask, problem: Problem | None = None, form: dict[str, str] | None 
             "wrong": ask.ask(notices.list_faults, query=queries.Faults(site=found.name, known=False)).items if ask.may("devices.read") else (),
             "may_know": may_know(ask),
             "runs": {app: sorted(versions.items(), key=lambda pair: -pair[1]) for app, versions in sorted(runs.items())},
-            "clock": local_time(found.time_zone, now),
+            "now_ms": ask.plane.clock.now_ms(),
+            "zone": found.time_zone,
+            "place": found.title or found.name,
             "by_name": {found.name: found},
             "map": map_of((found,), 480, 300),
             "joins": [one for one in ask.ask(devices.list_joins, query=queries.Joins(site=found.name)).items if one.good] if "joins.read" in found.may else [],

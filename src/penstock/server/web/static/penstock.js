@@ -20,38 +20,46 @@
   };
   // A page about a site or a device says what its clock showed too, where that is another one than the viewer's.
   const zones = new Map();
-  const there = (el, date, timeStyle) => {
+  const there = (el, date) => {
     const zone = el.dataset.zone;
     if (!zone) return "";
-    const key = `${zone} ${timeStyle}`;
     try {
-      if (!zones.has(key)) {
-        const options = { dateStyle: "short", timeStyle };
-        zones.set(key, [new Intl.DateTimeFormat(locale, options), new Intl.DateTimeFormat(locale, { ...options, timeZone: zone }), new Intl.DateTimeFormat(locale, { timeStyle, timeZone: zone })]);
+      if (!zones.has(zone)) {
+        const options = { weekday: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+        zones.set(zone, [undefined, zone].map((timeZone) => [new Intl.DateTimeFormat(locale, { ...options, timeZone }), new Intl.DateTimeFormat(locale, { ...options, weekday: undefined, timeZone })]));
       }
     } catch { return ""; }
-    const [here, far, hour] = zones.get(key);
-    if (here.format(date) === far.format(date)) return "";
-    const sameDay = here.format(date).split(",")[0] === far.format(date).split(",")[0];
-    return say.sayThere.replace("%t", (sameDay ? hour : far).format(date)).replace("%p", el.dataset.place);
+    // Two clocks are at most a day apart: the day of the week says which day it is there.
+    const [[hereDay, here], [farDay, far]] = zones.get(zone);
+    if (hereDay.format(date) === farDay.format(date)) return "";
+    const sameDay = hereDay.format(date).replace(here.format(date), "") === farDay.format(date).replace(far.format(date), "");
+    return say.sayThere.replace("%t", (sameDay ? far : farDay).format(date)).replace("%p", el.dataset.place);
   };
   const tell = (root) => {
     const now = Date.now();
     for (const el of root.querySelectorAll("time[data-ms]")) {
       const then = Number(el.dataset.ms);
-      let text;
+      let text, far = "";
       if (el.dataset.as === "clock") {
-        const date = new Date(then), far = there(el, date, "short");
-        text = (day.format(date) === day.format(now) ? clock.format(date) : `${day.format(date)} ${clock.format(date)}`) + (far && ` (${far})`);
+        const date = new Date(then);
+        far = there(el, date) && ` (${there(el, date)})`;
+        text = day.format(date) === day.format(now) ? clock.format(date) : `${day.format(date)} ${clock.format(date)}`;
       } else text = ago(then, now);
-      if (el.textContent !== text) el.textContent = text;
+      if (el.textContent === text + far) continue;
+      el.textContent = text;
+      if (far) {
+        const span = document.createElement("span");  // breaks off the line in one piece
+        span.className = "there";
+        span.textContent = far.trim();
+        el.append(" ", span);
+      }
     }
   };
   // The whole date is written when somebody points at it: a thousand of them would be a tenth of a second.
   document.addEventListener("pointerover", (event) => {
     const el = event.target.closest("time[data-ms]");
     if (!el) return;
-    const date = new Date(Number(el.dataset.ms)), far = there(el, date, "short");
+    const date = new Date(Number(el.dataset.ms)), far = there(el, date);
     el.title = full.format(date) + (far && ` (${far})`);
   });
   tell(document);
