@@ -97,12 +97,15 @@ class Served:
         self.plane = self.running.plane
         self.ca = "".join(self.plane.authorities)
         self.token = ""
+        self.clients: list[httpx.Client] = []
         self.server = uvicorn.Server(web_config(self.settings, build_asgi(self.running, build_front(self.plane)), self.running.tls))
         self.thread = threading.Thread(target=self.server.run, name="served plane")
         self.thread.start()
         until(lambda: self.server.started, "the plane is up")
 
     def stop(self) -> None:
+        for client in self.clients:  # or the server waits five seconds for them to hang up
+            client.close()
         self.server.should_exit = True
         self.thread.join(30)
         assert not self.thread.is_alive()
@@ -121,7 +124,9 @@ class Served:
         """A bare HTTP client; `token` None: with the administrator's, "" for none."""
         given = self.ready() if token is None else token
         headers = {"Authorization": f"Bearer {given}"} if given else {}
-        return httpx.Client(base_url=self.url, verify=self.tls(), headers=headers, timeout=30, trust_env=False)
+        made = httpx.Client(base_url=self.url, verify=self.tls(), headers=headers, timeout=30, trust_env=False)
+        self.clients.append(made)
+        return made
 
     def tls(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

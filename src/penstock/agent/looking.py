@@ -77,18 +77,24 @@ def _helper(mind: Mind, releases: dict[str, AppState]) -> Variant | None:
 def schedule(mind: Mind, now: Moment) -> None:
     """When to look next, now that nothing can be done at once."""
     due = mind.look_at
+    left = {memory.app for memory in mind.book.apps} if wiped(mind) else ()  # apps that nobody decides about any more: they are waited for no longer
     for memory in mind.book.apps:
-        if memory.change is None:
+        if memory.change is None or memory.app in left:
             continue
         pause = SOAKING_LOOK_MS if mind.views.get(memory.app, View()).reason == "soak" else CHANGING_LOOK_MS
         due = min(due, now.mono_ms + pause)
-    for at in mind.wakes.values():
-        if at >= 0:
+    for what, at in mind.wakes.items():
+        if at >= 0 and what not in left:
             due = min(due, at)
     check = mind.watching.next_check_ms(mind.book.apps, now.mono_ms)
     if check >= 0:
         due = min(due, check)
     mind.look_at = max(due, now.mono_ms + 100)
+
+
+def wiped(mind: Mind) -> bool:
+    """Whether the device is being retired and is done with its apps, well or badly."""
+    return mind.book.wipe is not None and mind.book.wipe.stage in ("engine", "last")
 
 
 def idle_ms(mind: Mind) -> int:

@@ -72,7 +72,7 @@ def command_send(
     app: Annotated[str, Parameter(help="Which app, for restart, revert, logs, inspect and accept-pin.", completer=apps)] = "",
     service: Annotated[str, Parameter(help="Which of its services, for restart, logs and inspect.", completer=services)] = "",
     lines: Lines = 200,
-    what: Annotated[Literal["", "usage"], Parameter(help="Of inspect: only what the container uses now.")] = "",
+    what: Annotated[Literal["usage"] | None, Parameter(help="Of inspect: only what the container uses now.")] = None,
     wait: Wait = WAIT_S,
     common: Common = COMMON,
 ) -> int:
@@ -81,7 +81,7 @@ def command_send(
     Signed, done at most once, kept while it is away. Exit code 6 when it ended badly, 8 when it has not ended yet.
     """
     with common.client() as client:
-        found = waited(client, client.order(device, d.CommandCreate(verb=verb, app=app, service=service, lines=lines, what=what)), device, wait)
+        found = waited(client, client.order(device, d.CommandCreate(verb=verb, app=app, service=service, lines=lines, what=what or "")), device, wait)
     return _ended(found, json=common.json, waiting=wait > 0)
 
 

@@ -86,7 +86,7 @@ def deploy(
     set_: Set = (),
     secret: Secret = (),
     name: Annotated[str, Parameter(help="What to call the deployment; the app's name unless said.")] = "",
-    drift: Annotated[Literal["", "correct", "report"], Parameter(help="What devices do where something is not as ordered.")] = "",
+    drift: Annotated[Literal["correct", "report"] | None, Parameter(help="What devices do where something is not as ordered.")] = None,
     reason: Reason = "",
     to: Annotated[str, Parameter(help="Change this deployment instead of making one; what is not given stays.", completer=deployments)] = "",
     wait: Wait = False,
@@ -116,7 +116,7 @@ def deploy(
         else:
             made = client.deploy(
                 a.DeploymentCreate(
-                    release=release, target=_target(device, selector, group), name=name, values=values, secrets=secrets, drift=drift, reason=reason
+                    release=release, target=_target(device, selector, group), name=name, values=values, secrets=secrets, drift=drift or "", reason=reason
                 )
             )
         if wait or for_:

@@ -24,7 +24,7 @@ DAY_MS = 86_400_000
 
 def faults(
     *,
-    severity: Literal["", "bad", "warn"] = "",
+    severity: Literal["bad", "warn"] | None = None,
     kind: Annotated[str, Parameter(help="Only this kind, such as away or disk.")] = "",
     site: str = "",
     device: str = "",

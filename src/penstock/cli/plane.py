@@ -23,7 +23,7 @@ HISTORY_MOST = 100_000  # acts that --since looks back through
 
 
 def open_(
-    kind: Annotated[Literal["", "device", "deployment", "app", "site"], Parameter(help="What kind of thing; nothing for the first page.")] = "",
+    kind: Annotated[Literal["device", "deployment", "app", "site"] | None, Parameter(help="What kind of thing; nothing for the first page.")] = None,
     name: Annotated[str, Parameter(help="Its name or id.")] = "",
     *,
     only_print: Annotated[bool, Parameter(name="--print", negative=(), help="Print the address; open nothing.")] = False,
