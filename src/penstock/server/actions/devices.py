@@ -16,6 +16,7 @@ from penstock.server.core.model import ACTIVE, QUARANTINED, RETIRED, Actor, Assi
 from penstock.server.core.outdated import Running, why
 from penstock.server.core.rights import EVERYWHERE, Reach, Target, allowed
 from penstock.server.core.rights import reach as reach_of
+from penstock.server.core.status import badness
 from penstock.server.core.targeting import check_labels, matches, parse
 from penstock.server.core.views import DeviceApp, DeviceQuery, DeviceRow, DeviceView, FleetCounts, Page
 from penstock.server.store import commands, deployments, enrolments, log, observations, receipts, releases, retirements, running, sites, status
@@ -85,7 +86,7 @@ def list_devices(plane: Plane, actor: Actor, *, query: DeviceQuery | None = None
         if len(found) <= most:
             return Page(rows)
         last_device, last_status, _ = found[most - 1]
-        value = {"worst": last_status.severity, "name": last_device.name, "seen": last_status.seen_ms}[wanted.sort]
+        value = {"worst": badness(last_status), "name": last_device.name, "seen": last_status.seen_ms}[wanted.sort]
         return Page(rows, make_cursor(value, last_device.id))
 
     return plane.db.view(work)

@@ -28,7 +28,7 @@ SEVERITY = {
     "soaked": 0,
     "removed": 0,
 }
-QUARANTINED, REVIEW, ILL, ALARM, DRIFT, NO_WAY_BACK, PINNED, IDLE = 100, 95, 78, 75, 60, 50, 45, 5
+QUARANTINED, REVIEW, ILL, ALARM, SILENT, DRIFT, NO_WAY_BACK, PINNED, IDLE = 100, 95, 78, 75, 65, 60, 50, 45, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,11 @@ def summary(device: Plight | Device, status: DeviceStatus, apps: Iterable[Seen])
         if holds and grade >= worst:
             worst, why = grade, word
     return _with(status, severity=worst, phase=phase, why=why[:500], drift=drift, pinned=pinned, way_back=back, apps=len(shown), ill=ill)
+
+
+def badness(status: DeviceStatus) -> int:
+    """Where it stands in a list, worst first: what it last said, or that nothing is heard of it, whichever is worse."""
+    return max(status.severity, SILENT) if status.liveness == "silent" else status.severity
 
 
 def observed(status: DeviceStatus, seen: DeviceObservation, at_ms: int) -> DeviceStatus:

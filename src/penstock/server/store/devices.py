@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, Text, and_, func, or_, select, type_coerce
+from sqlalchemy import Select, Text, and_, case, func, or_, select, type_coerce
 
 from penstock.server.core.model import RETIRED, Device, DeviceStatus, Lean
 from penstock.server.core.rights import Reach
 from penstock.server.core.siteview import Alike
+from penstock.server.core.status import SILENT
 from penstock.server.core.views import DeviceQuery
 from penstock.server.store import running
 from penstock.server.store.db import Tx
@@ -194,8 +195,13 @@ def _narrow(query: Select[Any], reach: Reach, wanted: DeviceQuery, among: tuple[
     return query
 
 
+# What `core.status.badness` is, told to the database.
+_BADNESS = case(
+    (and_(device_status.c.liveness == "silent", device_status.c.severity < SILENT), SILENT),
+    else_=device_status.c.severity,
+)
 _SORTS = {
-    "worst": (device_status.c.severity, True),
+    "worst": (_BADNESS, True),
     "name": (t.c.name, False),
     "seen": (device_status.c.seen_ms, False),
 }
