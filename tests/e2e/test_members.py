@@ -97,9 +97,13 @@ def test_a_copy_of_a_disk_is_seen_while_neither_has_anything_to_say(home: House)
     home.agents.append(copy)
     shutil.copytree(original.data, copy.data, ignore=shutil.ignore_patterns("run"))
     copy.start()
-    settle(copy, lambda: all_told(copy), "what the copy says goes on from what the original said")
-    assert home.plane.device("quiet")["summary"]["state"] == "active"
-    settle(original, lambda: home.plane.device("quiet")["summary"]["state"] == "quarantined", "the original asks, and the fork is seen")
+
+    def apart() -> bool:
+        return bool(home.plane.device("quiet")["summary"]["state"] == "quarantined")
+
+    # Whose word comes first goes on from what the original said; with the other's the fork is seen. On a busy machine that may be the copy's.
+    settle(copy, lambda: all_told(copy) or apart(), "what the copy says goes on from what the original said")
+    settle(original, apart, "the original asks, and the fork is seen")
     for one in (original, copy):
         settle(one, lambda one=one: bool(one.status().get("quarantined")), "it knows that it is set apart")  # type: ignore[misc]
 
