@@ -40,12 +40,22 @@ def environment(served, tmp_path):
     return {**kept, **mine, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
 
 
+def _interruptible():
+    """A suite that was started in the background ignores Ctrl-C, and so would what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Running:
     """One command that goes on; what it has printed so far."""
 
     def __init__(self, environment, *arguments):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "penstock.cli.main", *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "penstock.cli.main", *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=_interruptible,  # noqa: PLW1509 - nothing but a signal is set there
         )
         assert self.process.stdout
         assert self.process.stderr
