@@ -74,10 +74,10 @@ def _helper(mind: Mind, releases: dict[str, AppState]) -> Variant | None:
     return None
 
 
-def schedule(mind: Mind, now: Moment) -> None:
-    """When to look next, now that nothing can be done at once."""
+def schedule(mind: Mind, now: Moment, *, past_apps: bool) -> None:
+    """When to look next, now that nothing can be done at once. With `past_apps` no app is looked after any more, nor waited for."""
     due = mind.look_at
-    left = {memory.app for memory in mind.book.apps} if wiped(mind) else ()  # apps that nobody decides about any more: they are waited for no longer
+    left = {memory.app for memory in mind.book.apps} if past_apps else ()
     for memory in mind.book.apps:
         if memory.change is None or memory.app in left:
             continue
@@ -90,11 +90,6 @@ def schedule(mind: Mind, now: Moment) -> None:
     if check >= 0:
         due = min(due, check)
     mind.look_at = max(due, now.mono_ms + 100)
-
-
-def wiped(mind: Mind) -> bool:
-    """Whether the device is being retired and is done with its apps, well or badly."""
-    return mind.book.wipe is not None and mind.book.wipe.stage in ("engine", "last")
 
 
 def idle_ms(mind: Mind) -> int:

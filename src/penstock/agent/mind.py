@@ -300,7 +300,7 @@ class Mind:
             if self._need_look:
                 return looking.observe_work(self, now)
         self._dirty = False
-        looking.schedule(self, now)
+        looking.schedule(self, now, past_apps=wiping.past_apps(self))
         witness.observe(self, now)
         self._soft_save(now)
         return None
