@@ -41,8 +41,8 @@
       const then = Number(el.dataset.ms);
       let text, far = "";
       if (el.dataset.as === "clock") {
-        const date = new Date(then);
-        far = there(el, date) && ` (${there(el, date)})`;
+        const date = new Date(then), clockThere = there(el, date);
+        far = clockThere && ` (${clockThere})`;
         text = day.format(date) === day.format(now) ? clock.format(date) : `${day.format(date)} ${clock.format(date)}`;
       } else text = ago(then, now);
       if (el.textContent === text + far) continue;
