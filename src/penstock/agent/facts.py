@@ -75,6 +75,44 @@ def disk_bytes(path: str) -> int:
     return stat.f_blocks * stat.f_frsize
 
 
+NODES = (
+    "ttyUSB",
+    "ttyACM",
+    "ttyAMA",
+    "ttyTHS",
+    "ttymxc",
+    "video",
+    "media",
+    "i2c-",
+    "spidev",
+    "gpiochip",
+    "hidraw",
+    "nvidia",
+    "kfd",
+    "apex_",
+    "hailo",
+    "kvm",
+    "fuse",
+)
+FOLDERS = {"dri": ("card", "renderD"), "accel": ("accel",), "net": ("tun",), "serial/by-id": ("",)}
+MOST_NODES = 64
+INSIDE = ("/.dockerenv", "/run/.containerenv")  # files that engines put into containers
+
+
+def nodes(root: str = "/dev") -> tuple[str, ...] | None:
+    """The device nodes that apps may want, sorted, at most 64; None inside a container, whose own they would be."""
+    if any(os.path.exists(one) for one in INSIDE):
+        return None
+    found = []
+    for folder, beginnings in (("", NODES), *FOLDERS.items()):
+        try:
+            names = os.listdir(f"{root}/{folder}" if folder else root)
+        except OSError:
+            continue
+        found += [f"/dev/{folder}/{name}" if folder else f"/dev/{name}" for name in names if name.startswith(beginnings) and len(name) < 200]
+    return tuple(sorted(found)[:MOST_NODES])
+
+
 def default_name(hostname: str) -> str:
     """A device name out of a host name: lower case, what no name may have becomes "-"; "device" where nothing is left."""
     safe = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "-" for letter in hostname.lower())
@@ -95,4 +133,5 @@ def facts(data: str, engine: Engine | None = None, engine_platforms: tuple[str, 
         memory_bytes=memory_bytes(),
         disk_bytes=disk_bytes(data),
         engine=engine,
+        nodes=nodes(),
     )

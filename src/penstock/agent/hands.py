@@ -15,7 +15,7 @@ from penstock.rules.look import Look
 from penstock.rules.naming import container_name, network_name, network_names, volume_name, volume_names
 from penstock.rules.observed import LABEL_APP, LABEL_DEVICE, Observation
 from penstock.rules.ours import labels_for
-from penstock.rules.specs import spec_of
+from penstock.rules.specs import hosts_of, spec_of
 from penstock.wire.types import secret_bound_to
 
 TYPE_CHECKING = False
@@ -221,27 +221,46 @@ class Hands:
             volumes=volume_names(state),
             networks=network_names(state),
             secrets=self._secrets(work, service),
+            secret_files={file.target: self._opened(work, service, file.secret, file.version) for file in service.files if file.secret},
+            services={one.name: container_name(state.app, one) for one in hosts_of(state, service)},
         )
 
     def _secrets(self, work: ApplyStep, service: Service) -> dict[str, str]:
         opened = {}
         for variable, use in service.secret_environment.items():
-            for secret in work.state.secrets:
-                if secret.name == use.secret and secret.version == use.version:
-                    bound = secret_bound_to(work.device, work.state.app, secret.name, secret.version)
-                    try:
-                        opened[variable] = self._open_secret(secret.sealed, bound).decode("utf-8")
-                    except ValueError:
-                        raise RuntimeFault("bad-settings", f"secret {secret.name} cannot be opened with this device's key; set it again", retry=False) from None
-            if variable not in opened:
-                raise RuntimeFault("bad-settings", f"secret {use.secret} of service {service.name} did not come with the release", retry=False)
+            try:
+                opened[variable] = self._opened(work, service, use.secret, use.version).decode("utf-8")
+            except UnicodeDecodeError:
+                raise RuntimeFault("bad-settings", f"secret {use.secret} is no text, so it cannot be a variable", retry=False) from None
         return opened
+
+    def _opened(self, work: ApplyStep, service: Service, name: str, version: str) -> bytes:
+        """The value of a secret of this release. Raises RuntimeFault."""
+        for secret in work.state.secrets:
+            if secret.name == name and secret.version == version:
+                bound = secret_bound_to(work.device, work.state.app, secret.name, secret.version)
+                try:
+                    return self._open_secret(secret.sealed, bound)
+                except ValueError:
+                    raise RuntimeFault("bad-settings", f"secret {secret.name} cannot be opened with this device's key; set it again", retry=False) from None
+        raise RuntimeFault("bad-settings", f"secret {name} of service {service.name} did not come with the release", retry=False)
 
     def _network(self, work: ApplyStep) -> NetworkOrder:
         for network in work.state.networks:
             if network_name(work.state.app, network) == work.step.name:
                 labels = {**network.labels, LABEL_DEVICE: work.device, LABEL_APP: work.state.app}
-                return NetworkOrder(work.step.name, network.driver, network.driver_options, labels, network.internal)
+                return NetworkOrder(
+                    work.step.name,
+                    network.driver,
+                    network.driver_options,
+                    labels,
+                    network.internal,
+                    network.attachable,
+                    network.ipv6,
+                    network.pools,
+                    network.ipam_driver,
+                    network.ipam_options,
+                )
         raise RuntimeFault("bad-settings", f"the release has no network {work.step.name}", retry=False)
 
     def _volume_order(self, work: ApplyStep) -> VolumeOrder:

@@ -246,7 +246,8 @@ def _short(memory: AppMemory, change: Change, releases: dict[str, AppState], loo
         return _one_step(
             memory, change, state, releases, look, c, unfit, lambda now: turns.end(now, change, "done", f"service {change.service} was restarted", c)
         )
-    once = {unit.token for unit in memory.units if unit.service in change.replaced}
+    # Made anew and started, or made anew twice (the first may have been cut short): another time would show the same again.
+    once = {unit.token for unit in memory.units if unit.service in change.replaced or change.made.count(unit.service) >= 2}
     unfit = drift(memory, state, look, c.device).unfit - once
     return _one_step(memory, change, state, releases, look, c, unfit, lambda now: _made_anew(now, change, state, look, c))
 

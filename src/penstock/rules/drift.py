@@ -11,6 +11,7 @@ from penstock.rules.look import Look
 from penstock.rules.memory import AppMemory, Unit
 from penstock.rules.naming import container_name
 from penstock.rules.observed import LABEL_APP, LABEL_DEVICE, LABEL_SERVICE, ObservedContainer
+from penstock.rules.optional import within
 from penstock.rules.ours import labels_for, owned
 from penstock.rules.settings import container_differences
 from penstock.rules.specs import specs_of
@@ -46,6 +47,8 @@ def drift(memory: AppMemory, state: AppState, look: Look, device: str) -> Drift:
         container = mine.get(unit.token) if unit else None
         if unit is not None:
             chosen.add(unit.token)
+        if container is not None:
+            container = within(container, {one.id: one.labels.get(LABEL_SERVICE, "") for one in mine.values()})
         found = _one(memory, state, service, unit, container, look, device, action)
         wrong = [item for item in found if item.field not in ("state", "container")]
         if unit is not None and any(f"{item.service} {item.field}" not in memory.stubborn for item in wrong):

@@ -105,7 +105,8 @@ class Change:
     """The one change of an app that is under way, up to its end in a receipt. `source` is the content it leaves, `target` the one it goes to
     (empty: none), `back` the one a failure returns to (empty: none). `touched`: something that ran has been stopped or something has been
     made. `ill` counts time since all was last well, `soak` healthy time, `total` time since it was claimed. `replaced`:
-    services whose new container was started. `again`: how often the engine had started its containers again at the last look while it soaked.
+    services whose new container was started; `made`: those made anew because they drifted, once for each time. `again`: how often the engine had started
+    its containers again at the last look while it soaked.
     `failed_by`: who took the change back; `pin`: and wants it to stay so."""
 
     CHOICES = {"kind": KINDS, "stage": STAGES}
@@ -142,6 +143,7 @@ class Change:
     pin: bool = False
     health_rule: bool = True
     again: int = 0
+    made: tuple[str, ...] = ()
 
 
 @record

@@ -8,8 +8,9 @@ Times are unix milliseconds by the engine's clock, 0 where the engine knows none
 
 from __future__ import annotations
 
+from penstock.wire.options import Options
 from penstock.wire.record import record
-from penstock.wire.types import DeviceNode, Healthcheck, Mount, NetworkUse, Port, Probe, Resources, Variant
+from penstock.wire.types import DeviceNode, Healthcheck, Mount, NetworkUse, Pool, Port, Probe, Resources, Variant
 
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 HEALTH = ("none", "starting", "healthy", "unhealthy")
@@ -68,7 +69,8 @@ class Settings:
     Effective values: what the image brings is merged in, as engines show it. `environment` holds SECRET_INTACT or SECRET_CHANGED
     for secret variables, never their value. `mounts` and `networks` carry engine names, aliases without the container's
     own id; an address of which the engine does not tell whether it was asked for has NOT_SAID before it, and is that alone where it shows none.
-    Volumes that only the image declares are left out. Tuples whose order means nothing are sorted."""
+    Volumes that only the image declares are left out. Tuples whose order means nothing are sorted. In `options` another container is named as
+    "container:ID"; `untold` names the options this engine does not show."""
 
     command: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] = ()
@@ -86,8 +88,8 @@ class Settings:
     working_dir: str = ""
     labels: dict[str, str] = {}
     stop_signal: str = ""
-    privileged: bool = False
-    network_mode: str = ""
+    options: Options = Options()
+    untold: tuple[str, ...] = ()
 
 
 @record
@@ -157,6 +159,8 @@ class ObservedNetwork:
     driver_options: dict[str, str] = {}
     labels: dict[str, str] = {}
     internal: bool = False
+    ipv6: bool = False
+    pools: tuple[Pool, ...] = ()
     containers: tuple[str, ...] = ()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from penstock.rules.naming import network_names, volume_names
 from penstock.rules.observed import LABEL_SECRETS, NOT_SAID, SECRET_CHANGED, SECRET_INTACT, ImageDefaults, ObservedContainer, Settings, is_variant
+from penstock.rules.optional import differing, normal
 from penstock.wire.record import fields_of, record, replace
 from penstock.wire.types import AppState, Healthcheck, Image, Mount, NetworkUse, Port, Resources, Service, Variant
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAX_SHOWN = 200  # characters of a value in a sentence
+PODMAN_WRITABLE = ("/run", "/tmp", "/var/tmp")  # noqa: S108 - what Podman lays over a read-only container, unasked
+TMPFS_DEFAULTS = frozenset(("nodev", "nosuid", "noexec"))  # engines set them and show them as they please
 NO_CHECK = Healthcheck(test=("NONE",))
 
 # Variables Podman gives a container unasked (and Docker a process, without showing them).
@@ -140,22 +143,34 @@ def wanted(state: AppState, service: Service, defaults: ImageDefaults, labels: d
         healthcheck=health,
         restart=service.restart,
         restart_max=service.restart_max if service.restart == "on-failure" else 0,
-        resources=normal_resources(service.resources),
+        resources=normal_resources(_with_quota(service)),
         devices=_sorted(service.devices),
         user=service.user or defaults.user,
         working_dir=service.working_dir or defaults.working_dir or "/",
         labels=all_labels,
         stop_signal=signal_name(service.stop_signal or defaults.stop_signal),
-        network_mode="",
+        options=normal(service.options),
     )
 
 
 def _mount(mount: Mount, volumes: dict[str, str]) -> Mount:
+    """As engines show it: how its folder came to be there, they do not tell."""
+    target = _path(mount.target)
     if mount.kind == "volume":
-        return replace(mount, source=volumes.get(mount.source, mount.source), target=_path(mount.target))
+        return Mount("volume", target, volumes.get(mount.source, mount.source), mount.read_only)
     if mount.kind == "bind":
-        return replace(mount, source=_path(mount.source), target=_path(mount.target))
-    return replace(mount, target=_path(mount.target), source="")
+        propagation = mount.propagation if mount.propagation != "rprivate" else ""
+        return Mount("bind", target, _path(mount.source), mount.read_only, propagation=propagation)
+    mode = mount.tmpfs_mode if mount.tmpfs_mode != 0o1777 else 0
+    return Mount("tmpfs", target, "", mount.read_only, mount.tmpfs_bytes, mode, tuple(sorted(set(mount.tmpfs_options) - TMPFS_DEFAULTS)))
+
+
+def _with_quota(service: Service) -> Resources:
+    """A quota of processor time for each period is the older way of saying `nano_cpus`."""
+    quota, period = service.options.cpu_quota_us, service.options.cpu_period_us or 100_000
+    if quota <= 0:
+        return service.resources
+    return replace(service.resources, nano_cpus=quota * 1_000_000_000 // period)
 
 
 def _path(text: str) -> str:
@@ -163,9 +178,9 @@ def _path(text: str) -> str:
 
 
 def _network(use: NetworkUse, service: Service, networks: dict[str, str]) -> NetworkUse:
-    aliases = set(use.aliases)
-    aliases.add(service.name)
-    return NetworkUse(network=networks.get(use.network, use.network), aliases=tuple(sorted(aliases)), ipv4=use.ipv4)
+    # A container is reached by its own name and its host name as well, and engines do not say which of its aliases were asked for.
+    aliases = {service.name, *use.aliases} - {service.container_name, service.options.hostname}
+    return NetworkUse(network=networks.get(use.network, use.network), aliases=tuple(sorted(aliases)), ipv4=use.ipv4, ipv6=use.ipv6)
 
 
 # --- what is seen instead ---------------------------------------------------------------------------------------------
@@ -196,6 +211,11 @@ def differences(expected: Settings, seen: Settings, *, image_known: bool = True,
     for field in fields_of(expected):
         one = getattr(expected, field)
         other = getattr(seen, field)
+        if field == "untold":
+            continue
+        if field == "options":
+            found.extend(Difference(item.field, _show(item.wanted), _show(item.seen)) for item in differing(one, other, seen.untold))
+            continue
         if field in ("environment", "labels"):
             found.extend(_keyed(field, one, other, image_known=image_known))
             continue
@@ -203,10 +223,14 @@ def differences(expected: Settings, seen: Settings, *, image_known: bool = True,
             continue
         if field == "healthcheck" and one is not None and other is not None and other.start_interval_ms == 0:
             one = replace(one, start_interval_ms=0)  # engines before API 1.44 know no start interval and show none
+        if field == "expose" and expected.options.network_mode:
+            continue  # it has no ports of its own, and engines list them or not
         if field == "ports":
             one = _ports_as(one, other)
         if field == "networks":
             one = _addresses_as(one, other)
+        if field == "mounts" and seen.options.read_only:
+            other = tuple(mount for mount in other if mount in one or mount.kind != "tmpfs" or mount.target not in PODMAN_WRITABLE)
         if field == "devices" and any(node.permissions == "" for node in other):
             one = _sorted(replace(node, permissions="") for node in one)  # Podman does not tell them
         if one != other:
@@ -229,11 +253,15 @@ def _ports_as(wanted_ports: tuple[Port, ...], seen: tuple[Port, ...]) -> tuple[P
 
 def _addresses_as(wanted_uses: tuple[NetworkUse, ...], seen: tuple[NetworkUse, ...]) -> tuple[NetworkUse, ...]:
     """The wanted networks with the address seen, where the engine does not tell whether one was asked for and nothing speaks against it."""
-    shown = {use.network: use.ipv4 for use in seen if use.ipv4.startswith(NOT_SAID)}
-    return tuple(
-        replace(use, ipv4=shown[use.network]) if shown.get(use.network) in (NOT_SAID, NOT_SAID + use.ipv4) or (use.network in shown and not use.ipv4) else use
-        for use in wanted_uses
-    )
+    four = {use.network: use.ipv4 for use in seen if use.ipv4.startswith(NOT_SAID)}
+    six = {use.network: use.ipv6 for use in seen if use.ipv6.startswith(NOT_SAID)}
+    return tuple(replace(use, ipv4=_address_as(use.ipv4, four.get(use.network)), ipv6=_address_as(use.ipv6, six.get(use.network))) for use in wanted_uses)
+
+
+def _address_as(asked: str, shown: str | None) -> str:
+    if shown is None or (asked and shown not in (NOT_SAID, NOT_SAID + asked)):
+        return asked
+    return shown
 
 
 _FROM_IMAGE = frozenset(("command", "entrypoint", "expose", "healthcheck", "user", "working_dir", "stop_signal"))
@@ -264,6 +292,13 @@ def _show(value: Any) -> str:
     return _text(value)[:MAX_SHOWN]
 
 
+def _mount_words(mount: Mount) -> str:
+    words = ["read-only"] if mount.read_only else []
+    words += [f"size {mount.tmpfs_bytes}"] if mount.tmpfs_bytes else []
+    words += [f"mode {mount.tmpfs_mode:o}"] if mount.tmpfs_mode else []
+    return "".join(" " + word for word in (*words, mount.propagation, *mount.tmpfs_options) if word)
+
+
 def _text(value: Any) -> str:
     if value is None:
         return "(none)"
@@ -273,11 +308,13 @@ def _text(value: Any) -> str:
         return ", ".join(_text(item) for item in value) or "(none)"
     if isinstance(value, (str, int)):
         return str(value) or "(empty)"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={item}" for key, item in sorted(value.items())) or "(none)"
     if isinstance(value, Port):
         address = f"{value.host_ip}:" if value.host_ip else ""
         return f"{address}{value.host or 'any'}->{value.container}/{value.protocol}"
     if isinstance(value, Mount):
-        return f"{value.kind} {value.source or '-'} at {value.target}{' read-only' if value.read_only else ''}"
+        return f"{value.kind} {value.source or '-'} at {value.target}{_mount_words(value)}"
     if isinstance(value, NetworkUse):
         return f"{value.network} as {', '.join(value.aliases)}{' at ' + value.ipv4.lstrip(NOT_SAID) if value.ipv4.lstrip(NOT_SAID) else ''}"
     return ", ".join(f"{name} {_text(getattr(value, name))}" for name in fields_of(value))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from penstock.rules.variants import image_of, variants_of
 from penstock.wire.codec import canonical, to_plain
+from penstock.wire.options import IN_SERVICE
 from penstock.wire.record import record, replace
 from penstock.wire.types import AppState, Network, Service, service_digest, sha256_of
 
@@ -18,7 +19,31 @@ if TYPE_CHECKING:
 def spec_of(state: AppState, service: Service, platforms: tuple[str, ...]) -> str:
     """The digest of all that makes the container of `service` what it is on this device."""
     variant = variants_of(state, platforms).get(service.name)
-    return service_digest(service, image_of(state, service), variant.platform if variant else "")
+    return _spec(state, service, variant.platform if variant else "")
+
+
+def _spec(state: AppState, service: Service, platform: str) -> str:
+    own = service_digest(service, image_of(state, service), platform)
+    hosts = hosts_of(state, service)
+    if not hosts:
+        return own
+    # It lives inside other containers' namespaces: where one of those is made anew, so is this.
+    return sha256_of(canonical([own, *(service_digest(host, image_of(state, host)) for host in hosts)]))
+
+
+def hosts_of(state: AppState, service: Service) -> tuple[Service, ...]:
+    """The services in whose namespaces this one lives, and those in whose these live, by name."""
+    by_name = {one.name: one for one in state.services}
+    found: dict[str, Service] = {}
+    asked = [service]
+    while asked:
+        options = asked.pop().options
+        for mode in (options.network_mode, options.ipc, options.pid):
+            name = mode[len(IN_SERVICE) :] if mode.startswith(IN_SERVICE) else ""
+            if name in by_name and name not in found and name != service.name:
+                found[name] = by_name[name]
+                asked.append(by_name[name])
+    return tuple(found[name] for name in sorted(found))
 
 
 def specs_of(state: AppState, platforms: tuple[str, ...]) -> dict[str, str]:
@@ -27,7 +52,7 @@ def specs_of(state: AppState, platforms: tuple[str, ...]) -> dict[str, str]:
     found = {}
     for service in state.services:
         variant = variants.get(service.name)
-        found[service.name] = service_digest(service, image_of(state, service), variant.platform if variant else "")
+        found[service.name] = _spec(state, service, variant.platform if variant else "")
     return found
 
 

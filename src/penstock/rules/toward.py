@@ -339,7 +339,10 @@ class Way:
         if unit is None:
             unit = Unit(service.name, self.c.token, self.specs[service.name], self.content)
         why = f"make the container of service {service.name}"
-        return Act(self.step("create", why, service.name, token=unit.token, image=service.image), with_unit(self.memory, unit), why)
+        memory, change = with_unit(self.memory, unit), self.memory.change
+        if change is not None and change.kind == "recreate" and change.made.count(service.name) < 2:
+            memory = replace(memory, change=replace(change, made=(*change.made, service.name)))
+        return Act(self.step("create", why, service.name, token=unit.token, image=service.image), memory, why)
 
     def _begin(self, service: Service, unit: Unit, container: ObservedContainer) -> Toward:
         """Start a container that stands still; one that fell over waits for its back-off first."""

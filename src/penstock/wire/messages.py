@@ -29,7 +29,8 @@ class Engine:
 @record
 class Facts:
     """What a device says of itself. It may exclude the device from a release (wrong architecture), never include it.
-    `platforms`: what it runs, best first, as "linux/arm/v7"."""
+    `platforms`: what it runs, best first, as "linux/arm/v7". `nodes`: device nodes that apps may want; None where that cannot be told (an agent in a container
+    sees its own)."""
 
     hostname: str
     platforms: tuple[str, ...]
@@ -40,6 +41,7 @@ class Facts:
     memory_bytes: int = 0
     disk_bytes: int = 0
     engine: Engine | None = None
+    nodes: tuple[str, ...] | None = None
 
 
 @record

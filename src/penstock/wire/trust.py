@@ -14,7 +14,7 @@ from penstock.wire.codec import WireError, decode, parse
 from penstock.wire.envelope import ROOT, open_unverified, pae, payload_type, unb64
 from penstock.wire.record import record
 from penstock.wire.types import sha256_of
-from penstock.wire.version import WIRE
+from penstock.wire.version import READS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -241,8 +241,8 @@ def _message(cls: type[T], kind: str, raw: bytes, root: Root, role: str, device:
         value: Any = decode(cls, payload, limit)
     except WireError as fault:
         return Refusal("oversize" if fault.oversize else "malformed", str(fault))
-    if value.wire > WIRE:
-        return Refusal("unknown-version", f"wire version {value.wire} is newer than this program's {WIRE}; update it")
+    if value.wire > READS:
+        return Refusal("unknown-version", f"wire version {value.wire} is newer than this program's {READS}; update it")
     if value.device != device:
         return Refusal("wrong-device", f"it is for device {value.device}, and this is {device}")
     good: T = value
@@ -356,8 +356,8 @@ def _by_device(cls: type[T], kind: str, raw: bytes, by: Author, verify: Verify, 
         value: Any = decode(cls, payload, limit)
     except WireError as fault:
         return Refusal("oversize" if fault.oversize else "malformed", str(fault))
-    if value.wire > WIRE:
-        return Refusal("unknown-version", f"wire version {value.wire} is newer than this plane's {WIRE}; update the plane first")
+    if value.wire > READS:
+        return Refusal("unknown-version", f"wire version {value.wire} is newer than this plane's {READS}; update the plane first")
     good: T = value
     return good
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 
 from penstock.wire.codec import canonical, encode, to_plain
+from penstock.wire.options import MAX_FILES, File, Options, size_of
 from penstock.wire.record import record, replace
 
 NAME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
@@ -84,15 +85,27 @@ class Port:
 
 @record
 class Mount:
-    """`source` is a volume's name in this app, or a host path for a bind; empty for tmpfs."""
+    """`source` is a volume's name in this app, or a host path for a bind; empty for tmpfs. A bind may bring its `propagation` and SELinux label
+    (`selinux`: z or Z), and have its folder made where there is none (`make_source`); `no_copy` leaves a new volume empty; a tmpfs may bring a mode (0: 1777) and
+    further options as mount(8) takes them."""
 
-    CHOICES = {"kind": ("volume", "bind", "tmpfs")}
+    CHOICES = {
+        "kind": ("volume", "bind", "tmpfs"),
+        "propagation": ("", "private", "rprivate", "shared", "rshared", "slave", "rslave"),
+        "selinux": ("", "z", "Z"),
+    }
 
     kind: str
     target: str
     source: str = ""
     read_only: bool = False
     tmpfs_bytes: int = 0
+    tmpfs_mode: int = 0
+    tmpfs_options: tuple[str, ...] = ()
+    propagation: str = ""
+    selinux: str = ""
+    make_source: bool = False
+    no_copy: bool = False
 
 
 @record
@@ -102,6 +115,10 @@ class NetworkUse:
     network: str
     aliases: tuple[str, ...] = ()
     ipv4: str = ""
+    ipv6: str = ""
+    link_local: tuple[str, ...] = ()
+    mac_address: str = ""
+    driver_options: dict[str, str] = {}
 
 
 @record
@@ -175,6 +192,8 @@ class Service:
     stop_signal: str = ""
     container_name: str = ""
     platform: str = ""
+    options: Options = Options()
+    files: tuple[File, ...] = ()
 
     def check(self) -> tuple[str, str] | None:
         fault = name_fault(self.name)
@@ -202,8 +221,19 @@ class Volume:
 
 
 @record
+class Pool:
+    """A range of addresses a network hands out; `reserved` maps names to addresses it does not."""
+
+    subnet: str = ""
+    gateway: str = ""
+    ip_range: str = ""
+    reserved: dict[str, str] = {}
+
+
+@record
 class Network:
-    """A network of the app. `engine_name` empty means "<app>_<name>". `external`: it must exist and is never removed."""
+    """A network of the app. `engine_name` empty means "<app>_<name>". `external`: it must exist and is never removed. No `pools`: the engine
+    picks addresses."""
 
     name: str
     engine_name: str = ""
@@ -212,6 +242,11 @@ class Network:
     labels: dict[str, str] = {}
     internal: bool = False
     external: bool = False
+    attachable: bool = False
+    ipv6: bool = False
+    pools: tuple[Pool, ...] = ()
+    ipam_driver: str = ""
+    ipam_options: dict[str, str] = {}
 
     def check(self) -> tuple[str, str] | None:
         fault = name_fault(self.name)
@@ -291,7 +326,7 @@ class AppState:
     """What one deployment asks of one device: a release with its parameters filled in.
 
     `release` is the digest of the published release, `version` its name for people. `drift` says whether drift is corrected or
-    only reported. `soak_s`: how long it must be healthy before it counts. `deadline_s`: how long after its start it may take to
+    only reported. `wire` is the wire version whose words it uses (see `wire_needed`). `soak_s`: how long it must be healthy before it counts. `deadline_s`: how long after its start it may take to
     become healthy. `keep`: releases kept to go back to, the present one included."""
 
     CHOICES = {"drift": ("correct", "report")}
@@ -309,6 +344,7 @@ class AppState:
     soak_s: int = 60
     deadline_s: int = 120
     keep: int = 2
+    wire: int = 1
 
     def check(self) -> tuple[str, str] | None:
         fault = name_fault(self.app)
@@ -321,6 +357,8 @@ class AppState:
         for index, service in enumerate(self.services):
             if service.image not in images:
                 return (f"services[{index}].image", f"{service.image!r} is not among the app's images")
+        if sum(size_of(file.content) for service in self.services for file in service.files) > MAX_FILES:
+            return ("services", f"the files put into containers have more than {MAX_FILES} bytes together")
         return None
 
 
@@ -346,6 +384,27 @@ def service_digest(service: Service, image: Image | None = None, platform: str =
         chosen = [variant.config.digest for variant in image.variants if not platform or variant.platform == platform]
         plain["image"] = chosen or image.index
     return sha256_of(canonical(plain))
+
+
+def wire_needed(state: AppState) -> int:
+    """The first wire version whose programs know every word of `state`. An older one would pass over what it does not know, so it must not
+    be given such a state at all."""
+    for service in state.services:
+        if service.options != Options() or service.files:
+            return 2
+        if any(replace(use, ipv6="", link_local=(), mac_address="", driver_options={}) != use for use in service.networks):
+            return 2
+        if any(_plain_mount(mount) != mount for mount in service.mounts):
+            return 2
+    for network in state.networks:
+        if replace(network, attachable=False, ipv6=False, pools=(), ipam_driver="", ipam_options={}) != network:
+            return 2
+    return 1
+
+
+def _plain_mount(mount: Mount) -> Mount:
+    """A mount as version 1 knew it."""
+    return Mount(mount.kind, mount.target, mount.source, mount.read_only, mount.tmpfs_bytes)
 
 
 def same(one: object, other: object) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from penstock.wire.messages import Engine
 from penstock.wire.record import record
-from penstock.wire.types import Service, Variant
+from penstock.wire.types import Pool, Service, Variant
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ class RuntimeFault(Exception):
 @record
 class CreateOrder:
     """One container to make. `volumes` and `networks` map the app's names to engine names. `secrets` are environment variables with
-    their opened values; they go to the engine and nowhere else. `labels` are ours (`rules.observed.OUR_LABELS` without the secrets
+    their opened values, `secret_files` paths with theirs; they go to the engine and nowhere else. `services` maps the app's services to container
+    names, for those whose namespaces are shared. `labels` are ours (`rules.observed.OUR_LABELS` without the secrets
     digest, which the runtime adds); `token` stands among them and makes creating idempotent."""
 
     name: str
@@ -75,6 +76,8 @@ class CreateOrder:
     volumes: dict[str, str] = {}
     networks: dict[str, str] = {}
     secrets: dict[str, str] = {}
+    secret_files: dict[str, bytes] = {}
+    services: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"CreateOrder(name={self.name!r}, service={self.service.name!r}, secrets={len(self.secrets)})"
@@ -99,6 +102,11 @@ class NetworkOrder:
     driver_options: dict[str, str] = {}
     labels: dict[str, str] = {}
     internal: bool = False
+    attachable: bool = False
+    ipv6: bool = False
+    pools: tuple[Pool, ...] = ()
+    ipam_driver: str = ""
+    ipam_options: dict[str, str] = {}
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,9 @@ from penstock.agent.runtimes import (
     VolumeCopy,
     VolumeOrder,
     dockerfacts,
+    dockerfiles,
     dockerinside,
+    dockeroptions,
     dockerorders,
     dockerpull,
     dockerseen,
@@ -36,9 +38,11 @@ from penstock.rules.observed import (
     Observation,
     ObservedContainer,
     ObservedImage,
+    ObservedNetwork,
     ProbeResult,
 )
 from penstock.rules.platforms import excluded, normal
+from penstock.wire.record import replace
 from penstock.wire.types import Probe, Variant
 
 TYPE_CHECKING = False
@@ -206,6 +210,8 @@ class DockerRuntime:
         """Make the container with all its networks, not started; its id."""
         identity = self._image_id(order.variant, order.service.name)
         _limits_hold(order, self.facts().cannot)
+        dockeroptions.must_take(order.service.name, order.service.options, self.facts())
+        order = replace(order, services={service: self._identity(name, order) for service, name in order.services.items()})
         if self._podman:
             self._binds_are_there(order)
         body = dockerorders.container_body(order, identity, self._defaults(identity, {}), start_interval=self.facts().start_interval)
@@ -220,7 +226,16 @@ class DockerRuntime:
             container = self._same_token(order, error)
         for network, endpoint in dockerorders.further_networks(order):
             self._join(container, network, endpoint, doing)
+        if order.service.files:
+            dockerfiles.put(self._client, self._v(""), container, order.service, order.secret_files)
         return container
+
+    def _identity(self, name: str, order: CreateOrder) -> str:
+        """The id of the container in whose namespaces another shall live: engines keep what they are told, and an id says which one was meant."""
+        plain = self._inspect(name)
+        if plain is None or not _is(name, plain):
+            raise RuntimeFault("not-found", f"service {order.service.name} lives inside container {name}, which is not there yet", retry=True)
+        return str(plain["Id"])
 
     def _binds_are_there(self, order: CreateOrder) -> None:
         """Docker refuses to bind a folder of the host that is not there; Podman's compatible API makes an empty one, which hides a mistyped
@@ -228,7 +243,7 @@ class DockerRuntime:
         if not os.path.isdir(self.facts().root):
             return
         for mount in order.service.mounts:
-            if mount.kind == "bind" and not os.path.exists(mount.source):
+            if mount.kind == "bind" and not mount.make_source and not os.path.exists(mount.source):
                 raise RuntimeFault("bad-settings", f"service {order.service.name}: there is no {mount.source} on this device to bind; make it", retry=False)
 
     def _same_token(self, order: CreateOrder, error: EngineError) -> str:
@@ -360,7 +375,7 @@ class DockerRuntime:
         places += [
             (port.host_ip or "127.0.0.1", port.host) for port in seen.settings.ports if port.container == probe.port and port.protocol == "tcp" and port.host
         ]
-        if seen.settings.network_mode == "host":
+        if seen.settings.options.network_mode == "host":
             places.append(("127.0.0.1", probe.port))
         return reach(tuple(places), probe)
 
@@ -409,7 +424,7 @@ class DockerRuntime:
         seen = dockerseen.network(plain)
         if seen.labels.get(LABEL_DEVICE) != order.labels.get(LABEL_DEVICE):
             raise RuntimeFault("name-taken", f"a network named {order.name} that Penstock did not make is in the way; remove or rename it", retry=True)
-        if seen.driver != (order.driver or "bridge") or seen.internal != order.internal:
+        if seen.driver != (order.driver or "bridge") or seen.internal != order.internal or seen.ipv6 != order.ipv6 or not _pools_fit(order, seen):
             raise RuntimeFault("name-taken", f"network {order.name} is there with other settings; it must be removed first", retry=True)
 
     def remove_network(self, name: str) -> None:
@@ -502,6 +517,12 @@ class DockerRuntime:
 def _is(reference: str, plain: dict[str, Any]) -> bool:
     """Whether an inspect answer is really about `reference`: engines also match the beginning of an id."""
     return reference in (plain.get("Id"), str(plain.get("Name", "")).lstrip("/"))
+
+
+def _pools_fit(order: NetworkOrder, seen: ObservedNetwork) -> bool:
+    """Whether a network hands out the addresses asked for; engines name a gateway where nobody did, and Podman shows a range in its own way."""
+    gateways = {pool.subnet: pool.gateway for pool in seen.pools}
+    return all(not pool.subnet or gateways.get(pool.subnet, "?") in ("", pool.gateway or gateways.get(pool.subnet)) for pool in order.pools)
 
 
 def _limits_hold(order: CreateOrder, cannot: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from penstock.agent.runtimes import RuntimeFault
+from penstock.agent.runtimes import RuntimeFault, dockeroptions
 from penstock.rules.observed import LABEL_SECRETS
 from penstock.rules.settings import port_text
 from penstock.wire.codec import canonical, parse
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from penstock.agent.runtimes import CreateOrder, NetworkOrder, VolumeOrder
     from penstock.rules.observed import ImageDefaults
-    from penstock.wire.types import Healthcheck, Mount, NetworkUse, Service
+    from penstock.wire.types import Healthcheck, Mount, NetworkUse, Pool, Service
 
 MS = 1_000_000  # nanoseconds
 HELPER_VOLUME = "penstock-volume"  # where a helper container sees the volume
@@ -78,6 +78,7 @@ def container_body(order: CreateOrder, image_id: str, defaults: ImageDefaults, *
         body["WorkingDir"] = service.working_dir
     if service.stop_signal:
         body["StopSignal"] = service.stop_signal
+    body.update(dockeroptions.config(service.options))
     check = service.healthcheck
     if check is not None and not check.test and defaults.healthcheck is not None:
         check = replace(check, test=defaults.healthcheck.test)  # only the times are ours; newer Podman takes no check without its command
@@ -97,8 +98,14 @@ def further_networks(order: CreateOrder) -> tuple[tuple[str, dict[str, Any]], ..
 def endpoint(service: Service, use: NetworkUse) -> dict[str, Any]:
     """How a service stands in one network: its own name is always an alias, as in Compose."""
     settings: dict[str, Any] = {"Aliases": sorted({service.name, *use.aliases})}
-    if use.ipv4:
-        settings["IPAMConfig"] = {"IPv4Address": use.ipv4}
+    addresses: dict[str, Any] = {"IPv4Address": use.ipv4, "IPv6Address": use.ipv6, "LinkLocalIPs": list(use.link_local)}
+    asked = {key: value for key, value in addresses.items() if value}
+    if asked:
+        settings["IPAMConfig"] = asked
+    if use.mac_address:
+        settings["MacAddress"] = use.mac_address
+    if use.driver_options:
+        settings["DriverOpts"] = dict(use.driver_options)
     return settings
 
 
@@ -129,7 +136,7 @@ def _host_config(order: CreateOrder) -> dict[str, Any]:
         ports.setdefault(f"{port.container}/{port.protocol}", []).append({"HostIp": port.host_ip, "HostPort": str(port.host) if port.host else ""})
     host: dict[str, Any] = {
         "PortBindings": ports,
-        "Mounts": [_mount(order, mount) for mount in service.mounts if mount.kind != "tmpfs"],
+        "Mounts": [_mount(order, mount) for mount in service.mounts if mount.kind != "tmpfs" and not _by_text(mount)],
         "RestartPolicy": {
             "Name": service.restart,
             "MaximumRetryCount": service.restart_max if service.restart == "on-failure" else 0,
@@ -143,24 +150,44 @@ def _host_config(order: CreateOrder) -> dict[str, Any]:
     }
     if limits.pids:
         host["PidsLimit"] = limits.pids
-    temporary = {
-        # The mode is said because Podman 4.3 otherwise makes it 0000; 1777 is Docker's own.
-        mount.target: ",".join(["ro" if mount.read_only else "rw", "mode=1777"] + ([f"size={mount.tmpfs_bytes}"] if mount.tmpfs_bytes else []))
-        for mount in service.mounts
-        if mount.kind == "tmpfs"
-    }
+    texts = [_bind_text(mount) for mount in service.mounts if _by_text(mount)]
+    if texts:
+        host["Binds"] = texts
+    temporary = {mount.target: _tmpfs(mount) for mount in service.mounts if mount.kind == "tmpfs"}
     if temporary:
         host["Tmpfs"] = temporary
     if service.networks:
         host["NetworkMode"] = _engine_network(order, service.networks[0])
+    host.update(dockeroptions.host_config(service.options, order.services))
     return host
+
+
+def _tmpfs(mount: Mount) -> str:
+    """The mode is said because Podman 4.3 otherwise makes it 0000; 1777 is Docker's own."""
+    size = [f"size={mount.tmpfs_bytes}"] if mount.tmpfs_bytes else []
+    return ",".join(["ro" if mount.read_only else "rw", f"mode={mount.tmpfs_mode or 0o1777:o}", *size, *mount.tmpfs_options])
+
+
+def _by_text(mount: Mount) -> bool:
+    """Whether a bind needs the API's older form: the newer one has no word for SELinux labels, nor (before API 1.42) for making the folder."""
+    return mount.kind == "bind" and bool(mount.selinux or mount.make_source)
+
+
+def _bind_text(mount: Mount) -> str:
+    words = ["ro" if mount.read_only else "rw", mount.selinux, mount.propagation]
+    return f"{mount.source}:{mount.target}:{','.join(word for word in words if word)}"
 
 
 def _mount(order: CreateOrder, mount: Mount) -> dict[str, Any]:
     source = order.volumes.get(mount.source, mount.source) if mount.kind == "volume" else mount.source
     if not source:
         raise RuntimeFault("bad-settings", f"service {order.service.name}: the mount at {mount.target} names no source", retry=False)
-    return {"Type": mount.kind, "Source": source, "Target": mount.target, "ReadOnly": mount.read_only}
+    made: dict[str, Any] = {"Type": mount.kind, "Source": source, "Target": mount.target, "ReadOnly": mount.read_only}
+    if mount.propagation:
+        made["BindOptions"] = {"Propagation": mount.propagation}
+    if mount.no_copy:
+        made["VolumeOptions"] = {"NoCopy": True}
+    return made
 
 
 def helper_body(image_id: str, volume: str, folder: str, labels: dict[str, str]) -> dict[str, Any]:
@@ -182,7 +209,7 @@ def helper_body(image_id: str, volume: str, folder: str, labels: dict[str, str])
 
 def network_body(order: NetworkOrder) -> dict[str, Any]:
     """The body of POST /networks/create. `CheckDuplicate`: engines before API 1.44 otherwise make a second one of the same name."""
-    return {
+    body: dict[str, Any] = {
         "Name": order.name,
         "CheckDuplicate": True,
         "Driver": order.driver or "bridge",
@@ -190,6 +217,18 @@ def network_body(order: NetworkOrder) -> dict[str, Any]:
         "Options": dict(order.driver_options),
         "Labels": dict(order.labels),
     }
+    if order.attachable:
+        body["Attachable"] = True
+    if order.ipv6:
+        body["EnableIPv6"] = True
+    if order.pools or order.ipam_driver or order.ipam_options:
+        body["IPAM"] = {"Driver": order.ipam_driver or "default", "Config": [_pool(pool) for pool in order.pools], "Options": dict(order.ipam_options)}
+    return body
+
+
+def _pool(pool: Pool) -> dict[str, Any]:
+    words = {"Subnet": pool.subnet, "Gateway": pool.gateway, "IPRange": pool.ip_range, "AuxiliaryAddresses": dict(pool.reserved)}
+    return {key: value for key, value in words.items() if value}
 
 
 def volume_body(order: VolumeOrder) -> dict[str, Any]:

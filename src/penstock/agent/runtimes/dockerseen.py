@@ -6,6 +6,7 @@ parsed JSON in, records out; a field an engine leaves out reads as its default, 
 
 from __future__ import annotations
 
+from penstock.agent.runtimes import dockeroptions
 from penstock.agent.runtimes.dockerorders import MS, secret_names, secrets_label
 from penstock.rules.observed import (
     HEALTH,
@@ -21,8 +22,8 @@ from penstock.rules.observed import (
     ObservedVolume,
     Settings,
 )
-from penstock.rules.settings import normal_health, normal_port, normal_resources, port_text, signal_name
-from penstock.wire.types import DeviceNode, Healthcheck, Mount, NetworkUse, Port, Resources
+from penstock.rules.settings import TMPFS_DEFAULTS, normal_health, normal_port, normal_resources, port_text, signal_name
+from penstock.wire.types import DeviceNode, Healthcheck, Mount, NetworkUse, Pool, Port, Resources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -206,7 +207,6 @@ def _settings(plain: dict[str, Any], image: ImageDefaults, *, podman: bool) -> S
     labels = _texts(config.get("Labels"))
     policy = _dict(host.get("RestartPolicy"))
     restart = _text(policy.get("Name")) or "no"
-    mode = _text(host.get("NetworkMode"))
     return Settings(
         command=_words(config.get("Cmd")),
         entrypoint=_words(config.get("Entrypoint")),
@@ -224,8 +224,8 @@ def _settings(plain: dict[str, Any], image: ImageDefaults, *, podman: bool) -> S
         working_dir=_text(config.get("WorkingDir")) or "/",
         labels=labels,
         stop_signal=signal_name(_text(config.get("StopSignal"))),
-        privileged=host.get("Privileged") is True,
-        network_mode=mode if mode in ("host", "none") or mode.startswith(("container:", "ns:")) else "",
+        options=dockeroptions.seen(plain, podman=podman),
+        untold=dockeroptions.PODMAN_UNTOLD if podman else (),
     )
 
 
@@ -271,10 +271,11 @@ def _mounts(plain: dict[str, Any], host: dict[str, Any], image: ImageDefaults) -
                 continue  # an anonymous volume that only the image asked for
             found.append(Mount("volume", target, name, read_only))
         elif kind == "bind":
-            found.append(Mount("bind", target, _path(_text(mount.get("Source"))), read_only))
+            propagation = _text(mount.get("Propagation"))
+            found.append(Mount("bind", target, _path(_text(mount.get("Source"))), read_only, propagation="" if propagation == "rprivate" else propagation))
     for target, options in _dict(host.get("Tmpfs")).items():
         words = _text(options).split(",")
-        found.append(Mount("tmpfs", _path(target), "", "ro" in words, _size(words)))
+        found.append(Mount("tmpfs", _path(target), "", "ro" in words, _size(words), _tmpfs_mode(words), _tmpfs_options(words)))
     for item in _list(host.get("Mounts")):
         mount = _dict(item)
         if mount.get("Type") == "tmpfs":
@@ -293,18 +294,37 @@ def _size(words: list[str]) -> int:
     return 0
 
 
+def _tmpfs_mode(words: list[str]) -> int:
+    for word in words:
+        name, _, value = word.partition("=")
+        if name == "mode" and value.isdigit():
+            mode = int(value, 8) if set(value) <= set("01234567") else 0
+            return 0 if mode == 0o1777 else mode
+    return 0
+
+
+def _tmpfs_options(words: list[str]) -> tuple[str, ...]:
+    """The rest of the options; Podman adds some of its own."""
+    ours = ("rw", "ro", "", "rprivate", "tmpcopyup", "notmpcopyup", *TMPFS_DEFAULTS)
+    return tuple(sorted(word for word in words if word not in ours and word.partition("=")[0] not in ("size", "mode")))
+
+
 def _networks(plain: dict[str, Any], *, podman: bool) -> tuple[NetworkUse, ...]:
     identity, name = _text(plain.get("Id")), _text(plain.get("Name")).lstrip("/")
+    hostname = _text(_dict(plain.get("Config")).get("Hostname"))  # a running container is reached by it too
     found = []
     for network, item in _dict(_dict(plain.get("NetworkSettings")).get("Networks")).items():
         if network in ("bridge", "podman", "host", "none", "default"):
             continue  # the engine's own: nobody joins them by name
         use = _dict(item)
-        aliases = {str(alias) for alias in _list(use.get("Aliases"))} - {identity[:12], name}
+        aliases = {str(alias) for alias in _list(use.get("Aliases"))} - {identity[:12], name, hostname}
         address = _text(_dict(use.get("IPAMConfig")).get("IPv4Address"))
+        longer = _text(_dict(use.get("IPAMConfig")).get("IPv6Address"))
         if podman and not address:  # it gives a container the address asked for, and shows only the one it has, while it runs
             address = NOT_SAID + _text(use.get("IPAddress"))
-        found.append(NetworkUse(network, tuple(sorted(aliases)), address))
+        if podman and not longer:
+            longer = NOT_SAID + _text(use.get("GlobalIPv6Address"))
+        found.append(NetworkUse(network, tuple(sorted(aliases)), address, longer))
     return tuple(sorted(found, key=repr))
 
 
@@ -360,5 +380,12 @@ def network(plain: Any) -> ObservedNetwork:
         driver_options=_texts(found.get("Options")),
         labels=_texts(found.get("Labels")),
         internal=found.get("Internal") is True,
+        ipv6=found.get("EnableIPv6") is True,
+        pools=tuple(_pool(_dict(item)) for item in _list(_dict(found.get("IPAM")).get("Config"))),
         containers=tuple(sorted(str(key) for key in _dict(found.get("Containers")))),
     )
+
+
+def _pool(plain: dict[str, Any]) -> Pool:
+    reserved = {str(name): _text(address) for name, address in _dict(plain.get("AuxiliaryAddresses")).items()}
+    return Pool(_text(plain.get("Subnet")), _text(plain.get("Gateway")).partition("/")[0], _text(plain.get("IPRange")), reserved)

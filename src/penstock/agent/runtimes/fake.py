@@ -128,7 +128,15 @@ class FakeRuntime:
         order, attached = self.world.networks[name]
         live = {identity for identity in attached if identity in self.world.containers and self.world.containers[identity].state == "running"}
         return ObservedNetwork(
-            name, sha256_of(name.encode())[7:], order.driver or "bridge", order.driver_options, order.labels, order.internal, tuple(sorted(live))
+            name,
+            sha256_of(name.encode())[7:],
+            order.driver or "bridge",
+            order.driver_options,
+            order.labels,
+            order.internal,
+            order.ipv6,
+            order.pools,
+            tuple(sorted(live)),
         )
 
     def _probed(self, key: str, identity: str, probe: Probe, now: int) -> ProbeResult:
@@ -236,8 +244,9 @@ class FakeRuntime:
         for use in order.service.networks:
             if order.networks.get(use.network, use.network) not in self.world.networks:
                 raise RuntimeFault("not-found", f"there is no network {use.network}", retry=False)
+        inside = {service: self._identity(name, order) for service, name in order.services.items()}
         self.world.made += 1
-        container = make_container(order, image, self.world.identity(order.variant), self.world.made, self.world.clock())
+        container = make_container(replace(order, services=inside), image, self.world.identity(order.variant), self.world.made, self.world.clock())
         self.world.containers[container.id] = container
         for mount in container.settings.mounts:
             if mount.kind == "volume" and mount.source not in self.world.volumes:
@@ -246,6 +255,12 @@ class FakeRuntime:
             self.world.networks[use.network][1].add(container.id)
         self.world.enter("create", "after")
         return container.id
+
+    def _identity(self, name: str, order: CreateOrder) -> str:
+        for other in self.world.containers.values():
+            if other.name == name:
+                return other.id
+        raise RuntimeFault("not-found", f"service {order.service.name} lives inside container {name}, which is not there yet", retry=True)
 
     def start(self, container: str) -> None:
         """Start it; "port-taken" names who has the port."""
@@ -361,7 +376,7 @@ class FakeRuntime:
             self.world.networks[order.name] = (order, set())
         elif held[0].labels.get(LABEL_DEVICE) != order.labels.get(LABEL_DEVICE):
             raise RuntimeFault("name-taken", f"a network named {order.name} that Penstock did not make is in the way; remove or rename it", retry=True)
-        elif (held[0].driver or "bridge") != (order.driver or "bridge") or held[0].internal != order.internal:
+        elif (held[0].driver or "bridge") != (order.driver or "bridge") or held[0].internal != order.internal or held[0].pools != order.pools:
             raise RuntimeFault("name-taken", f"network {order.name} is there with other settings; it must be removed first", retry=True)
         self.world.enter("create_network", "after")
 

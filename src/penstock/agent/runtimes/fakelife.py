@@ -56,6 +56,7 @@ class FakeContainer:
         self.environment: dict[str, str] = {}
         self.token = labels.get("penstock.token", "")
         self.ports: set[tuple[int, str]] = set()
+        self.files: dict[str, bytes] = {}  # put into it before its start
         self.state = "created"
         self.exit_code = 0
         self.restarts = 0

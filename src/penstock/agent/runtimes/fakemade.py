@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 
 from penstock.agent.runtimes import CreateOrder, dockerorders, dockerseen
+from penstock.agent.runtimes.dockerfiles import content_of
 from penstock.agent.runtimes.fakelife import FakeContainer, FakeImage
 from penstock.rules.observed import ImageDefaults
 
@@ -24,6 +25,7 @@ def make_container(order: CreateOrder, image: FakeImage, image_id: str, number: 
     made = FakeContainer(identity, order.name, seen.image, image.version, seen.settings, seen.labels, image.defaults)
     made.environment = {**image.defaults.environment, **order.service.environment, **order.secrets}
     made.ports = {(port.host, port.protocol) for port in order.service.ports if port.host}
+    made.files = {file.target: content_of(file, order.secret_files) for file in order.service.files}
     made.created_ms = now_ms
     return made
 
@@ -50,6 +52,7 @@ def _as_inspected(identity: str, order: CreateOrder, body: dict[str, Any], image
             "WorkingDir": body.get("WorkingDir") or image.working_dir,
             "StopSignal": body.get("StopSignal") or image.stop_signal,
             "Healthcheck": body.get("Healthcheck") or _checked(image),
+            **{key: body[key] for key in ("Hostname", "Domainname", "Tty", "OpenStdin", "MacAddress") if key in body},
         },
         "HostConfig": host,
         "NetworkSettings": {"Networks": networks},
@@ -60,10 +63,19 @@ def _as_inspected(identity: str, order: CreateOrder, body: dict[str, Any], image
                 "Source": mount["Source"],
                 "Destination": mount["Target"],
                 "RW": not mount["ReadOnly"],
+                "Propagation": mount.get("BindOptions", {}).get("Propagation", ""),
             }
             for mount in host["Mounts"]
-        ],
+        ]
+        + [_bound(text) for text in host.get("Binds", ())],
     }
+
+
+def _bound(text: str) -> dict[str, Any]:
+    source, target, options = text.split(":")
+    words = options.split(",")
+    propagation = next((word for word in words if word.lstrip("r") in ("private", "shared", "slave")), "")
+    return {"Type": "bind", "Source": source, "Destination": target, "RW": "ro" not in words, "Propagation": propagation}
 
 
 def _checked(image: ImageDefaults) -> dict[str, Any] | None:
