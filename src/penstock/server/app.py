@@ -9,17 +9,19 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from penstock import crypto
-from penstock.server.actions import housekeeping, images, rootbook, tokens
+from penstock.server.actions import housekeeping, images, registryaccess, repositories, rootbook
 from penstock.server.actions import settings as settings_action
 from penstock.server.actions.context import Limits, Plane
 from penstock.server.api.agent import AgentApi
 from penstock.server.api.registry import Registry
+from penstock.server.api.registry_gate import Doors, Gate
 from penstock.server.core.images import Documents, Wanted, app_of
 from penstock.server.core.model import Actor, AppStatus, DeviceStatus, LogHead, Seen
 from penstock.server.core.oci import Content
@@ -35,6 +37,7 @@ from penstock.server.effects.keys import file_keys
 from penstock.server.effects.live import Live
 from penstock.server.effects.notify import NetCourier
 from penstock.server.effects.tokens import SessionTokens, key_file
+from penstock.server.effects.upstream import Skopeo
 from penstock.server.effects.vault import open_vault
 from penstock.server.effects.verifiers import Verifiers
 from penstock.server.reconcilers.driver import Driver
@@ -118,6 +121,8 @@ class Running:
 
     def close(self) -> None:
         """Stop the loops, finish what is under way, write what is only in memory, and let the database go."""
+        if self.plane.upstream is not None:
+            self.plane.upstream.stop()
         self.driver.stop()
         self.agent.close()
         if self.plane.backups is not None:
@@ -136,6 +141,7 @@ def paths(data: Path) -> dict[str, Path]:
         "sessions": data / "keys" / "sessions.key",
         "tls": data / "tls",
         "registry": data / "registry",
+        "copying": data / "copying",
     }
 
 
@@ -206,6 +212,7 @@ def _open(settings: Settings, limits: Limits, db: Db, found: dict[str, Path]) ->
         blobs=content,
         house=FolderHouse(settings.data, shown),
         backups=backups_of(settings),
+        upstream=Skopeo(found["copying"]) if settings.mirror != "off" else None,
         courier=NetCourier(loopback=settings.notify_loopback, proxy=settings.notify_proxy),
         limits=limits,
         addresses=settings.addresses,
@@ -247,14 +254,22 @@ def trust_of(settings: Settings) -> tuple[str, ...]:
 def registry_of(plane: Plane, content: Content) -> Registry:
     """The built-in registry, with this plane's people and tokens."""
 
-    def allowed(actor: Actor, repository: str, verb: str) -> str | None:
+    def why_not(actor: Actor, repository: str, verb: str) -> str | None:
         verdict = may(actor.rights, VERBS[verb], Target(app=app_of(repository)))
         return verdict.why if isinstance(verdict, Deny) else None
 
     def held(digest: str) -> str | None:
         return "a release needs it; what was published stays" if images.pinned(plane, digest) else None
 
-    return Registry(content, lambda user, password, address: tokens.registry_actor(plane, user, password, address), allowed, held)
+    doors = Doors(
+        sign_in=partial(registryaccess.sign_in, plane),
+        redeem=partial(registryaccess.redeem, plane),
+        issue=lambda user, password, address, scopes: registryaccess.issue(
+            plane, user, password, address, scopes, lambda actor, name, verb: why_not(actor, name, verb) is None
+        ),
+        may=why_not,
+    )
+    return Registry(content, Gate(doors, plane.addresses), held, partial(repositories.record, plane))
 
 
 def complain(what: str, fault: BaseException) -> None:

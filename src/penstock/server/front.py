@@ -23,7 +23,7 @@ from penstock.server.api.routes import ROUTES
 from penstock.server.core import access
 from penstock.server.core.errors import Refused
 from penstock.server.core.rights import Target
-from penstock.server.web.frame import FORM_LIMIT, HEADERS, Web
+from penstock.server.web.frame import HEADERS, Web
 from penstock.server.web.routes import PAGES
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def build_front(plane: Plane) -> Front:
         async def endpoint(request: Request[Any, Any, Any]) -> Response[Any]:
             return await frame.serve(route, request)
 
-        handlers.append(_handler(route.method, route.path, endpoint, api.BODY_LIMIT))
+        handlers.append(_handler(route.method, route.path, endpoint, route.most))
 
     for route in ROUTES:
         add_route(route)
@@ -109,7 +109,7 @@ def build_front(plane: Plane) -> Front:
         async def endpoint(request: Request[Any, Any, Any]) -> Response[Any]:
             return await web.serve(page, request)
 
-        handlers.append(_handler(page.method, page.path, endpoint, FORM_LIMIT))
+        handlers.append(_handler(page.method, page.path, endpoint, page.most))
 
     for page in PAGES:
         add_page(page)

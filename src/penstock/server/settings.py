@@ -31,7 +31,8 @@ class SettingsFault(ValueError):
 class Settings:
     """All of them. `addresses`: how devices and people reach the plane, e.g. https://plane.example.com:8443. `certificate`, `key`, `trust`: files
     of a certificate of one's own (empty: the plane's private authority makes one). `tls` False: a proxy in front ends TLS, and the plane
-    listens in clear on loopback only. `notify_proxy`: an HTTP proxy for webhooks; `notify_loopback`: notices may go to this very machine."""
+    listens in clear on loopback only. `notify_proxy`: an HTTP proxy for webhooks; `notify_loopback`: notices may go to this very machine.
+    `mirror`: "allow-list" copies images of the registries that stand in it when a release needs them, "off" copies none and asks nobody."""
 
     data: Path = Path("/var/lib/penstock")
     addresses: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class Settings:
     log: str = "text"
     notify_proxy: str = ""
     notify_loopback: bool = False
+    mirror: str = "allow-list"
 
     @property
     def host(self) -> str:
@@ -111,6 +113,8 @@ def check(found: Settings) -> Settings:
             read_url(found.notify_proxy, ("http",), "notify_proxy")
         except WireError as fault:
             raise SettingsFault(f"notify_proxy: {fault.why}") from None
+    if found.mirror not in ("allow-list", "off"):
+        raise SettingsFault(f"mirror is {found.mirror!r}; it is allow-list or off")
     if found.log not in ("text", "json"):
         raise SettingsFault(f"log is {found.log!r}; it is text or json")
     return found
@@ -168,4 +172,5 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
     "log": _text,
     "notify_proxy": _text,
     "notify_loopback": _flag,
+    "mirror": _text,
 }

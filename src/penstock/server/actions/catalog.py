@@ -1,54 +1,41 @@
 """Releases as devices get them: loaded once, filled in for a plan, remembered while they are asked for.
 
-Owns the memory of resolved releases (bounded) and the sealing of secrets for one device (kept in the store, so that the same value is sealed
+Owns the filling of a plan for a device, remembered, and the sealing of secrets for one device (kept in the store, so that the same value is sealed
 once). Never decides who gets what.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from penstock.server.actions import valued
 from penstock.server.actions.context import Plane
+from penstock.server.actions.remembering import remember
 from penstock.server.core.compose import ComposeError
 from penstock.server.core.document import app_text
 from penstock.server.core.errors import Conflict, Invalid, missing
+from penstock.server.core.levels import Levels
 from penstock.server.core.model import Assignment, Device, Lean, Plan
-from penstock.server.core.release import Release, Site, asks_device, load, resolve
+from penstock.server.core.release import Release, asks_device, load, resolve
 from penstock.server.core.rights import EVERYWHERE
 from penstock.server.effects.vault import VaultFault
-from penstock.server.store import deployments, releases, secrets, sites
+from penstock.server.store import deployments, parameters, releases, secrets, sites
 from penstock.server.store.db import Tx
 from penstock.wire.codec import decode, encode
 from penstock.wire.record import replace
 from penstock.wire.types import AppState, Sealed, Secret, content_digest, secret_bound_to
 
-REMEMBERED = 2048
 UNSEALED = Sealed("", "", "", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A plan filled in: the state with secrets by name and version only, its content digest, its text where it needs no sealing."""
+    """A plan filled in: the state with secrets by name and version only, its content digest, its text where it needs no sealing; `owners`: whose each secret is."""
 
     state: AppState
     content: str
     text: bytes | None
-
-
-def remember(plane: Plane, key: Any, make: Any) -> Any:
-    """The value under `key`, made at first use; the memory forgets what was not asked for longest."""
-    with plane.memo_lock:
-        found = plane.memo.get(key)
-        if found is not None:
-            plane.memo.move_to_end(key)
-            return found
-    made = make()
-    with plane.memo_lock:
-        plane.memo[key] = made
-        while len(plane.memo) > REMEMBERED:
-            plane.memo.popitem(last=False)
-    return made
+    owners: dict[str, str]
 
 
 def release_of(plane: Plane, tx: Tx, release: str) -> tuple[Release, str]:
@@ -75,19 +62,22 @@ def site_name(plane: Plane, tx: Tx, site: str) -> str:
     return name
 
 
-def fill(plane: Plane, tx: Tx, plan: Plan, device: Device | Lean) -> Filled:
-    """A plan filled in for a device, secrets not sealed. Raises Invalid with all faults."""
+def fill(plane: Plane, tx: Tx, plan: Plan, device: Device | Lean, levels: Levels | None = None) -> Filled:
+    """A plan filled in for a device, secrets not sealed. `levels`: what the levels say; the newest, if not given. Raises Invalid with all faults, and Conflict
+    where groups disagree."""
     release, digest = release_of(plane, tx, plan.release)
-    own = remember(plane, ("asks", plan.release), lambda: (asks_device(release),))[0]
-    key = ("filled", plan.deployment, plan.version, plan, device.id if own else "")
+    held = valued.held(tx, release, plan, device, valued.newest(plane, tx, release.app) if levels is None else levels)
+    own = remember(plane, ("asks", plan.release), lambda: (asks_device(release),))[0] or valued.asks(held.values)
+    place = valued.site_of(tx, device, own=own)
+    given = tuple(sorted(held.values.items())), tuple(sorted(held.secrets.items()))
+    key = ("filled", plan.deployment, plan.release, plan.drift, plan.soak_s, plan.deadline_s, given, place)
 
     def make() -> Filled:
-        place = Site(device.name, device.id, site_name(plane, tx, device.site))
         try:
             state = resolve(
                 release,
-                plan.values,
-                plan.secrets,
+                held.values,
+                held.secrets,
                 place,
                 deployment=plan.deployment,
                 release_digest=digest,
@@ -99,17 +89,11 @@ def fill(plane: Plane, tx: Tx, plan: Plan, device: Device | Lean) -> Filled:
             raise values_refused(fault) from None
         used = _used(state)
         state = replace_secrets(state, tuple(Secret(name, version, UNSEALED) for name, version in used))
-        return Filled(state, content_digest(state), None if used else app_text(state))
+        owners = {name: held.owners[name] for name, _ in used}
+        return Filled(state, content_digest(state), None if used else app_text(state), owners)
 
-    filled: Filled = remember(plane, _hashable(key), make)
+    filled: Filled = remember(plane, key, make)
     return filled
-
-
-def _hashable(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    kind, deployment, version, plan, device = key
-    # A preview's plan has no number yet: its values tell it apart.
-    told = "" if version else repr((plan.release, sorted(plan.values.items()), sorted(plan.secrets.items()), plan.drift, plan.soak_s, plan.deadline_s))
-    return kind, deployment, version, told, device
 
 
 def values_refused(fault: ComposeError) -> Invalid:
@@ -120,7 +104,9 @@ def values_refused(fault: ComposeError) -> Invalid:
 
 
 def _used(state: AppState) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted({(use.secret, use.version) for service in state.services for use in service.secret_environment.values()}))
+    variables = {(use.secret, use.version) for service in state.services for use in service.secret_environment.values()}
+    files = {(file.secret, file.version) for service in state.services for file in service.files if file.secret}
+    return tuple(sorted(variables | files))
 
 
 def replace_secrets(state: AppState, sealed: tuple[Secret, ...]) -> AppState:
@@ -153,16 +139,17 @@ def text_for(plane: Plane, tx: Tx, assignment: Assignment, device: Device | Lean
         return plan
 
     plan: Plan = remember(plane, ("plan", assignment.deployment, assignment.plan), read)
-    filled = fill(plane, tx, plan, device)
+    filled = fill(plane, tx, plan, device, valued.levels_at(plane, tx, assignment.app, assignment.values_at))
     if filled.text is not None:
         return filled.text
     held = secrets.sealed_for(tx, device.id)
     sealed = []
     for one in filled.state.secrets:
-        kept = held.get((plan.deployment, one.name, one.version, device.key_epoch))
+        owner = filled.owners[one.name]
+        kept = held.get((owner, one.name, one.version, device.key_epoch))
         if kept is None:
-            kept = _seal(plane, tx, plan, filled.state.app, one, device)
-            secrets.put_sealed(tx, device.id, plan.deployment, one.name, one.version, device.key_epoch, kept)
+            kept = _seal(plane, tx, owner, filled.state.app, one, device)
+            secrets.put_sealed(tx, device.id, owner, one.name, one.version, device.key_epoch, kept)
         sealed.append(replace_sealed(one, decode(Sealed, kept.encode("ascii"))))
     return app_text(replace_secrets(filled.state, tuple(sealed)))
 
@@ -172,16 +159,17 @@ def replace_sealed(secret: Secret, sealed: Sealed) -> Secret:
     return Secret(secret.name, secret.version, sealed)
 
 
-def vault_bound(deployment: str, name: str, version: str) -> bytes:
+def vault_bound(owner: str, name: str, version: str) -> bytes:
     """What a value in the vault is bound to."""
-    return f"penstock vault v1\n{deployment}\n{name}\n{version}".encode()
+    return f"penstock vault v1\n{owner}\n{name}\n{version}".encode()
 
 
-def _seal(plane: Plane, tx: Tx, plan: Plan, app: str, secret: Secret, device: Device | Lean) -> str:
-    kept = secrets.get(tx, plan.deployment, secret.name, secret.version)
+def _seal(plane: Plane, tx: Tx, owner: str, app: str, secret: Secret, device: Device | Lean) -> str:
+    level = owner == valued.owner_of(app)
+    kept = parameters.secret(tx, app, secret.name, secret.version) if level else secrets.get(tx, owner, secret.name, secret.version)
     if kept is None:
-        raise Conflict("secret-missing", f"the value of secret {secret.name} is not held any more", remedy="give the deployment its value again")
-    bound = vault_bound(plan.deployment, secret.name, secret.version)
+        raise Conflict("secret-missing", f"the value of secret {secret.name} is not held any more", remedy="give its value again")
+    bound = vault_bound(owner, secret.name, secret.version)
     try:
         sealed = plane.vault.seal_for(kept, bound, device.seal_key, secret_bound_to(device.id, app, secret.name, secret.version))
     except VaultFault as fault:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from penstock.server.actions import devices, sites, visible
+from penstock.server.actions import catalog, devices, sites, valued, visible
 from penstock.server.actions.context import Plane
 from penstock.server.core import rights
 from penstock.server.core.access import require
 from penstock.server.core.compare import Row, rows
+from penstock.server.core.errors import Refused
 from penstock.server.core.model import Actor, Device
 from penstock.server.core.rights import Reach
 from penstock.server.core.siteview import TONES, WORDS, by_site
@@ -44,12 +45,12 @@ def compare_devices(plane: Plane, actor: Actor, *, a: str, b: str) -> Comparison
 
     def work(tx: Tx) -> Comparison:
         left, right = devices.find(tx, actor, a), devices.find(tx, actor, b)
-        return _compared((left.id, left.name), (right.id, right.name), _device(tx, actor, left), _device(tx, actor, right))
+        return _compared((left.id, left.name), (right.id, right.name), _device(plane, tx, actor, left), _device(plane, tx, actor, right))
 
     return plane.db.view(work)
 
 
-def _device(tx: Tx, actor: Actor, device: Device) -> Side:
+def _device(plane: Plane, tx: Tx, actor: Actor, device: Device) -> Side:
     facts, state = device.facts, status.get(tx, device.id)
     site = site_store.find(tx, rights.EVERYWHERE, device.site)  # whoever sees a device sees where it stands
     seen = [one for one in observations.of_device(tx, device.id) if not one.observed.removed]
@@ -70,7 +71,7 @@ def _device(tx: Tx, actor: Actor, device: Device) -> Side:
         "labels": dict(device.labels),
         "releases": {one.app: one.version or "nothing yet" for one in seen},
         "images": {f"{one.app} {service.service}": service.image for one in seen for service in one.observed.services if service.image},
-        "values": _values(tx, actor, [device]),
+        "values": _values(plane, tx, actor, [device]),
         "drift": {
             f"{one.app} {item.service} {item.field}": f"{item.seen or 'nothing'} instead of {item.wanted or 'nothing'}"
             for one in seen
@@ -79,22 +80,26 @@ def _device(tx: Tx, actor: Actor, device: Device) -> Side:
     }
 
 
-def _values(tx: Tx, actor: Actor, among: list[Device]) -> dict[str, str]:
-    """What deployments give these devices, by app and name; several values where the devices have several."""
+def _values(plane: Plane, tx: Tx, actor: Actor, among: list[Device]) -> dict[str, str]:
+    """What deployments and levels give these devices, by app and name; several values where the devices have several."""
     if not rights.reach(actor.rights, "deployments.read"):
         return {}
     targets: dict[str, rights.Target] = {device.id: visible.target_of(tx, device) for device in among}
-    plans: dict[tuple[str, int], tuple[str, dict[str, str]]] = {}
+    by_id: dict[str, Device] = {device.id: device for device in among}
+    given: list[tuple[str, dict[str, str]]] = []
     for device, owed in rollout_store.assigned_to(tx, list(targets)).items():
         for one in owed:
-            key = (one.deployment, one.plan)
-            if key in plans or not visible.reach_into(actor, one.app).covers(targets[device]):
+            plan = deployments.plan(tx, one.deployment, one.plan)
+            if plan is None or not visible.reach_into(actor, one.app).covers(targets[device]):
                 continue
-            plan = deployments.plan(tx, *key)
-            if plan is not None:
-                plans[key] = (one.app, {**plan.values, **dict.fromkeys(plan.secrets, SEALED)})
+            release, _ = catalog.release_of(plane, tx, plan.release)
+            try:
+                held = valued.held(tx, release, plan, by_id[device], valued.levels_at(plane, tx, one.app, one.values_at))
+            except Refused:
+                continue
+            given.append((one.app, {**held.values, **dict.fromkeys(held.secrets, SEALED)}))
     found: dict[str, set[str]] = {}
-    for app, values in plans.values():
+    for app, values in given:
         for name, value in values.items():
             found.setdefault(f"{app} {name}", set()).add(value)
     return {name: " | ".join(sorted(values)) for name, values in found.items()}
@@ -106,7 +111,7 @@ def compare_sites(plane: Plane, actor: Actor, *, a: str, b: str) -> Comparison:
 
     def work(tx: Tx) -> Comparison:
         left, right = sites.find(tx, actor, a), sites.find(tx, actor, b)
-        return _compared((left.id, left.name), (right.id, right.name), _site(tx, actor, seen, left.id), _site(tx, actor, seen, right.id))
+        return _compared((left.id, left.name), (right.id, right.name), _site(plane, tx, actor, seen, left.id), _site(plane, tx, actor, seen, right.id))
 
     return plane.db.view(work)
 
@@ -115,7 +120,7 @@ def _many(counts: Counter[str]) -> str:
     return ", ".join(f"{value} on {number}" for value, number in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _site(tx: Tx, actor: Actor, seen: Reach, site: str) -> Side:
+def _site(plane: Plane, tx: Tx, actor: Actor, seen: Reach, site: str) -> Side:
     found = site_store.find(tx, rights.EVERYWHERE, site)
     assert found is not None
     here = Reach(sites=frozenset((site,)), within=seen)
@@ -139,6 +144,6 @@ def _site(tx: Tx, actor: Actor, seen: Reach, site: str) -> Side:
         "standing": {WORDS[tone]: str(tones[tone]) for tone in TONES if tone in tones},
         "labels": {name: f"on {number}" for name, number in labels.items()},
         "releases": {app: _many(counts) for app, counts in releases.items()},
-        "values": _values(tx, actor, among),
+        "values": _values(plane, tx, actor, among),
         "drift": {app: f"on {number}" for app, number in drift.items()},
     }

@@ -27,6 +27,7 @@ from penstock.server.effects.ids import Ids
 from penstock.server.effects.live import Live, Note
 from penstock.server.effects.notify import Courier
 from penstock.server.effects.tokens import SessionTokens
+from penstock.server.effects.upstream import Upstream
 from penstock.server.effects.vault import Vault
 from penstock.server.effects.verifiers import Verifiers
 from penstock.server.store import events, status
@@ -57,6 +58,8 @@ class Limits:
     enrol_per_minute: int = 600
     devices: int = 20_000
     page: int = 1000  # the API gives at most 200 at once, a page of the UI as many as this
+    mirror_bytes: int = 64 * 1024**3  # of one image that is copied from elsewhere
+    mirror_check_s: int = 6 * 3600  # how often a mirror is looked at again
     watch_ms: int = 60_000
     attention_ms: int = 600_000  # long polls after a change, and after a device has come
 
@@ -87,6 +90,7 @@ class Plane:
     images: Any = None  # the registry's look-up of images, see actions.releases
     blobs: Any = None  # where blobs lie, see api.agent
     house: House | None = None  # the machine it runs on; None: nothing is known of it
+    upstream: Upstream | None = None  # other registries, for copies of their images; None: nothing is copied
     courier: Courier | None = None  # who carries notices; None: nobody does
     backups: Backups | None = None  # of its data folder; None: it has none
     limits: Limits = field(default_factory=Limits)
@@ -106,13 +110,14 @@ class Plane:
     nonces: OrderedDict[tuple[str, int, str], None] = field(default_factory=OrderedDict)  # session requests already answered
     reviewing: set[str] = field(default_factory=set)  # devices that wait for a look after a restore
     released: set[str] = field(default_factory=set)  # devices let out of quarantine that have not reported since: their next report may fork
+    copying: dict[str, tuple[int, int]] = field(default_factory=dict)  # mirrors being copied: bytes that are here, and of how many
     memo: OrderedDict[Any, Any] = field(default_factory=OrderedDict)  # resolved releases, bounded by actions.catalog
     memo_lock: threading.Lock = field(default_factory=threading.Lock)
     session_memo: OrderedDict[str, tuple[int, Session, User, Actor]] = field(default_factory=OrderedDict)  # who a session is, for seconds
     attempts: Attempts = field(default_factory=Attempts)  # to sign in
     halfway: OrderedDict[str, Any] = field(default_factory=OrderedDict)  # who has given a password and not yet a code, see `sessions`
     token_memo: OrderedDict[str, tuple[int, ApiToken, User, Actor]] = field(default_factory=OrderedDict)  # the same for API tokens
-    registry_memo: OrderedDict[tuple[str, str], tuple[int, Actor]] = field(default_factory=OrderedDict)  # who signed in to the registry
+    registry_memo: OrderedDict[tuple[str, str], tuple[int, Actor, str]] = field(default_factory=OrderedDict)  # who uses the registry, see `registryaccess`
     rights_epoch: int = 0  # rises whenever people, sessions or rights changed: live streams and memories of an older one end
     forget_registry: Callable[[], None] = lambda: None
     throttle: dict[str, list[int]] = field(default_factory=dict)  # recent moments per key, see `throttled`

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from penstock.server.actions import catalog, progress, rollouts, visible
+from penstock.server.actions import catalog, fitting, progress, rollouts, valued, visible
 from penstock.server.actions.context import Plane, note
 from penstock.server.core.assign import claims
 from penstock.server.core.compose import ComposeError
@@ -73,22 +73,42 @@ def _check_span(soak_s: int, deadline_s: int, drift: str) -> None:
         raise Invalid("drift-unknown", f"drift is {drift!r}; it is correct, report, or empty for what the release says", field="drift")
 
 
-def _check_values(release: Release, values: Mapping[str, str], given: Mapping[str, str]) -> None:
+def _check_values(release: Release, values: Mapping[str, str], given: Mapping[str, str | None]) -> dict[str, str]:
+    """The values in canonical form. Raises Invalid; a secret that is None is not at hand."""
     for name, value in {**values, **given}.items():
-        if len(value) > MAX_VALUE:
+        if value is not None and len(value) > MAX_VALUE:
             raise Invalid("value-too-long", f"the value of {name[:60]} has {len(value)} characters, more than {MAX_VALUE}", field=f"values.{name[:60]}")
     try:
-        check_values(release, values, given)
+        return check_values(release, values, given)
     except ComposeError as fault:
         raise catalog.values_refused(fault) from None
 
 
-def _missing(release: Release, values: Mapping[str, str], held: Mapping[str, str]) -> tuple[Parameter, ...]:
+def _missing(plane: Plane, tx: Tx, release: Release, values: Mapping[str, str], held: Mapping[str, str]) -> tuple[Parameter, ...]:
+    """What nobody gives a value. Where a level gives one to some devices, the others are left out one by one, each with its sentence."""
+    levels = valued.newest(plane, tx, release.app).given
     return tuple(
-        Parameter(one.name, one.default, one.message or "it has no default", one.secret, one.used_at)
+        Parameter(one.name, one.default, one.message or "it has no default", one.secret, one.used_at, one.declared)
         for one in release.parameters
-        if one.required and one.name not in values and one.name not in held and one.name not in release.fixed
+        if one.required and one.name not in values and one.name not in held and one.name not in release.fixed and one.name not in levels
     )
+
+
+def _fits(plane: Plane, tx: Tx, release: Release, plan: Plan) -> None:
+    """Devices that are named one by one are meant: what cannot stand there is refused at once. Those that a selector or a group means are left out, each with
+    its sentence. Raises Conflict."""
+    named = devices.many(tx, plan.target.devices)
+    there = fitting.beside(plane, tx, sorted(named))
+    for name, device in sorted(named.items(), key=lambda item: item[1].name):
+        if catalog.unfit(release, device):
+            continue
+        try:
+            filled = catalog.fill(plane, tx, plan, device)
+        except Refused:
+            continue  # left out, as the preview says
+        why = fitting.refusal(plane, release, filled, device, there[name])
+        if why:
+            raise Conflict("does-not-fit", f"on {device.name}: {why}", field="target.devices", remedy="leave this device out, or make room there")
 
 
 # --- look before ----------------------------------------------------------------------------------------------------------
@@ -120,13 +140,13 @@ def preview(
         old = store.plan(tx, now.id, now.plan) if now is not None else None
         held = {} if old is None else {name: version for name, version in old.secrets.items() if name in loaded.secrets}
         held |= dict.fromkeys(secrets_given, "new")
-        given = dict(values or {})
-        _check_values(loaded, given, dict.fromkeys(secrets_given, ""))
+        given = _check_values(loaded, values or {}, dict.fromkeys(secrets_given))
         aim = _target(tx, actor, target)
         ident = now.id if now is not None else DeploymentId("dep_preview")
         plan = Plan(ident, 0, row.id, aim, given, held, drift, soak_s, deadline_s)
-        lacking = _missing(loaded, given, held)
-        rows = _rows(plane, tx, actor, loaded, plan, now, lacking)
+        lacking = _missing(plane, tx, loaded, given, held)
+        told: dict[str, list[str]] = {}
+        rows = _rows(plane, tx, actor, loaded, plan, now, lacking, told)
         counts: dict[str, int] = {}
         for one in rows:
             counts[one.what] = counts.get(one.what, 0) + 1
@@ -134,6 +154,7 @@ def preview(
         irreversible = [str(volume["name"]) for volume in loaded.volumes if volume.get("policy") == "irreversible"]
         if irreversible:
             warnings.append(f"volume {', '.join(irreversible)} is irreversible: this change will not be taken back by itself if it fails")
+        warnings += [f"{why} ({_few(names)})" for why, names in list(told.items())[:20]]
         if not rows:
             warnings.append("the target means no device now; devices that match later will get it")
         return DeploymentPreview(tuple(rows[:PREVIEWED]), counts, lacking, tuple(warnings))
@@ -141,7 +162,21 @@ def preview(
     return plane.db.view(work)
 
 
-def _rows(plane: Plane, tx: Tx, actor: Actor, release: Release, plan: Plan, now: Deployment | None, lacking: tuple[Parameter, ...]) -> list[PreviewRow]:
+def _few(names: list[str]) -> str:
+    return ", ".join(sorted(names)[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _rows(
+    plane: Plane,
+    tx: Tx,
+    actor: Actor,
+    release: Release,
+    plan: Plan,
+    now: Deployment | None,
+    lacking: tuple[Parameter, ...],
+    told: dict[str, list[str]],
+) -> list[PreviewRow]:
+    """Every device concerned that the actor may see; `told` takes what is to be said of them, with their names."""
     app = release.app
     labels = [(device, given) for device, _, _, given in devices.labels(tx, EVERYWHERE)]
     standing = [one for one in store.all_of(tx, app, STANDING) if now is None or one.id != now.id]
@@ -161,6 +196,7 @@ def _rows(plane: Plane, tx: Tx, actor: Actor, release: Release, plan: Plan, now:
     known = {one.id for one in visible.deployments_seen(tx, actor, tuple(set(holders.values())))}
     concerned = devices.many(tx, [*aimed, *leaving])
     rows = []
+    there = fitting.beside(plane, tx, [name for name in aimed if name in here])
     for name in [*aimed, *leaving]:
         if name not in here:
             continue
@@ -178,7 +214,10 @@ def _rows(plane: Plane, tx: Tx, actor: Actor, release: Release, plan: Plan, now:
             removed = tuple(service.name for service in before.services) if before is not None else ()
             rows.append(PreviewRow(name, device.name, site, "withdraw", why, version, removed=removed))
         else:
-            rows.append(_row(plane, tx, release, plan, device, site, before, lacking))
+            row, said = _row(plane, tx, release, plan, device, site, before, lacking, there[name])
+            rows.append(row)
+            for one in said:
+                told.setdefault(one, []).append(device.name)
     order_of = {"conflict": 0, "left-out": 1, "withdraw": 2, "update": 3, "install": 4, "unchanged": 5}
     return sorted(rows, key=lambda row: (order_of[row.what], row.name))
 
@@ -186,33 +225,50 @@ def _rows(plane: Plane, tx: Tx, actor: Actor, release: Release, plan: Plan, now:
 def _before(plane: Plane, tx: Tx, assigned: Mapping[str, Assignment], device: Device) -> AppState | None:
     now = assigned.get(device.id)
     plan = store.plan(tx, now.deployment, now.plan) if now is not None else None
-    if plan is None:
+    if now is None or plan is None:
         return None
     try:
-        return catalog.fill(plane, tx, plan, device).state
+        return catalog.fill(plane, tx, plan, device, valued.levels_at(plane, tx, now.app, now.values_at)).state
     except Refused:
         return None
 
 
-def _row(plane: Plane, tx: Tx, release: Release, plan: Plan, device: Device, site: str, before: AppState | None, lacking: tuple[Parameter, ...]) -> PreviewRow:
+def _row(
+    plane: Plane,
+    tx: Tx,
+    release: Release,
+    plan: Plan,
+    device: Device,
+    site: str,
+    before: AppState | None,
+    lacking: tuple[Parameter, ...],
+    there: fitting.Beside,
+) -> tuple[PreviewRow, tuple[str, ...]]:
+    """One device, and what is to be said of it."""
     version = before.version if before is not None else ""
     why = catalog.unfit(release, device)
     if why:
-        return PreviewRow(device.id, device.name, site, "left-out", why, version)
+        return PreviewRow(device.id, device.name, site, "left-out", why, version), ()
     if lacking:
-        return PreviewRow(device.id, device.name, site, "update" if before else "install", "some parameters have no value yet", version)
+        return PreviewRow(device.id, device.name, site, "update" if before else "install", "some parameters have no value yet", version), ()
     try:
-        after = catalog.fill(plane, tx, plan, device).state
+        filled = catalog.fill(plane, tx, plan, device)
     except Refused as refusal:
-        return PreviewRow(device.id, device.name, site, "left-out", refusal.why, version)
+        return PreviewRow(device.id, device.name, site, "left-out", refusal.why, version), ()
+    after = filled.state
+    verdict = fitting.judged(plane, release, filled, device, there)
+    if verdict.refusals:
+        return PreviewRow(device.id, device.name, site, "left-out", "; ".join(verdict.refusals), version), ()
+    said = verdict.warnings
     if before is None:
-        return PreviewRow(device.id, device.name, site, "install", "it does not have this app", "", added=tuple(service.name for service in after.services))
+        added = tuple(service.name for service in after.services)
+        return PreviewRow(device.id, device.name, site, "install", "it does not have this app", "", added=added), said
     changes = between_states(before, after, device.facts.platforms[0] if device.facts.platforms else "")
     kinds = {kind: tuple(part.name for part in changes.services if part.kind == kind) for kind in ("added", "removed")}
     restarted = tuple(name for name in changes.restarted if name not in kinds["removed"])
     if content_digest(before) == content_digest(after):
-        return PreviewRow(device.id, device.name, site, "unchanged", "it runs exactly this already", version)
-    return PreviewRow(device.id, device.name, site, "update", "", version, restarted, kinds["added"], kinds["removed"])
+        return PreviewRow(device.id, device.name, site, "unchanged", "it runs exactly this already", version), ()
+    return PreviewRow(device.id, device.name, site, "update", "", version, restarted, kinds["added"], kinds["removed"]), said
 
 
 # --- change ---------------------------------------------------------------------------------------------------------------
@@ -227,8 +283,8 @@ def _keep_secrets(plane: Plane, tx: Tx, deployment: str, given: Mapping[str, str
     return versions
 
 
-def _complete(release: Release, values: Mapping[str, str], held: Mapping[str, str]) -> None:
-    lacking = _missing(release, values, held)
+def _complete(plane: Plane, tx: Tx, release: Release, values: Mapping[str, str], held: Mapping[str, str]) -> None:
+    lacking = _missing(plane, tx, release, values, held)
     if lacking:
         first = lacking[0]
         names = ", ".join(one.name for one in lacking)
@@ -262,13 +318,15 @@ def create_deployment(
         visible.permit_deploying(tx, actor, row.app, aim.devices, [aim])
         if store.find(tx, name) is not None:
             raise Conflict("name-taken", f"there is a deployment named {name} already", field="name", remedy="choose another name, or change that one")
-        _check_values(loaded, values or {}, secrets or {})
+        given = _check_values(loaded, values or {}, secrets or {})
         now = plane.clock.now_ms()
         made = Deployment(DeploymentId(plane.ids.new("dep")), name, row.app, STANDING, 1, now)
         store.add(tx, made)
         versions = _keep_secrets(plane, tx, made.id, secrets or {})
-        _complete(loaded, values or {}, versions)
-        store.add_plan(tx, Plan(made.id, 1, row.id, aim, dict(values or {}), versions, drift, soak_s, deadline_s, now, actor.name, reason))
+        _complete(plane, tx, loaded, given, versions)
+        plan = Plan(made.id, 1, row.id, aim, given, versions, drift, soak_s, deadline_s, now, actor.name, reason)
+        _fits(plane, tx, loaded, plan)
+        store.add_plan(tx, plan)
         _noted(plane, tx, actor, "deployment.created", made, row, reason)
         rollouts.settle(plane, tx, actor, row.app, made, reason)
         return _get(tx, made.id)
@@ -308,10 +366,10 @@ def change_deployment(
             raise Conflict("other-app", f"the deployment is of app {now.app}, the release of {row.app}", field="release", remedy="create another deployment")
         loaded = load(row.document)
         wanted = dict(values) if values is not None else {name: value for name, value in old.values.items() if _known(loaded, name)}
-        _check_values(loaded, wanted, secrets or {})
+        wanted = _check_values(loaded, wanted, secrets or {})
         held = {name: version for name, version in old.secrets.items() if name in loaded.secrets}
         held |= _keep_secrets(plane, tx, now.id, secrets or {})
-        _complete(loaded, wanted, held)
+        _complete(plane, tx, loaded, wanted, held)
         plan = Plan(
             now.id,
             now.plan + 1,
@@ -326,6 +384,7 @@ def change_deployment(
             actor.name,
             reason,
         )
+        _fits(plane, tx, loaded, plan)
         store.change(tx, now, revision, plan=plan.version)
         store.add_plan(tx, plan)
         fresh = _get(tx, now.id)

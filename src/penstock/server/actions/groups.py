@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from penstock.server.actions import devices, membership, rollouts, visible
+from penstock.server.actions import devices, membership, rollouts, valued, visible
 from penstock.server.actions.context import Plane, note
 from penstock.server.core import rights
 from penstock.server.core.access import permit, require
@@ -72,7 +72,8 @@ def change_group(
     reason: str = "",
 ) -> Group:
     """Another title, selector or list; what is not given stays, and so do listed devices that the actor may not see. Deployments for it follow at once.
-    Where it changes who is in: raises Forbidden unless the actor may deploy what is deployed to it there, and change what hangs on it. Raises Stale."""
+    Where it changes who is in: raises Forbidden unless the actor may deploy what is deployed to it there, set the values that are set on it, and change what
+    hangs on it. Raises Stale."""
     _check_title(title or "")
     if selector is not None:
         selector = selector.strip()
@@ -118,9 +119,14 @@ def _follow(plane: Plane, tx: Tx, actor: Actor, found: Group, fresh: Group, move
     later = () if fresh.selector == found.selector else (Target(selector=fresh.selector or found.selector),)
     for app in apps:
         visible.permit_deploying(tx, actor, app, moved, later)
+    given = valued.apps_on(plane, tx, GROUP, found.id)
+    for app in given:
+        permit(actor, "parameters.write", rights.Target(app=app, groups=frozenset({found.id})))
     membership.regroup(tx, group=fresh)
     for app in apps:
         rollouts.settle(plane, tx, actor, app)
+    for app in given:
+        rollouts.revalue(plane, tx, app, moved)
 
 
 def _names(tx: Tx, ids: Iterable[str]) -> str:
@@ -140,7 +146,7 @@ def remove_group(plane: Plane, actor: Actor, *, group: str, revision: int, reaso
             raise Conflict(
                 "group-in-use",
                 f"group {found.name} is still needed: {'; '.join(held)}",
-                remedy="withdraw or change those deployments, take those roles away and revoke those tokens first",
+                remedy="withdraw or change those deployments, clear those values, take those roles away and revoke those tokens first",
             )
         store.drop(tx, found, revision)
         data = {"name": found.name, "selector": found.selector, "devices": _names(tx, found.devices)}
@@ -154,6 +160,11 @@ def _holders(plane: Plane, tx: Tx, actor: Actor, found: Group) -> list[str]:
     standing = [one for ident in store.deployed_to(tx, found.id, STANDING) if (one := deployments.find(tx, ident)) is not None]
     names = [one.name for one in _deployments_seen(tx, actor, standing)]
     held = [f"deployment {name} is for it" for name in names]
+    seen = visible.apps_seen(tx, actor)
+    given = valued.apps_on(plane, tx, GROUP, found.id)
+    held += [f"values of app {name} are set on it" for name in given if seen is None or name in seen]
+    if seen is not None and not seen.issuperset(given):
+        held.append("values of an app that you cannot see are set on it")
     if len(standing) > len(names):
         held.append(f"deployments that you cannot see are for it: {len(standing) - len(names)}")
     bound = [one for one in access.all_bindings(tx) if one.on == Part(GROUP, found.id)]

@@ -5,15 +5,23 @@ Owns the reading of the documents that `core.images` makes a pinned image of. Ne
 
 from __future__ import annotations
 
-from penstock.server.actions.catalog import remember
+from collections.abc import Mapping
+
 from penstock.server.actions.context import Plane
+from penstock.server.actions.remembering import remember
 from penstock.server.core.images import MAX_VARIANTS, Documents, Wanted, digests, is_image
-from penstock.server.core.oci import DOCKER_CONFIG, OCI_CONFIG, Content, read_manifest
+from penstock.server.core.oci import DOCKER_CONFIG, OCI_CONFIG, Collected, Content, read_manifest
+from penstock.server.core.registryviews import Pin
 from penstock.server.core.release import load
 from penstock.server.store import releases
 from penstock.server.store.db import Tx
 
 MAX_CONFIG = 4 * 1024 * 1024  # bytes
+
+
+def registry_hosts(plane: Plane) -> tuple[str, ...]:
+    """The names under which people push to the built-in registry, "host:port"."""
+    return tuple(address.partition("://")[2].rstrip("/") for address in plane.addresses)
 
 
 def find(content: Content, where: Wanted) -> Documents | None:
@@ -42,19 +50,30 @@ def find(content: Content, where: Wanted) -> Documents | None:
 
 def pinned(plane: Plane, digest: str) -> bool:
     """Whether a published release names this blob or manifest."""
-    return digest in pinned_by_releases(plane)
+    return digest in pins(plane)
 
 
-def pinned_by_releases(plane: Plane) -> frozenset[str]:
-    """Everything of the registry that published releases need."""
-    known: frozenset[str] = remember(plane, ("pinned", plane.db.view(lambda tx: len(releases.versions(tx)))), lambda: (plane.db.view(_pinned),))[0]
-    return known
+def pins(plane: Plane) -> Mapping[str, tuple[Pin, ...]]:
+    """Everything of the registry that published releases need, and which do. Releases are never deleted, and a device goes back only to one of them: so this is
+    also everything anybody's way back needs."""
+    found: Mapping[str, tuple[Pin, ...]] = remember(plane, ("pins", plane.db.view(lambda tx: len(releases.versions(tx)))), lambda: plane.db.view(_pins))
+    return found
 
 
-def _pinned(tx: Tx) -> frozenset[str]:
-    return frozenset[str]().union(*(digests(image) for row in releases.of_app(tx) for image in load(row.document).images))
+def _pins(tx: Tx) -> dict[str, tuple[Pin, ...]]:
+    found: dict[str, set[Pin]] = {}
+    for row in releases.of_app(tx):
+        for digest in frozenset[str]().union(*(digests(image) for image in load(row.document).images)):
+            found.setdefault(digest, set()).add(Pin(row.app, row.version))
+    return {digest: tuple(sorted(who, key=lambda pin: (pin.app, pin.version))) for digest, who in found.items()}
+
+
+def collect(plane: Plane, *, look_only: bool = False) -> Collected:
+    """Throw away uploads that were given up and content that nothing names, or say what would go. What a release needs stays."""
+    found: Collected = plane.blobs.collect(plane.clock.now_ms(), frozenset(pins(plane)), look_only=look_only)
+    return found
 
 
 def sweep(plane: Plane) -> int:
-    """Throw away uploads that were given up and content that nothing names; bytes freed. What a release needs stays."""
-    return int(plane.blobs.collect(plane.clock.now_ms(), pinned_by_releases(plane)).bytes)
+    """The same, by itself; bytes freed."""
+    return int(collect(plane).bytes)

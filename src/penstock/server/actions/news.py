@@ -10,8 +10,9 @@ from penstock.server.actions.context import Plane
 from penstock.server.core import rights
 from penstock.server.core.access import require
 from penstock.server.core.errors import missing
+from penstock.server.core.images import app_of
 from penstock.server.core.model import Actor
-from penstock.server.core.rights import Reach
+from penstock.server.core.rights import Reach, Target
 from penstock.server.effects.live import Note
 from penstock.server.store import deployments, devices, enrolments, events, groups, join_tokens, rollouts, sites
 from penstock.server.store.db import Tx
@@ -25,6 +26,8 @@ TOPICS = {
     "rollout": "deployments.read",
     "groups": "groups.read",
     "events": "events.read",
+    "mirrors": "images.pull",
+    "registry": "images.pull",
 }
 
 
@@ -52,6 +55,10 @@ def concerns(plane: Plane, actor: Actor, note: Note) -> bool:
 def _seen(tx: Tx, actor: Actor, reach: Reach, noun: str, key: str) -> bool:
     if noun in ("fleet", "device"):
         return devices.find(tx, reach, key) is not None or sites.find(tx, reach, key) is not None
+    if noun == "mirrors":  # by the app their repository belongs to
+        return reach.covers(rights.Target(app=key))
+    if noun == "registry":
+        return reach.covers(Target(app=app_of(key)))
     if noun == "groups":
         return groups.find(tx, reach, key) is not None
     if noun == "enrolments":

@@ -7,27 +7,32 @@ is not understood, and every image that is missing, is refused by place, all at 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from penstock.server.actions import visible
+from penstock.server.actions import devices, mirrors, visible
 from penstock.server.actions.context import Plane, bounded, make_cursor, read_cursor
 from penstock.server.actions.context import note as record
-from penstock.server.core import compose
+from penstock.server.actions.images import registry_hosts
+from penstock.server.core import compose, package
 from penstock.server.core.access import permit, require
-from penstock.server.core.compose import ComposeError
+from penstock.server.core.compose import ComposeError, building
 from penstock.server.core.difference import Difference, between_releases
 from penstock.server.core.errors import Conflict, Invalid, missing
+from penstock.server.core.hazards import hazards
 from penstock.server.core.images import Documents, Wanted, app_of
 from penstock.server.core.model import STANDING, Actor, App, ReleaseBrief, ReleaseId, ReleaseRow
+from penstock.server.core.package import PackageRow
 from penstock.server.core.release import Release, digest, document, images_wanted, load
 from penstock.server.core.release import publish as make
+from penstock.server.core.releasechange import ReleaseChange, between
 from penstock.server.core.rights import Allow, Target, may, reach
 from penstock.server.core.views import AppView, ImageView, Page, Parameter, ReleaseView
-from penstock.server.store import deployments
+from penstock.server.store import deployments, observations, packages
 from penstock.server.store import releases as store
 from penstock.server.store.db import Tx
+from penstock.wire.types import sha256_of
 
 MAX_SOURCE = 1024 * 1024
 
@@ -42,13 +47,17 @@ class Images(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReleasePreview:
-    """What a file would become. `faults` empty: it can be published. `difference`: against the app's newest release."""
+    """What a file would become. `faults` empty: it can be published. `difference`: against the app's newest release. `copies`: images that publishing brings
+    here from other registries first; what they are is not known before."""
 
     parameters: tuple[Parameter, ...]
     services: tuple[str, ...]
     faults: tuple[compose.Fault, ...]
     difference: Difference | None = None
     name: str = ""
+    copies: tuple[str, ...] = ()
+    version: str = ""
+    hazards: tuple[str, ...] = ()
 
 
 def refused(fault: ComposeError, what: str = "the Compose file") -> Invalid:
@@ -58,67 +67,166 @@ def refused(fault: ComposeError, what: str = "the Compose file") -> Invalid:
     return Invalid("compose-refused", f"{what} is refused: {first}{more}", field=first.path or "source", remedy=first.remedy, faults=fault.faults)
 
 
-def _build(plane: Plane, actor: Actor, source: bytes, app: str, version: str, fixed: Mapping[str, str] | None) -> Release:
-    if len(source) > MAX_SOURCE:
-        raise Invalid("source-too-long", f"the file has {len(source)} bytes, more than the {MAX_SOURCE} allowed", field="source")
-    template = compose.read(source, fixed)
+Bring = Callable[[tuple[Wanted, ...], Mapping[str, Documents | None]], dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What is published: one Compose file's text, or the files of a package by path. `entries` and `profiles` take the place of what the package says."""
+
+    source: bytes = b""
+    files: Mapping[str, bytes] | None = None
+    entries: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+
+    @property
+    def contents(self) -> Mapping[str, bytes]:
+        """The files that are kept beside the release; one Compose file alone stands in it already."""
+        return {} if self.files is None or package.alone(self.files) else self.files
+
+    @property
+    def all(self) -> Mapping[str, bytes]:
+        """The files to read. Raises Invalid for one that is too long."""
+        if len(self.source) > MAX_SOURCE:
+            raise Invalid("source-too-long", f"the file has {len(self.source)} bytes, more than the {MAX_SOURCE} allowed", field="source")
+        return {compose.ALONE: self.source} if self.files is None else self.files
+
+    @property
+    def what(self) -> str:
+        """What it is called in a refusal."""
+        return "the package" if self.contents else "the Compose file"
+
+    def read(self, fixed: Mapping[str, str] | None) -> tuple[package.Package, compose.Template]:
+        """What it says. Raises ComposeError, Invalid."""
+        return package.read(self.all, self.entries, self.profiles, fixed)
+
+
+def _build(plane: Plane, actor: Actor, given: Given, template: compose.Template, app: str, version: str, bring: Bring) -> Release:
     hosts = registry_hosts(plane)
     # An image that the actor may not pull is not there: a release is no way to another's content.
-    found = {one.name: plane.images.find(one) if _may_pull(actor, one.repository) else None for one in images_wanted(template, hosts)}
-    return make(app, version, template, found, hosts[0] if hosts else "HOST", hosts)
+    places = images_wanted(template, hosts)
+    found = {one.name: plane.images.find(one) if _may_pull(actor, one.repository) else None for one in places}
+    digests = {path: sha256_of(content) for path, content in given.contents.items()}
+    return make(app, version, template, found, hosts[0] if hosts else "HOST", hosts, bring(places, found), digests)
 
 
 def _may_pull(actor: Actor, repository: str) -> bool:
     return isinstance(may(actor.rights, "images.pull", Target(app=app_of(repository))), Allow)
 
 
-def registry_hosts(plane: Plane) -> tuple[str, ...]:
-    """The names under which people push to the built-in registry, "host:port"."""
-    return tuple(address.partition("://")[2].rstrip("/") for address in plane.addresses)
-
-
-def _parameters(release: Release) -> tuple[Parameter, ...]:
+def _parameters(release: Release | compose.Template) -> tuple[Parameter, ...]:
     return tuple(
-        Parameter(one.name, one.default, (one.message or "it has no default") if one.required else "", one.secret, one.used_at)
+        Parameter(one.name, one.default, (one.message or "it has no default") if one.required else "", one.secret, one.used_at, one.declared)
         for one in release.parameters
         if one.name not in release.fixed
     )
 
 
-def check(plane: Plane, actor: Actor, *, source: bytes, app: str = "", version: str = "0", fixed: Mapping[str, str] | None = None) -> ReleasePreview:
-    """Read a file as `publish` would, and say everything that is wrong with it. Stores nothing."""
+def check(
+    plane: Plane, actor: Actor, *, source: bytes = b"", given: Given | None = None, app: str = "", version: str = "", fixed: Mapping[str, str] | None = None
+) -> ReleasePreview:
+    """Read files as `publish` would, and say everything that is wrong with them. Stores nothing."""
     require(actor, "releases.publish")
+    given = given or Given(source)
+    template = None
+    coming: frozenset[str] = frozenset()
+
+    def would(places: tuple[Wanted, ...], found: Mapping[str, Documents | None]) -> dict[str, str]:
+        nonlocal coming
+        coming = mirrors.would_copy(plane, actor, places, found)
+        return {}
+
     try:
-        template = compose.read(source, fixed)
-        name = app or template.name or "app"
-        release = _build(plane, actor, source, name, version, fixed)
+        said, template = given.read(fixed)
+        name = app or said.name or template.name or "app"
+        release = _build(plane, actor, given, template, name, version or said.version or "0", would)
     except ComposeError as fault:
-        return ReleasePreview((), (), fault.faults)
+        paths = {f"services.{service}.image" for service, image in template.images.items() if image in coming} if template is not None else set()
+        left = tuple(one for one in fault.faults if one.path not in paths)
+        if left or template is None:
+            return ReleasePreview((), (), left)
+        # Nothing is wrong but that images are not here yet, which publishing sees to.
+        return ReleasePreview(
+            _parameters(template),
+            tuple(template.images),
+            (),
+            name=said.name or template.name,
+            version=said.version,
+            copies=tuple(sorted(coming)),
+            hazards=hazards(template.services),
+        )
     newest = plane.db.view(lambda tx: store.newest_of(tx, name) if _sees(tx, actor, name) else None)
     difference = between_releases(load(newest.document), release) if newest is not None else None
-    return ReleasePreview(_parameters(release), tuple(str(one["name"]) for one in release.services), (), difference, template.name)
+    services = tuple(str(one["name"]) for one in release.services)
+    return ReleasePreview(_parameters(release), services, (), difference, said.name or template.name, version=said.version, hazards=hazards(release.services))
+
+
+def _named(said: package.Package, name: str, app: str, version: str) -> tuple[str, str]:
+    """The app and the version: those of the package, or given where it names none; `name` is what the Compose file calls itself. Raises Invalid."""
+    for field, mine, theirs in (("app", app, said.name), ("version", version, said.version)):
+        if mine and theirs and mine != theirs:
+            why = f"{package.MANIFEST} says {theirs}, and it is published as {mine}"
+            raise Invalid(f"{field}-differs", why, field=field, remedy=f"leave the {field} out, or change {package.MANIFEST}")
+    app, version = app or said.name or name, version or said.version
+    for field, value, where in (("app", app, "`name` in penstock.yaml or in the Compose file"), ("version", version, "`version` in penstock.yaml")):
+        if not value:
+            raise Invalid(f"{field}-missing", f"it is not said which {field} this is", field=field, remedy=f"give one, or write {where}")
+    return app, version
+
+
+def builds(plane: Plane, actor: Actor, *, given: Given, app: str = "", version: str = "") -> tuple[tuple[building.Build, ...], Mapping[str, bytes]]:
+    """What files ask to have built where they lie, and those of them to publish then in place of what they were, by path. Raises Invalid with all faults."""
+    require(actor, "images.push")
+    if app:
+        permit(actor, "images.push", Target(app=app))
+    hosts = registry_hosts(plane)
+    try:
+        opened = package.opened(given.all, given.entries, given.profiles)
+        name = building.name_of(given.all, opened.package.entries)
+        app, version = _named(opened.package, name, app, version)
+        permit(actor, "images.push", Target(app=app))
+        return building.plan(given.all, opened.package.entries, opened.package.profiles, app, version, hosts[0] if hosts else "HOST")
+    except ComposeError as fault:
+        raise refused(fault, given.what) from None
 
 
 def publish(
     plane: Plane,
     actor: Actor,
     *,
-    source: bytes,
-    app: str,
-    version: str,
+    source: bytes = b"",
+    given: Given | None = None,
+    app: str = "",
+    version: str = "",
     title: str = "",
     note: str = "",
     fixed: Mapping[str, str] | None = None,
+    platforms: tuple[str, ...] = (),
 ) -> ReleaseRow:
-    """Make a release, pinned for ever. Publishing the same again gives the same release back; the same version with other content is a
-    Conflict. Raises Invalid with all faults."""
-    permit(actor, "releases.publish", Target(app=app))
+    """Make a release of `given`, or of one Compose file's text, pinned for ever, its package's files beside it. Images of other
+    registries are copied here first (`platforms` of them; none: all): until they are, it is a Conflict "images-on-their-way", and asking again goes on. Publishing
+    the same again gives the same release back; the same version with other content is a Conflict. Raises Invalid with all faults."""
+    require(actor, "releases.publish")
+    given = given or Given(source)
+    if app:
+        permit(actor, "releases.publish", Target(app=app))
     try:
-        release = _build(plane, actor, source, app, version, fixed)
+        said, template = given.read(fixed)
+        app, version = _named(said, template.name, app, version)
+        permit(actor, "releases.publish", Target(app=app))
+        known = plane.db.view(lambda tx: store.by_version(tx, app, version)) is not None
+
+        def bring(places: tuple[Wanted, ...], found: Mapping[str, Documents | None]) -> dict[str, str]:
+            return mirrors.bring(plane, actor, places, found, platforms=platforms, fresh=not known)
+
+        release = _build(plane, actor, given, template, app, version, bring)
     except ComposeError as fault:
-        raise refused(fault) from None
+        raise refused(fault, given.what) from None
+    title = title or said.title
     named = digest(release)
-    text = source.decode("utf-8", "replace")
+    kept = {path: (release.files[path], content) for path, content in given.contents.items()}
+    first = given.source if given.files is None else given.files[said.entries[0]]
+    text = first.decode("utf-8", "replace")
 
     def work(tx: Tx) -> ReleaseRow:
         now = plane.clock.now_ms()
@@ -137,6 +245,9 @@ def publish(
             store.set_title(tx, app, title)
         row = ReleaseRow(ReleaseId(plane.ids.new("rel")), app, version, named, document(release), text, now, actor.name, note[:2000])
         store.add(tx, row)
+        if kept:
+            words = (said.title, said.vendor, said.homepage, said.readme, said.notes, said.licence, said.icon, said.entries, said.profiles)
+            packages.add(tx, PackageRow(row.id, *words), kept)
         record(
             plane,
             tx,
@@ -148,6 +259,7 @@ def publish(
             data={"app": app, "version": version, "digest": named},
             topics=[("deployments", app)],
         )
+        tx.after(lambda: plane.poke("inventory"))
         return row
 
     return plane.db.update(work)
@@ -165,6 +277,12 @@ def _counts(tx: Tx, actor: Actor) -> Counter[str]:
     return Counter(one.app for one in visible.deployments_seen(tx, actor, deployments.all_of(tx, state=STANDING)))
 
 
+def _app_view(app: App, releases: tuple[ReleaseBrief, ...], counts: Counter[str], said: PackageRow | None) -> AppView:
+    return AppView(
+        app.name, app.title, releases, counts.get(app.name, 0), said.vendor if said else "", releases[0].version if said and said.icon and releases else ""
+    )
+
+
 def list_apps(plane: Plane, actor: Actor) -> tuple[AppView, ...]:
     """The catalogue, by name."""
 
@@ -174,10 +292,9 @@ def list_apps(plane: Plane, actor: Actor) -> tuple[AppView, ...]:
         by_app: dict[str, list[ReleaseBrief]] = {}
         for row in store.briefs(tx):
             by_app.setdefault(row.app, []).append(row)
+        said = packages.of_newest(tx)
         return tuple(
-            AppView(app.name, app.title, tuple(by_app.get(app.name, ())), counts.get(app.name, 0))
-            for app in store.all_apps(tx)
-            if seen is None or app.name in seen
+            _app_view(app, tuple(by_app.get(app.name, ())), counts, said.get(app.name)) for app in store.all_apps(tx) if seen is None or app.name in seen
         )
 
     return plane.db.view(work)
@@ -190,7 +307,8 @@ def get_app(plane: Plane, actor: Actor, *, app: str) -> AppView:
         found = store.app(tx, app)
         if found is None or not _sees(tx, actor, app):
             raise missing("app", app)
-        return AppView(found.name, found.title, store.briefs(tx, app), _counts(tx, actor).get(app, 0))
+        releases = store.briefs(tx, app)
+        return _app_view(found, releases, _counts(tx, actor), packages.get(tx, releases[0].id) if releases else None)
 
     return plane.db.view(work)
 
@@ -224,10 +342,35 @@ def get_release(plane: Plane, actor: Actor, *, release: str) -> ReleaseView:
     irreversible = tuple(str(volume["name"]) for volume in loaded.volumes if volume.get("policy") == "irreversible")
     ruled = any(one.get("healthcheck") or one.get("probes") for one in loaded.services)
     services = tuple(str(one["name"]) for one in loaded.services)
-    return ReleaseView(row, _parameters(loaded), services, images, tuple(sorted(common)), irreversible, ruled)
+    return ReleaseView(row, _parameters(loaded), services, images, tuple(sorted(common)), irreversible, ruled, hazards(loaded.services))
 
 
-def compare(plane: Plane, actor: Actor, *, old: str, new: str) -> Difference:
-    """What changes from one release to another, service by service."""
-    one, two = plane.db.view(lambda tx: (visible.release(tx, actor, old), visible.release(tx, actor, new)))
-    return between_releases(load(one.document), load(two.document))
+def compare(plane: Plane, actor: Actor, *, old: str, new: str, device: str = "") -> tuple[ReleaseBrief, ReleaseBrief, str, ReleaseChange]:
+    """What the release `new` would change where `old` runs, or what runs of the app on `device` (id or name). Raises Missing; Invalid where nothing of the
+    app runs there."""
+
+    def work(tx: Tx) -> tuple[ReleaseRow, ReleaseRow, str]:
+        two = visible.release(tx, actor, new)
+        if not device:
+            return visible.release(tx, actor, old), two, ""
+        found = devices.find(tx, actor, device)
+        seen = next((one.observed for one in observations.of_device(tx, found.id) if one.app == two.app and not one.observed.removed), None)
+        if seen is None or not seen.version:
+            raise Invalid(
+                "nothing-runs", f"{found.name} has reported no release of {two.app}", field="device", remedy="compare two releases, or wait for its report"
+            )
+        return visible.release(tx, actor, f"{two.app}:{seen.version}"), two, found.name
+
+    one, two, name = plane.db.view(work)
+    if one.app != two.app:
+        raise Invalid(
+            "another-app",
+            f"{one.app} and {two.app} are two apps, and a device never goes from one to the other",
+            field="b",
+            remedy="name two releases of one app",
+        )
+    return _brief(one), _brief(two), name, between(load(one.document), load(two.document))
+
+
+def _brief(row: ReleaseRow) -> ReleaseBrief:
+    return ReleaseBrief(row.id, row.app, row.version, row.digest, row.published_ms, row.published_by, row.note)

@@ -7,14 +7,14 @@ rollouts are worked through in chunks by the reconciler. Never decides.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from penstock.server.actions import catalog, states
+from penstock.server.actions import catalog, fitting, states, valued
 from penstock.server.actions import planesettings as plane_settings
 from penstock.server.actions.context import Plane, note, seal, tell
 from penstock.server.actions.membership import regroup
 from penstock.server.core.assign import Moves, claims, describe_conflict, moves
-from penstock.server.core.errors import Refused
+from penstock.server.core.errors import Conflict, Refused
 from penstock.server.core.model import (
     DONE,
     FAILED,
@@ -97,7 +97,7 @@ def _carry_out(plane: Plane, tx: Tx, rollout: Rollout, decision: Decision, membe
     ordered = [members[name] for name in decision.order]
     store.assign(
         tx,
-        [Assignment(one.device, one.app, rollout.deployment, rollout.plan, rollout.id, one.content) for one in ordered if one.content],
+        [Assignment(one.device, one.app, rollout.deployment, rollout.plan, rollout.id, one.content, one.values_at) for one in ordered if one.content],
     )
     store.unassign(tx, [(one.device, one.app) for one in ordered if not one.content])
     renewed = [(name, rollout.app) for name in (*decision.grant, *decision.revoke)]
@@ -252,11 +252,24 @@ def settle(plane: Plane, tx: Tx, actor: Actor, app: str, fresh: Deployment | Non
     return started
 
 
-def _contents(plane: Plane, tx: Tx, plan: Plan, held: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Device to the content it shall run, and device to the reason it cannot."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What devices shall run: device to content; device to the reason it cannot; and as of which line of the history of values."""
+
+    contents: dict[str, str]
+    unfit: dict[str, str]
+    at: int
+
+
+NOBODY = Wanted({}, {}, 0)
+
+
+def _contents(plane: Plane, tx: Tx, plan: Plan, held: Iterable[str]) -> Wanted:
     names = list(held)
     found = devices.lean(tx, names)
     release, _ = catalog.release_of(plane, tx, plan.release)
+    levels = valued.newest(plane, tx, release.app)
+    beside = fitting.beside(plane, tx, names)
     wanted, unfit = {}, {}
     for name in names:
         why = catalog.unfit(release, found[name])
@@ -264,13 +277,19 @@ def _contents(plane: Plane, tx: Tx, plan: Plan, held: Iterable[str]) -> tuple[di
             unfit[name] = why
             continue
         try:
-            wanted[name] = catalog.fill(plane, tx, plan, found[name]).content
+            filled = catalog.fill(plane, tx, plan, found[name], levels)
         except Refused as refusal:
             unfit[name] = refusal.why
+            continue
+        why = fitting.refusal(plane, release, filled, found[name], beside[name])
+        if why:
+            unfit[name] = why
+        else:
+            wanted[name] = filled.content
     made = {content: {"content": content, "app": release.app, "deployment": plan.deployment, "plan": plan.version} for content in wanted.values()}
     now = plane.clock.now_ms()
     store.know(tx, [{**row, "version": release.version, "made_ms": now} for row in made.values()])
-    return wanted, unfit
+    return Wanted(wanted, unfit, levels.at)
 
 
 def _begin(
@@ -285,20 +304,20 @@ def _begin(
     reason: str,
 ) -> Rollout:
     now = plane.clock.now_ms()
-    wanted, unfit = _contents(plane, tx, plan, held) if plan is not None and deployment.state == STANDING else ({}, {})
+    wanted = _contents(plane, tx, plan, held) if plan is not None and deployment.state == STANDING else NOBODY
     former = store.of_deployment(tx, deployment.id)
     given_by = {one.rollout for one in mine.values()}
     stands = {
         member.device: member.state for old in given_by for member in store.members_of(tx, old) if member.device in mine and mine[member.device].rollout == old
     }
-    moved: Moves = moves(wanted, mine, stands)
+    moved: Moves = moves(wanted.contents, mine, stands)
     for old in former:
         if old.state == RUNNING:
             _supersede(plane, tx, old)
     rollout = Rollout(RolloutId(plane.ids.new("rol")), deployment.id, deployment.app, deployment.plan, RUNNING, "begins", 1, 0, now)
     store.add(tx, rollout)
-    store.assign(tx, [replace(mine[device], plan=deployment.plan) for device in moved.same])
-    _enlist(tx, rollout, moved.move, dropped, unfit, now)
+    store.assign(tx, [replace(mine[device], plan=deployment.plan, values_at=wanted.at) for device in moved.same])
+    _enlist(tx, rollout, replace(wanted, contents=moved.move), dropped, now)
     note(
         plane,
         tx,
@@ -334,9 +353,9 @@ def go(plane: Plane, tx: Tx, rollout: Rollout, names: Sequence[str]) -> None:
         tx.after(begun)
 
 
-def _enlist(tx: Tx, rollout: Rollout, move: dict[str, str], dropped: Sequence[str], unfit: dict[str, str], now: int) -> None:
-    wave = max(1, rollout.waves)
-    many = [Member(rollout.id, device, rollout.app, wave, content, PENDING, "its wave is not open yet", now) for device, content in move.items()]
+def _enlist(tx: Tx, rollout: Rollout, wanted: Wanted, dropped: Sequence[str], now: int) -> None:
+    wave, move, unfit = max(1, rollout.waves), wanted.contents, wanted.unfit
+    many = [Member(rollout.id, device, rollout.app, wave, content, PENDING, "its wave is not open yet", now, wanted.at) for device, content in move.items()]
     many += [Member(rollout.id, device, rollout.app, wave, "", PENDING, "to be withdrawn", now) for device in dropped]
     many += [Member(rollout.id, device, rollout.app, wave, "", LEFT_OUT, why[:1000], now) for device, why in unfit.items()]
     # A withdrawal that is not carried out yet must not go on giving leave to remove what is ordered anew.
@@ -355,9 +374,10 @@ def _adjust(plane: Plane, tx: Tx, deployment: Deployment, plan: Plan, held: Sequ
     new = [device for device in held if device not in mine and (device not in known or not known[device].content)]
     if not new and not dropped:
         return
-    wanted, unfit = _contents(plane, tx, plan, new)
-    unfit = {device: why for device, why in unfit.items() if device not in known or known[device].why != why[:1000]}
-    _enlist(tx, rollout, wanted, dropped, unfit, plane.clock.now_ms())
+    found = _contents(plane, tx, plan, new)
+    unfit = {device: why for device, why in found.unfit.items() if device not in known or known[device].why != why[:1000]}
+    wanted = found.contents
+    _enlist(tx, rollout, replace(found, unfit=unfit), dropped, plane.clock.now_ms())
     if (wanted or dropped) and rollout.state == DONE:
         store.change(tx, rollout.id, state=RUNNING, ended_ms=0)
         rollout = replace(rollout, state=RUNNING, ended_ms=0)
@@ -384,6 +404,60 @@ def retarget(plane: Plane, tx: Tx, actor: Actor, changed: Sequence[str]) -> None
     regroup(tx, devices=changed)
     for app in sorted({deployment.app for deployment in deployments.all_of(tx, state=STANDING)}):
         settle(plane, tx, actor, app)
+        revalue(plane, tx, app, changed)
+
+
+def revalue(plane: Plane, tx: Tx, app: str, concerned: Iterable[str]) -> tuple[str, ...]:
+    """What these devices shall run of an app may have changed without a new plan (a value at a level, their labels or site): those for which it has join the
+    newest rollout of their deployment anew; they are given back. A rollout that was stopped stays so: its devices keep what they have until the deployment is
+    changed. Raises Conflict for a device that has the app and could not be given what results: groups that disagree, a label that a value asks for."""
+    wanted = set(concerned)
+    assigned = store.assigned_to(tx, sorted(wanted))
+    moved: list[str] = []
+    for deployment in deployments.all_of(tx, app, STANDING):
+        plan = deployments.plan(tx, deployment.id, deployment.plan)
+        former = store.of_deployment(tx, deployment.id)
+        if plan is None or not former or former[0].state == STOPPED:
+            continue
+        rollout = former[0]
+        mine = {device: one for device, owed in assigned.items() for one in owed if one.deployment == deployment.id}
+        known = {member.device: member for member in store.members_of(tx, rollout.id, sorted(wanted))}
+        names = sorted({*mine, *(device for device, one in known.items() if one.content or one.state == LEFT_OUT)})
+        if not names:
+            continue
+        found = _contents(plane, tx, plan, names)
+        _refuse_lost(plane, tx, deployment, plan, mine, found)
+        now = {device: _ordered(known.get(device), mine.get(device)) for device in names}
+        change = {device: content for device, content in found.contents.items() if content != now[device]}
+        if not change:
+            continue
+        _enlist(tx, rollout, Wanted(change, {}, found.at), (), plane.clock.now_ms())
+        if rollout.state == DONE:
+            store.change(tx, rollout.id, state=RUNNING, ended_ms=0)
+            rollout = replace(rollout, state=RUNNING, ended_ms=0)
+        go(plane, tx, rollout, sorted(change))
+        moved += change
+    return tuple(sorted(moved))
+
+
+def _refuse_lost(plane: Plane, tx: Tx, deployment: Deployment, plan: Plan, mine: dict[str, Assignment], found: Wanted) -> None:
+    for device in sorted(found.unfit.keys() & mine.keys()):
+        lean = devices.lean(tx, [device])[device]
+        try:
+            catalog.fill(plane, tx, plan, lean)
+        except Refused as refusal:
+            raise Conflict(
+                "value-does-not-fit",
+                f"on {lean.name}, which has {deployment.name}: {refusal.why}",
+                remedy=refusal.remedy or "give that device a value of its own first",
+            ) from None
+
+
+def _ordered(member: Member | None, assigned: Assignment | None) -> str:
+    """The content a device was meant to run last: by its rollout, if that is not over for it."""
+    if member is not None and member.content and member.state != LEFT_OUT:
+        return member.content
+    return assigned.content if assigned is not None else ""
 
 
 def begin_again(plane: Plane, tx: Tx, device: str) -> None:
@@ -394,7 +468,9 @@ def begin_again(plane: Plane, tx: Tx, device: str) -> None:
         if rollout is None or rollout.state == STOPPED:
             continue
         wave = next((member.wave for member in store.members_of(tx, rollout.id, [device])), max(1, rollout.waves))
-        store.put_members(tx, [Member(rollout.id, assignment.device, assignment.app, wave, assignment.content, ORDERED, "ordered anew", now)])
+        store.put_members(
+            tx, [Member(rollout.id, assignment.device, assignment.app, wave, assignment.content, ORDERED, "ordered anew", now, assignment.values_at)]
+        )
         if rollout.state != RUNNING:
             store.change(tx, rollout.id, state=RUNNING, ended_ms=0)
         step(plane, tx, replace(rollout, state=RUNNING, ended_ms=0, wave=max(wave, rollout.wave)), [device])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from zoneinfo import available_timezones
 
+from penstock.server.actions import rollouts
 from penstock.server.actions.context import Plane, bounded, make_cursor, note, read_cursor
 from penstock.server.core.access import permit, require
 from penstock.server.core.errors import Conflict, Invalid, missing
@@ -13,6 +14,7 @@ from penstock.server.core.rights import EVERYWHERE, Reach, Target, allowed, reac
 from penstock.server.core.siteview import by_site
 from penstock.server.core.views import Page, SiteView
 from penstock.server.store import devices, events
+from penstock.server.store import rollouts as rollout_store
 from penstock.server.store import sites as store
 from penstock.server.store.db import Tx
 from penstock.wire.types import name_fault
@@ -145,6 +147,10 @@ def change_site(
         store.change(tx, found, revision, **wanted, latitude=latitude, longitude=longitude)
         where = "" if latitude is None or longitude is None else f"{latitude:g}, {longitude:g}"
         note(plane, tx, actor, "site.changed", found.id, site=found.id, data={**wanted, "place": where}, topics=[("fleet", found.id)])
+        if wanted != {"title": found.title, "time_zone": found.time_zone}:
+            there = devices.at_site(tx, found.id)
+            for app in sorted({one.app for many in rollout_store.assigned_to(tx, there).values() for one in many}):
+                rollouts.revalue(plane, tx, app, there)  # values may ask for the site's title
         return find(tx, actor, found.id)
 
     return plane.db.update(work)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from penstock.server.actions import catalog
 from penstock.server.actions import planesettings as plane_settings
 from penstock.server.actions.context import Plane, note, seal
+from penstock.server.actions.remembering import remember
 from penstock.server.core.document import Place, Shared, content_of, place, shared, text_of
 from penstock.server.core.errors import Refused, missing
 from penstock.server.core.images import digests
@@ -171,7 +172,7 @@ def blob_for(plane: Plane, device: str, digest: str) -> int:
     running release or of the way back can be fetched again. Raises Missing for any other, whether it exists or not."""
     state = plane.db.view(lambda tx: states.get(tx, device))
     if state is not None:
-        named = catalog.remember(plane, ("blobs", device, state.epoch, state.generation), lambda: _named(state.envelope))
+        named = remember(plane, ("blobs", device, state.epoch, state.generation), lambda: _named(state.envelope))
         if digest in named or digest in plane.db.view(lambda tx: _earlier(plane, tx, device)):
             size: int | None = plane.blobs.blob_size(digest)
             if size is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from penstock.server.actions import accounts, bindings, places, sessions, subjects
+from penstock.server.actions import accounts, bindings, places, subjects
 from penstock.server.actions.context import Plane, note
 from penstock.server.actions.passwords import not_sealed
 from penstock.server.core.access import require
 from penstock.server.core.breakglass import ID as BREAK_GLASS
-from penstock.server.core.errors import Forbidden, Invalid, Refused, Unauthenticated, missing
+from penstock.server.core.errors import Forbidden, Invalid, Unauthenticated, missing
 from penstock.server.core.model import SERVICE, Actor, ApiToken, User
 from penstock.server.core.peopleviews import Place
 from penstock.server.core.rights import FLEET, Part, beyond
@@ -65,7 +65,7 @@ def create_token(plane: Plane, actor: Actor, *, name: str, expires_s: int = 90 *
         owner = _owner(tx, actor, user)
         narrowed = tuple(_narrowed(tx, actor, role, on) for role, on in only)
         secret, now = PREFIX + plane.ids.secret(), plane.clock.now_ms()
-        made = ApiToken(plane.ids.new("tok"), owner, name, sha256_of(secret.encode("utf-8")), now, now + expires_s * 1000, only=narrowed)
+        made = ApiToken(plane.ids.new("tok"), owner, name, digest_of(secret), now, now + expires_s * 1000, only=narrowed)
         if owner != actor.id:
             _check_within(tx, actor, made, user)
         store.add(tx, made)
@@ -130,9 +130,19 @@ def revoke_token(plane: Plane, actor: Actor, *, token: str, user: str = "") -> N
     plane.forget()
 
 
+def digest_of(secret: str) -> str:
+    """What is kept of a token."""
+    return sha256_of(secret.encode("utf-8"))
+
+
 def token_actor(plane: Plane, secret: str) -> Actor:
     """Who a token speaks for. Raises Unauthenticated token-unknown."""
-    digest, now = sha256_of(secret.encode("utf-8")), plane.clock.now_ms()
+    return actor_by_digest(plane, digest_of(secret))
+
+
+def actor_by_digest(plane: Plane, digest: str) -> Actor:
+    """Who the token speaks for that has this digest. Raises Unauthenticated token-unknown."""
+    now = plane.clock.now_ms()
 
     def read(tx: Tx) -> tuple[ApiToken, User, Actor] | None:
         token = store.by_hash(tx, digest)
@@ -154,25 +164,3 @@ def token_actor(plane: Plane, secret: str) -> Actor:
                 plane.token_memo.pop(digest, None)
             return actor
     raise Unauthenticated("token-unknown", "the API token is unknown, revoked or expired", remedy="sign in again, or make a new token")
-
-
-def registry_actor(plane: Plane, user: str, password: str, address: str = "") -> Actor | None:
-    """Who signs in to the image registry: an API token as the password (any user name), or a person's name and password. None for nobody, and for who needs
-    more than a password: they use a token."""
-    try:
-        if password.startswith(PREFIX):
-            return token_actor(plane, password)
-        held = plane.registry_memo.get((user, sha256_of(password.encode("utf-8"))))
-        now, epoch = plane.clock.now_ms(), plane.rights_epoch
-        if held is not None and 0 <= now - held[0] < 300_000:
-            return held[1]
-        made = sessions.sign_in(plane, name=user, password=password, address=address, agent="image registry")
-        actor = plane.db.view(lambda tx: subjects.actor_of(tx, made.user))
-        sessions.sign_out(plane, actor, session=made.session.id)
-        if plane.rights_epoch == epoch:
-            plane.registry_memo[user, sha256_of(password.encode("utf-8"))] = (now, actor)
-        while len(plane.registry_memo) > 1000:
-            plane.registry_memo.popitem(last=False)
-        return actor
-    except Refused:
-        return None

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penstock.apiv1 import apps as shapes
+from penstock.apiv1 import archives
 from penstock.apiv1.common import Outcome, Page
-from penstock.server.actions import deployments, devices, progress, releases
-from penstock.server.api import present
+from penstock.server.actions import deployments, devices, packages, progress, releases
+from penstock.server.api import present, present_apps
 from penstock.server.api.frame import Answer
 from penstock.server.api.lists import Order, part
 from penstock.server.core import model
+from penstock.server.core.errors import Invalid
 
 if TYPE_CHECKING:
     from penstock.server.actions.context import Plane
@@ -52,17 +54,71 @@ def get_release(call: Call) -> shapes.Release:
     return present.release(releases.get_release(call.plane, call.actor, release=call.path["release"]))
 
 
+def _given(body: shapes.Publish | shapes.Check | shapes.BuildsAsk) -> releases.Given:
+    """What a body brings: one Compose file's text, or a package."""
+    if bool(body.compose.strip()) == bool(body.archive):
+        why = "there is a Compose file and a package" if body.archive else "there is neither a Compose file nor a package"
+        raise Invalid("compose-or-archive", why, field="compose", remedy="send `compose`, a file's text, or `archive`, a package")
+    if body.compose:
+        return releases.Given(body.compose.encode(), profiles=body.profiles)
+    try:
+        return releases.Given(files=archives.unpack(body.archive), entries=body.files, profiles=body.profiles)
+    except archives.ArchiveError as fault:
+        raise Invalid("archive-refused", f"the package is refused: {fault.why}", field="archive", remedy=fault.remedy) from None
+
+
 def check(call: Call) -> shapes.ReleaseCheck:
-    """What a Compose file would become; nothing is stored."""
-    found = releases.check(call.plane, call.actor, source=call.body.compose.encode(), app=call.body.app)
-    return present.check(found)
+    """What a Compose file or a package would become; nothing is stored."""
+    return present.check(releases.check(call.plane, call.actor, given=_given(call.body), app=call.body.app))
+
+
+def builds(call: Call) -> shapes.Builds:
+    """What a Compose file or a package asks to have built, and the files with the images in place."""
+    body: shapes.BuildsAsk = call.body
+    found, changed = releases.builds(call.plane, call.actor, given=_given(body), app=body.app, version=body.version)
+    return shapes.Builds(
+        builds=tuple(
+            shapes.Build(
+                service=one.service,
+                context=one.context,
+                dockerfile=one.dockerfile,
+                args=dict(one.args),
+                target=one.target,
+                platforms=one.platforms,
+                image=one.image,
+            )
+            for one in found
+        ),
+        changed={path: content.decode("utf-8") for path, content in changed.items()},
+    )
 
 
 def publish(call: Call) -> shapes.Release:
-    """A Compose file becomes a release, its images pinned by digest."""
+    """A Compose file or a package becomes a release, its images pinned by digest."""
     body: shapes.Publish = call.body
-    made = releases.publish(call.plane, call.actor, source=body.compose.encode(), app=body.app, version=body.version, title=body.title, note=body.note)
+    made = releases.publish(
+        call.plane, call.actor, given=_given(body), app=body.app, version=body.version, title=body.title, note=body.note, platforms=body.platforms
+    )
     return present.release(releases.get_release(call.plane, call.actor, release=made.id))
+
+
+def get_package(call: Call) -> shapes.Package:
+    """What came with a release: its texts, and its files by path."""
+    return present_apps.package(packages.get_package(call.plane, call.actor, release=call.path["release"]))
+
+
+def get_archive(call: Call) -> shapes.PackageArchive:
+    """Every file a release was made from."""
+    row, files = packages.get_files(call.plane, call.actor, release=call.path["release"])
+    return shapes.PackageArchive(release=row.id, app=row.app, version=row.version, archive=archives.pack(files))
+
+
+def compare_releases(call: Call) -> shapes.ReleaseChange:
+    """What one release would change where another runs."""
+    q = call.query
+    if bool(q.a) == bool(q.device):
+        raise Invalid("release-or-device", "compare with one release, or with what runs on a device", field="a", remedy="give either `a` or `device`")
+    return present_apps.change(*releases.compare(call.plane, call.actor, old=q.a, new=q.b, device=q.device))
 
 
 def target_of(plane: Plane, actor: Actor, target: shapes.Target) -> model.Target:

@@ -36,6 +36,7 @@ PUBLIC = "public"  # nobody needs to be known
 SIGNED_IN = "signed-in"  # any known actor: it is about themselves
 
 BODY_LIMIT = 2 * 1024 * 1024
+PACKAGE_LIMIT = 23 * 1024 * 1024  # a package's 16 MiB in base64, and what stands around it
 IDEMPOTENCY_S = 24 * 3600
 IDEMPOTENCY_KEPT = 4096
 
@@ -50,7 +51,7 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Route:
     """One line of the table: what is served, who may, what goes in and comes out. `conditional`: the request must name the revision it
     changes (If-Match). `creates`: an Idempotency-Key makes repeating it harmless. `refuses`: statuses it may answer with that do not follow from the rest
-    (`openapi.statuses`)."""
+    (`openapi.statuses`). `most`: bytes of a body."""
 
     method: str
     path: str
@@ -66,6 +67,7 @@ class Route:
     media_type: str = "application/json"
     stream: bool = False
     refuses: tuple[int, ...] = ()
+    most: int = BODY_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +240,7 @@ def of_http(fault: HTTPException) -> Response[bytes]:
         404: ("no-such-path", "there is nothing at this address", "see /api/v1/openapi.json"),
         405: ("wrong-method", "this address does not take that method", "see /api/v1/openapi.json"),
         415: ("not-json", "the body must be sent as application/json", "set Content-Type: application/json"),
-        413: ("too-large", f"a body has at most {BODY_LIMIT} bytes", "send less"),
+        413: ("too-large", f"a body has at most {BODY_LIMIT} bytes, one with a package {PACKAGE_LIMIT}", "send less"),
     }.get(status, ("bad-request", "the request cannot be read", "see /api/v1/openapi.json"))
     if status >= 500:
         log.error("framework", detail=fault.detail)
@@ -262,7 +264,7 @@ def read_query(shape: Any, request: Request[Any, Any, Any]) -> Any:
 
 
 async def read_body(route: Route, request: Request[Any, Any, Any]) -> bytes:
-    """The request's body, at most BODY_LIMIT bytes. Raises where a body is of another kind than JSON."""
+    """The request's body, at most as long as the route takes. Raises where a body is of another kind than JSON."""
     if route.body is None:
         return b""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.apiv1 import apps, common, devices, fleet, groups, people
 from penstock.server.api import problems, words
+from penstock.server.core.compose.parameters import allowed
+from penstock.server.core.declared import SECRET, TEXT, Declared
 from penstock.server.core.rights import VERBS, reach
 from penstock.server.core.siteview import worst
 
@@ -374,8 +376,20 @@ def command(found: model.CommandRow) -> devices.Command:
 
 def parameter(found: views.Parameter) -> apps.Parameter:
     """A value a release asks for."""
+    d = found.declared or Declared(type=SECRET if found.secret else TEXT)
+    default = d.default if d.default is not None else found.default
     return apps.Parameter(
-        name=found.name, default=None if found.secret else found.default, required=found.required, secret=found.secret, services=found.services
+        name=found.name,
+        default=None if found.secret else default,
+        required=found.required,
+        secret=found.secret,
+        services=found.services,
+        type=d.type,
+        title=d.title,
+        help=d.help,
+        group=d.group,
+        choices=d.choices,
+        allowed=allowed(d),
     )
 
 
@@ -414,6 +428,7 @@ def release(found: views.ReleaseView) -> apps.Release:
         parameters=tuple(parameter(item) for item in found.parameters),
         irreversible=found.irreversible,
         health_rule=found.health_rule,
+        hazards=found.hazards,
         compose=found.row.source,
     )
 
@@ -423,16 +438,26 @@ def check(found: releases.ReleasePreview) -> apps.ReleaseCheck:
     change = found.difference
     return apps.ReleaseCheck(
         name=found.name,
+        version=found.version,
         services=found.services,
         parameters=tuple(parameter(item) for item in found.parameters),
         faults=tuple(problems.of_fault(fault) for fault in found.faults),
+        hazards=found.hazards,
         restarts={} if change is None else {item.name: "restarts" if item.restarts else item.kind for item in change.services},
+        copies=found.copies,
     )
 
 
 def app(found: views.AppView) -> apps.App:
     """A catalogue entry."""
-    return apps.App(name=found.name, title=found.title, releases=tuple(brief(item) for item in found.releases), deployments=found.deployments)
+    return apps.App(
+        name=found.name,
+        title=found.title,
+        releases=tuple(brief(item) for item in found.releases),
+        deployments=found.deployments,
+        vendor=found.vendor,
+        icon=found.icon,
+    )
 
 
 def preview(found: views.DeploymentPreview) -> apps.Preview:

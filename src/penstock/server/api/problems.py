@@ -47,6 +47,7 @@ def of_fault(fault: object) -> Fault:
         remedy=str(getattr(fault, "remedy", "")),
         line=int(getattr(fault, "line", 0) or 0),
         column=int(getattr(fault, "column", 0) or 0),
+        file=str(getattr(fault, "file", "")),
     )
 
 

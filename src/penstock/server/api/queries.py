@@ -56,6 +56,22 @@ class Compare(Struct, frozen=True, forbid_unknown_fields=True):
     b: Annotated[str, Meta(min_length=1, max_length=200)]
 
 
+class Find(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to look for, one of the three: a `digest`; a `package` such as "openssl <3.0.11", "pypi:flask" or a package URL; a vulnerability, as `cve`."""
+
+    digest: Word = ""
+    package: Annotated[str, Meta(max_length=500)] = ""
+    cve: Annotated[str, Meta(max_length=128)] = ""
+
+
+class CompareReleases(Struct, frozen=True, forbid_unknown_fields=True):
+    """Two releases of an app, by id or "app:version"; or what runs on `device`, in place of `a`."""
+
+    b: Annotated[str, Meta(min_length=1, max_length=200)]
+    a: Word = ""
+    device: Word = ""
+
+
 class Timeline(Struct, frozen=True, forbid_unknown_fields=True):
     """A part of a timeline; `kinds` are separated by commas, none means all."""
 
@@ -229,3 +245,18 @@ class WhoCan(Struct, frozen=True, forbid_unknown_fields=True):
     what: Word
     cursor: Cursor = ""
     limit: Limit = 50
+
+
+class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
+    """Of which app, at which level (fleet, group, site, device); `part` is the group, site or device by id or name; `name` one parameter, all if left out."""
+
+    app: Word
+    level: Literal["fleet", "group", "site", "device"] = "fleet"
+    part: Word = ""
+    name: Word = ""
+
+
+class Repository(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which repository of the image registry."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=200)]

@@ -12,10 +12,31 @@ from penstock.apiv1 import devices as d
 from penstock.apiv1 import fleet as f
 from penstock.apiv1 import groups as g
 from penstock.apiv1 import notices as n
+from penstock.apiv1 import parameters as m
 from penstock.apiv1 import people as p
+from penstock.apiv1 import registry as i
+from penstock.apiv1 import supply as s
 from penstock.apiv1.common import Outcome, Page
-from penstock.server.api import access, account, accounts, apps, backups, devices, fleet, groups, localpeople, notices, openapi, people, queries, streams
-from penstock.server.api.frame import PUBLIC, SIGNED_IN, Route
+from penstock.server.api import (
+    access,
+    account,
+    accounts,
+    apps,
+    backups,
+    devices,
+    fleet,
+    groups,
+    localpeople,
+    notices,
+    openapi,
+    parameters,
+    people,
+    queries,
+    repositories,
+    streams,
+    supply,
+)
+from penstock.server.api.frame import PACKAGE_LIMIT, PUBLIC, SIGNED_IN, Route
 
 V = "/api/v1"
 
@@ -139,10 +160,37 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V}/apps/{{app}}", apps.get_app, "apps.read", "One app and its releases.", a.App),
     Route("GET", f"{V}/releases", apps.list_releases, "apps.read", "Releases, newest first.", Page[a.ReleaseBrief], query=queries.Releases),
     Route("GET", f"{V}/releases/{{release}}", apps.get_release, "apps.read", "One release, by id or app:version.", a.Release),
-    Route("POST", f"{V}/releases/check", apps.check, "releases.publish", "What a Compose file would become; nothing is stored.", a.ReleaseCheck, a.Check),
-    Route("POST", f"{V}/releases", apps.publish, "releases.publish", "Publish a Compose file as a release.", a.Release, a.Publish, status=201, creates=True),
+    Route("GET", f"{V}/releases/{{release}}/package", apps.get_package, "apps.read", "What came with a release: texts for people, and its files.", a.Package),
+    Route("GET", f"{V}/releases/{{release}}/archive", apps.get_archive, "apps.read", "Every file a release was made from.", a.PackageArchive),
+    Route("GET", f"{V}/compare/releases", apps.compare_releases, "apps.read", "What one release would change where another runs.", a.ReleaseChange, query=queries.CompareReleases),
+    Route("POST", f"{V}/releases/check", apps.check, "releases.publish", "What a Compose file or a package would become; nothing is stored.", a.ReleaseCheck, a.Check, most=PACKAGE_LIMIT),
+    Route("POST", f"{V}/releases", apps.publish, "releases.publish", "Publish a Compose file or a package as a release.", a.Release, a.Publish, status=201, creates=True, most=PACKAGE_LIMIT),
+    Route("POST", f"{V}/releases/builds", apps.builds, "releases.publish", "What a Compose file or a package asks to have built; nothing is stored.", a.Builds, a.BuildsAsk, most=PACKAGE_LIMIT),
+    # where images come from, and what is in them
+    Route("GET", f"{V}/upstreams", supply.list_upstreams, "upstreams.read", "The registries that images may be copied from.", Page[s.Upstream]),
+    Route("POST", f"{V}/upstreams", supply.set_upstream, "upstreams.write", "Let images be copied from a registry, or change how.", s.Upstream, s.UpstreamSet),
+    Route("GET", f"{V}/upstreams/{{host}}", supply.get_upstream, "upstreams.read", "One registry, without its password.", s.Upstream),
+    Route("DELETE", f"{V}/upstreams/{{host}}", supply.remove_upstream, "upstreams.write", "Copy nothing from there any more.", Outcome),
+    Route("POST", f"{V}/upstreams/{{host}}/test", supply.test_upstream, "upstreams.write", "See whether it answers and takes the password.", s.UpstreamTested, refuses=(503,)),
+    Route("GET", f"{V}/mirrors", supply.list_mirrors, "images.pull", "Copies of other registries' images, and whether their tags moved since.", Page[s.Mirror]),
+    Route("POST", f"{V}/mirrors/check", supply.check_mirrors, "images.push", "Look again whether tags have moved; nothing is followed.", Page[s.Mirror], s.MirrorCheck, refuses=(409,)),
+    Route("DELETE", f"{V}/mirrors/{{mirror}}", supply.forget_mirror, "images.push", "Look at a mirror no more; its image stays.", Outcome, refuses=(409,)),
+    Route("GET", f"{V}/releases/{{release}}/attached", supply.attached, "releases.read", "What is attached to a release's images: packages, signatures.", Page[s.ImageAttached]),
+    Route("GET", f"{V}/find", supply.find, "devices.read", "Which devices run a digest, a package, or what a vulnerability affects.", s.Found, query=queries.Find),
+    Route("GET", f"{V}/vulnerability-lists", supply.list_lists, "devices.read", "The lists of vulnerabilities there are.", Page[s.VulnerabilityList]),
+    Route("POST", f"{V}/vulnerability-lists", supply.import_list, "vulnerabilities.write", "Take in entries of a list of vulnerabilities.", s.VulnerabilitiesImported, s.VulnerabilityImport),
+    Route("DELETE", f"{V}/vulnerability-lists/{{list}}", supply.remove_list, "vulnerabilities.write", "Forget a list of vulnerabilities.", Outcome),
+    Route("GET", f"{V}/templates", supply.list_templates, "apps.read", "Catalogue entries that releases are published from.", Page[s.TemplateBrief]),
+    Route("POST", f"{V}/templates", supply.import_templates, "releases.publish", "Take in a catalogue of Portainer's templates.", s.TemplatesImported, s.TemplatesImport),
+    Route("GET", f"{V}/templates/{{app}}", supply.get_template, "apps.read", "One template, with its Compose text.", s.Template),
+    Route("DELETE", f"{V}/templates/{{app}}", supply.remove_template, "releases.publish", "Remove a template; its app stays.", Outcome),
     # deployments
     Route("POST", f"{V}/deployments/preview", apps.preview, "deployments.read", "What a deployment would change where.", a.Preview, a.PreviewRequest),
+    # the image registry; pushing and pulling is /v2/
+    Route("GET", f"{V}/registry", repositories.get_usage, "images.pull", "What the image registry holds, by app and by repository.", i.RegistryUsage),
+    Route("GET", f"{V}/registry/repository", repositories.get_repository, "images.pull", "One repository: its images, tags, platforms, and the releases that need them.", i.RepositoryDetail, query=queries.Repository),
+    Route("POST", f"{V}/registry/delete", repositories.delete, "images.push", "Delete a tag, or an image that no release needs.", Outcome, i.RegistryDelete, refuses=(409,)),
+    Route("POST", f"{V}/registry/sweep", repositories.sweep, "images.push", "Sweep the registry now, or say what would go.", i.RegistrySwept, i.RegistrySweep),
     Route("GET", f"{V}/deployments", apps.list_deployments, "deployments.read", "Deployments and how far they are.", Page[a.Deployment], query=queries.Deployments),
     Route("POST", f"{V}/deployments", apps.create_deployment, "deployments.write", "Deploy a release.", a.Deployment, a.DeploymentCreate, status=201, creates=True),
     Route("GET", f"{V}/deployments/{{deployment}}", apps.get_deployment, "deployments.read", "One deployment.", a.Deployment),
@@ -154,6 +202,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V}/rollouts/{{rollout}}", apps.get_rollout, "deployments.read", "One rollout.", a.Rollout),
     Route("GET", f"{V}/rollouts/{{rollout}}/members", apps.members, "deployments.read", "The devices of a rollout.", Page[a.Member], query=queries.Members),
     Route("POST", f"{V}/rollouts/{{rollout}}/stop", apps.stop_rollout, "deployments.write", "Give nobody leave any more.", Outcome, d.Reason),
+    # parameters at levels
+    Route("GET", f"{V}/parameters", parameters.table, "deployments.read", "The parameters of an app at a level: what holds, and which level gave it.", m.ParameterTable, query=queries.Parameters),
+    Route("POST", f"{V}/parameters/preview", parameters.preview, "deployments.read", "What setting or clearing values at a level would change where.", m.ValuesSeen, m.ValuesLook),
+    Route("POST", f"{V}/parameters", parameters.change, "parameters.write", "Set values at a level, and clear others there.", m.ValuesSeen, m.ValuesChange),
+    Route("GET", f"{V}/devices/{{device}}/room", parameters.device_room, "deployments.read", "What a device has, what is promised to apps, what is left.", m.Room),
+    Route("GET", f"{V}/sites/{{site}}/room", parameters.site_room, "deployments.read", "The room of each device of a site.", Page[m.Room]),
     # the plane
     Route("GET", f"{V}/events", streams.acts, "events.read", "Every act on the plane as server-sent events; resumes after Last-Event-ID.", bytes, query=queries.Events, media_type="text/event-stream", stream=True),
     Route("GET", f"{V}/changes", streams.changed, SIGNED_IN, "That something changed under the topics named, as server-sent events.", bytes, query=queries.Changes, media_type="text/event-stream", stream=True),

@@ -12,7 +12,8 @@ from typing import Any
 from penstock.server.core.interpolate import Hole
 from penstock.server.core.release import Release
 from penstock.wire.codec import to_plain
-from penstock.wire.types import AppState, Image, Service, service_digest
+from penstock.wire.options import size_of
+from penstock.wire.types import AppState, Image, Service, service_digest, sha256_of
 
 # Fields that do not make another container (see wire.types.service_digest).
 QUIET = frozenset(("depends_on", "probes", "stop_grace_ms", "name", "image"))
@@ -80,13 +81,14 @@ def between_releases(old: Release, new: Release) -> Difference:
     """What changes between two releases before any value is known; parameters stand as they are written."""
     old_images = {image.name: image for image in old.images}
     new_images = {image.name: image for image in new.images}
-    before = {service["name"]: {**service, "image": _image(old_images.get(service["image"]), service["image"])} for service in old.services}
-    after = {service["name"]: {**service, "image": _image(new_images.get(service["image"]), service["image"])} for service in new.services}
+    before = {service["name"]: {**_told(service), "image": _image(old_images.get(service["image"]), service["image"])} for service in old.services}
+    after = {service["name"]: {**_told(service), "image": _image(new_images.get(service["image"]), service["image"])} for service in new.services}
     services = []
     for name in sorted({*before, *after}):
         one, two = before.get(name), after.get(name)
         changes = _changes(one or {}, two or {})
-        restarts = one is None or two is None or any(change.field == "image" or change.field.split(".")[0] not in QUIET for change in changes)
+        loud = any(change.field.split(".")[0] not in QUIET for change in changes)
+        restarts = loud or one is None or two is None or _configs(old, old_images, name) != _configs(new, new_images, name)
         services.append(PartChange(name, _kind(one, two, changes), restarts and _kind(one, two, changes) != "same", changes))
     parameters = _parts(
         {item.name: {"default": item.default or "", "required": item.required, "secret": item.secret} for item in old.parameters},
@@ -100,6 +102,13 @@ def between_releases(old: Release, new: Release) -> Difference:
     )
 
 
+def _configs(release: Release, images: dict[str, Image], name: str) -> list[tuple[str, str]]:
+    """What a service's containers are made of, by platform: another tag of the same image makes no other container (`wire.types.service_digest`)."""
+    service = next(one for one in release.services if one["name"] == name)
+    image = images.get(service["image"])
+    return [] if image is None else sorted((variant.platform, variant.config.digest) for variant in image.variants)
+
+
 def _made_of(service: Service, images: dict[str, Image], platform: str) -> str:
     return service_digest(service, images.get(service.image), service.platform or platform)
 
@@ -107,9 +116,28 @@ def _made_of(service: Service, images: dict[str, Image], platform: str) -> str:
 def _shown_service(service: Service | None, images: dict[str, Image]) -> dict[str, Any] | None:
     if service is None:
         return None
-    plain = to_plain(service)
+    plain = _told(to_plain(service))
     plain["image"] = _image(images.get(service.image), service.image)
     return plain
+
+
+def _told(service: dict[str, Any]) -> dict[str, Any]:
+    """A service with its files by path, each by what stands in it: a digest, the text that makes it, or the secret it is the value of."""
+    if not service.get("files"):
+        return service
+    return {**service, "files": {_shown(file["target"]): _file(file) for file in service["files"]}}
+
+
+def _file(file: dict[str, Any]) -> str:
+    content = file.get("content", "")
+    if file.get("secret"):
+        held = f"the secret {file['secret']}, version {_shown(file.get('version'))}"
+    elif isinstance(content, Hole):
+        held = content.text
+    else:
+        held = f"{size_of(content)} bytes, {sha256_of(content.encode('ascii'))[7:19]}"
+    rest = {key: value for key, value in file.items() if key in ("uid", "gid", "mode")}
+    return held + (f" {_shown(rest)}" if rest else "")
 
 
 def _image(image: Image | None, name: str) -> str:

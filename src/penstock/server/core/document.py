@@ -20,6 +20,12 @@ def app_text(state: AppState) -> bytes:
     return encode(state)
 
 
+def wire_of(text: bytes) -> int:
+    """The wire version an app's text needs: its `wire`, which the canonical form writes last, or leaves out where it is 1."""
+    _, _, number = text.rpartition(b'"wire":')
+    return int(number[:-1]) if number[:-1].isdigit() else WIRE
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """The parts that all devices share, written once: the endpoints and the settings."""
@@ -62,7 +68,7 @@ def _body(apps: Sequence[bytes], device: str, epoch: int, numbers: bytes, same: 
         at.people,
         same.settings,
         at.site,
-        b'"wire":%d' % WIRE,
+        b'"wire":%d' % max([WIRE, *map(wire_of, apps)]),
     )
     return b"{" + b",".join(part for part in parts if part) + b"}"
 

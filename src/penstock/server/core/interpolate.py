@@ -14,17 +14,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from penstock.server.core.declared import Declared
+from penstock.server.core.facts import PREFIX, is_fact, lacking
+
 MAX_DEPTH = 8  # words within words
 MAX_LENGTH = 32768  # characters of one value, filled in; the wire's limit for a text
 
 FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 LETTERS = FIRST | frozenset("0123456789")
 OPERATORS = (":-", ":?", ":+", "-", "?", "+")
-BUILT_IN = {
-    "PENSTOCK_DEVICE": "the device's name",
-    "PENSTOCK_DEVICE_ID": "the device's id",
-    "PENSTOCK_SITE": "the name of the device's site",
-}
 
 
 class TemplateError(ValueError):
@@ -161,6 +159,9 @@ def _evaluate(template: Template, values: Mapping[str, str]) -> str:
 
 
 def _missing(use: Use, values: Mapping[str, str], *, empty: bool) -> TemplateError:
+    if use.name.startswith(PREFIX):
+        why, remedy = lacking(use.name)
+        return TemplateError(why, remedy, missing=use.name)
     message = _evaluate(use.word, values) if use.operator else ""
     why = f"parameter {use.name} is empty" if empty else f"parameter {use.name} has no value"
     return TemplateError(
@@ -190,7 +191,7 @@ def literal(template: Template) -> str | None:
 class Parameter:
     """What a release asks of a deployment. `default` is the text that stands behind ':-' (itself a template), None where there is
     none or where the file has several; `required`: at least one use demands a value. `message` is the file's own word about it.
-    `used_at` are paths in the file."""
+    `used_at` are paths in the file; `declared` is what the file says of it beyond using it."""
 
     name: str
     default: str | None = None
@@ -198,6 +199,7 @@ class Parameter:
     message: str = ""
     secret: bool = False
     used_at: tuple[str, ...] = ()
+    declared: Declared | None = None
 
 
 def parameters(found: list[tuple[str, Template]], secrets: frozenset[str]) -> tuple[Parameter, ...]:
@@ -208,7 +210,7 @@ def parameters(found: list[tuple[str, Template]], secrets: frozenset[str]) -> tu
             seen.setdefault(use.name, []).append((path, use, certain))
     made = []
     for name in sorted(seen):
-        if name in BUILT_IN:
+        if is_fact(name):
             continue
         defaults = {render(use.word) for _, use, _ in seen[name] if use.operator in ("-", ":-")}
         required = any(certain and use.operator[-1:] in ("", "?") for _, use, certain in seen[name])

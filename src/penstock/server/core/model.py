@@ -480,7 +480,8 @@ SETTLED = frozenset((SOAKED, FAILED, PINNED, REMOVED, LEFT_OUT))
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One device in one rollout. `content` is the digest it shall run, empty for a withdrawal."""
+    """One device in one rollout. `content` is the digest it shall run, empty for a withdrawal; `values_at` the line of the app's history of values (see
+    `levels`) that it was made by."""
 
     rollout: str
     device: str
@@ -490,11 +491,13 @@ class Member:
     state: str
     why: str
     changed_ms: int
+    values_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What one device is owed of one app: a plan's number, put there by a rollout when the device's wave opened."""
+    """What one device is owed of one app: a plan's number, and as of which line of the app's history of values; put there by a rollout when the device's wave
+    opened."""
 
     device: str
     app: str
@@ -502,6 +505,7 @@ class Assignment:
     plan: int
     rollout: str
     content: str
+    values_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ image-index.md; distribution-spec; Docker's schema 2, which has the same shape).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -107,11 +107,21 @@ class Referrer:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What a sweep removed."""
+    """What a sweep removed, or would: uploads given up, content and its bytes, and the manifests, each (repository, digest)."""
 
     uploads: int = 0
     blobs: int = 0
     bytes: int = 0
+    manifests: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A tag, what it names, and since when (unix milliseconds)."""
+
+    tag: str
+    digest: str
+    since_ms: int
 
 
 class Content(Protocol):
@@ -154,8 +164,12 @@ class Content(Protocol):
         """The blob is no longer visible in this repository. Raises NotThere."""
         ...
 
-    def put_manifest(self, repository: str, raw: bytes, manifest: Manifest, tag: str = "") -> str:
-        """Store a manifest under its digest and `tag`; the digest. Raises NotThere for content it names that is not here."""
+    def holders(self, digest: str) -> tuple[str, ...]:
+        """The repositories a blob is in, sorted."""
+        ...
+
+    def put_manifest(self, repository: str, raw: bytes, manifest: Manifest, *tags: str) -> str:
+        """Store a manifest under its digest and `tags` (empty ones count for none); the digest. Raises NotThere for content it names that is not here."""
         ...
 
     def manifest(self, repository: str, reference: str) -> Stored | None:
@@ -174,6 +188,18 @@ class Content(Protocol):
         """Tags of a repository, sorted. Raises NotThere where there is no such repository."""
         ...
 
+    def tagged(self, repository: str) -> tuple[Tagged, ...]:
+        """Tags of a repository with what they name, sorted; none where there is no such repository."""
+        ...
+
+    def manifests(self, repository: str) -> tuple[str, ...]:
+        """Digests of a repository's manifests, with and without a tag, sorted."""
+        ...
+
+    def sizes(self, repository: str) -> Mapping[str, int]:
+        """Everything a repository holds, blobs and manifests: bytes by digest."""
+        ...
+
     def repositories(self) -> tuple[str, ...]:
         """Every repository, sorted."""
         ...
@@ -182,9 +208,8 @@ class Content(Protocol):
         """Manifests whose subject is `digest`, sorted by digest."""
         ...
 
-    def collect(self, now_ms: int, keep: frozenset[str] = frozenset()) -> Collected:
-        """Sweep: uploads nobody goes on with, manifests without a tag that nothing needs, blobs nothing names. Young ones stay, and
-        whatever is in `keep` (digests)."""
+    def collect(self, now_ms: int, keep: frozenset[str] = frozenset(), *, look_only: bool = False) -> Collected:
+        """Sweep by the rule of `core.sweeping`; whatever is in `keep` (digests) stays. `look_only`: say what would go."""
         ...
 
 

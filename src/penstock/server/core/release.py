@@ -14,14 +14,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from penstock.server.core.compose.faults import ComposeError, Fault, Faults
+from penstock.server.core.compose.faults import ComposeError, Fault, Faults, Sources
 from penstock.server.core.compose.filling import fill_in, try_values
+from penstock.server.core.compose.parameters import normal
 from penstock.server.core.compose.project import Template
+from penstock.server.core.compose.scalars import Bad
+from penstock.server.core.declared import from_plain as declared_from
+from penstock.server.core.declared import to_plain as declared_plain
+from penstock.server.core.facts import PREFIX, NoFact, Site, asks, facts_of, is_fact, lacking, with_facts
 from penstock.server.core.images import Documents, Wanted, image_from, remedy, wanted
-from penstock.server.core.interpolate import BUILT_IN, Hole, Parameter
+from penstock.server.core.interpolate import Hole, Parameter
+from penstock.server.core.needs import NO_NEEDS, Needs
+from penstock.server.core.needs import from_plain as needs_from
+from penstock.server.core.needs import to_plain as needs_plain
 from penstock.server.core.oci import OciError
 from penstock.wire.codec import canonical, from_plain, to_plain
-from penstock.wire.types import AppState, Image, name_fault, sha256_of
+from penstock.wire.record import replace
+from penstock.wire.types import AppState, Image, name_fault, sha256_of, wire_needed
 
 FORMAT = 1
 HOLE = "$hole"  # no key of a service, label or option may hold '$', so no other mapping looks like a hole
@@ -32,8 +41,9 @@ Plain = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Release:
     """One immutable version of an app. Services, volumes and networks have the shape of `wire.types`, with holes. `fixed` are parameters
-    that were settled when it was made. `places` (path -> line and column in the Compose file) serves messages and is no part of the
-    digest."""
+    that were settled when it was made. `files` are those of its package, path -> digest; none where it was made from one Compose file.
+    `places` (path -> line and column in the Compose file) serves messages and is no part of the digest, and so does `sources`: the number of
+    each file's first line, and its name."""
 
     app: str
     version: str
@@ -48,6 +58,9 @@ class Release:
     keep: int
     fixed: dict[str, str] = field(default_factory=dict)
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
+    needs: Needs = NO_NEEDS
+    files: dict[str, str] = field(default_factory=dict)
+    sources: tuple[tuple[int, str], ...] = ()
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -60,7 +73,7 @@ class Release:
 
 def images_wanted(template: Template, hosts: tuple[str, ...] = ()) -> tuple[Wanted, ...]:
     """Where the images of a template should be in the built-in registry, each once. Raises ComposeError for names that are none."""
-    faults = Faults()
+    faults = Faults(template.sources)
     found: dict[str, Wanted] = {}
     for service, name in template.images.items():
         try:
@@ -73,10 +86,20 @@ def images_wanted(template: Template, hosts: tuple[str, ...] = ()) -> tuple[Want
     return tuple(found[name] for name in sorted(found))
 
 
-def publish(app: str, version: str, template: Template, found: Mapping[str, Documents | None], host: str, hosts: tuple[str, ...] = ()) -> Release:
+def publish(
+    app: str,
+    version: str,
+    template: Template,
+    found: Mapping[str, Documents | None],
+    host: str,
+    hosts: tuple[str, ...] = (),
+    whys: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
+) -> Release:
     """The release that a template and its images are. `found` maps an image's name to what was found for it; `host` is the address a
-    person pushes to. Raises ComposeError, which names every image that is missing and how to bring it here."""
-    faults = Faults()
+    person pushes to; `files` are those of the package, path -> digest; `whys` says
+    of missing images why they were not copied. Raises ComposeError, which names every image that is missing and how to bring it here."""
+    faults = Faults(template.sources)
     _check_names(faults, app, version, template)
     by_name = {item.name: item for item in images_wanted(template, hosts)}
     images: dict[str, Image] = {}
@@ -87,6 +110,8 @@ def publish(app: str, version: str, template: Template, found: Mapping[str, Docu
         documents = found.get(name)
         if documents is None:
             why = f"the image {name} is not in the built-in registry (looked for {place.repository}, {place.reference})"
+            if whys and name in whys:
+                why += f", and was not copied: {whys[name]}"
             faults.add(path, line, column, why, remedy(place, host))
             continue
         try:
@@ -111,6 +136,9 @@ def publish(app: str, version: str, template: Template, found: Mapping[str, Docu
         keep=settings.keep,
         fixed=template.fixed,
         places=template.places,
+        needs=settings.needs,
+        files=dict(files or {}),
+        sources=tuple(template.sources.firsts) if files else (),
     )
 
 
@@ -170,7 +198,28 @@ def _from_json(plain: Any) -> Any:
     return plain
 
 
+def _parameter(item: Parameter) -> Plain:
+    plain: Plain = {"name": item.name, "default": item.default, "required": item.required, "message": item.message, "secret": item.secret}
+    # What is not declared leaves no trace, so that releases of before there were declarations keep their digest.
+    return plain if item.declared is None else {**plain, "declared": declared_plain(item.declared)}
+
+
+def _parameter_of(plain: Plain) -> Parameter:
+    declared = plain.pop("declared", None)
+    return Parameter(**{**plain, "used_at": tuple(plain["used_at"])}, declared=None if declared is None else declared_from(declared))
+
+
 def _meaning(release: Release, *, places: bool) -> Plain:
+    plain = _said(release, places=places)
+    # What a release of before there were packages and needs does not say leaves no trace, so that it keeps its digest.
+    if release.needs != NO_NEEDS:
+        plain["needs"] = needs_plain(release.needs)
+    if release.files:
+        plain["files"] = release.files
+    return plain
+
+
+def _said(release: Release, *, places: bool) -> Plain:
     return {
         "format": FORMAT,
         "app": release.app,
@@ -179,10 +228,7 @@ def _meaning(release: Release, *, places: bool) -> Plain:
         "volumes": _to_json(release.volumes, places=places),
         "networks": _to_json(release.networks, places=places),
         "images": [to_plain(image) for image in release.images],
-        "parameters": [
-            {"name": item.name, "default": item.default, "required": item.required, "message": item.message, "secret": item.secret}
-            for item in release.parameters
-        ],
+        "parameters": [_parameter(item) for item in release.parameters],
         "soak_s": release.soak_s,
         "deadline_s": release.deadline_s,
         "drift": release.drift,
@@ -202,6 +248,8 @@ def document(release: Release) -> str:
     for item, parameter in zip(plain["parameters"], release.parameters, strict=True):
         item["used_at"] = list(parameter.used_at)
     plain["places"] = {path: list(place) for path, place in release.places.items()}
+    if release.sources:
+        plain["sources"] = [list(one) for one in release.sources]
     return canonical(plain).decode("ascii")
 
 
@@ -217,52 +265,101 @@ def load(text: str) -> Release:
         volumes=tuple(_from_json(plain["volumes"])),
         networks=tuple(_from_json(plain["networks"])),
         images=tuple(from_plain(Image, image) for image in plain["images"]),
-        parameters=tuple(Parameter(**{**item, "used_at": tuple(item["used_at"])}) for item in plain["parameters"]),
+        parameters=tuple(_parameter_of(item) for item in plain["parameters"]),
         soak_s=plain["soak_s"],
         deadline_s=plain["deadline_s"],
         drift=plain["drift"],
         keep=plain["keep"],
         fixed=plain["fixed"],
         places={path: (line, column) for path, (line, column) in plain["places"].items()},
+        needs=needs_from(plain["needs"]) if "needs" in plain else NO_NEEDS,
+        files=plain.get("files", {}),
+        sources=tuple((first, name) for first, name in plain.get("sources", ())),
     )
 
 
 # --- for one device ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What the built-in parameters say of a device: PENSTOCK_DEVICE, PENSTOCK_DEVICE_ID, PENSTOCK_SITE."""
-
-    device: str
-    device_id: str
-    site: str
-
-
 def asks_device(release: Release) -> bool:
-    """Whether the filled-in release differs from device to device by built-in parameters; if not, one state serves all with the same
-    values."""
-    text = json.dumps([_to_json(part, places=False) for part in (release.services, release.volumes, release.networks)])
-    return any(name in text for name in BUILT_IN)
+    """Whether the filled-in release differs from device to device by facts; if not, one state serves all with the same values."""
+    parts = (release.services, release.volumes, release.networks, [item.declared.default for item in release.parameters if item.declared])
+    return PREFIX in json.dumps([_to_json(part, places=False) for part in parts])
 
 
-def check_values(release: Release, values: Mapping[str, str], secrets: Mapping[str, str]) -> None:
-    """Raise ComposeError for values a release did not ask for, that stand in the wrong place, or that fit on no device; `secrets` maps names to
-    anything. What differs from device to device is judged for each (see `resolve`)."""
-    faults = Faults()
+def check_values(release: Release, values: Mapping[str, str], secrets: Mapping[str, str | None]) -> dict[str, str]:
+    """The values in canonical form. Raises ComposeError for values a release did not ask for, that stand in the wrong place, that are not what is declared, or
+    that fit on no device; `secrets` maps names to their values, None where they are not at hand. What differs from device to device is judged for each
+    (see `resolve`)."""
+    faults = Faults(Sources(release.sources))
     _check_given(faults, release, values, secrets)
+    made = {**values}
+    for parameter in release.parameters:
+        for given in (values, secrets):
+            if parameter.name in given:
+                text = _judged(faults, parameter, given[parameter.name])
+                if given is values:
+                    made[parameter.name] = text
     faults.check()
     tried = Faults()
-    try_values(tried, release.places, {**release.fixed, **values}, release.services, release.volumes, release.networks)
+    same = {name: text for name, text in {**_defaults(release), **release.fixed, **made}.items() if not asks(text)}
+    try_values(tried, release.places, same, release.services, release.volumes, release.networks)
     for fault in tried.listed():
         names = [parameter.name for parameter in release.parameters if parameter.name in values and fault.path in parameter.used_at]
         path = f"values.{names[0]}" if len(names) == 1 else fault.path
         why = f"{fault.why} (it stands in {fault.path})" if len(names) == 1 else fault.why
         faults.add(path, fault.line, fault.column, why, fault.remedy)
     faults.check()
+    return made
 
 
-def _check_given(faults: Faults, release: Release, values: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+def judged(parameter: Parameter, text: str) -> str:
+    """One value in canonical form, as far as it can be said before a device is known. Raises ComposeError."""
+    faults = Faults()
+    made = _judged(faults, parameter, text)
+    faults.check()
+    return made
+
+
+def _defaults(release: Release) -> dict[str, str]:
+    return {item.name: item.declared.default for item in release.parameters if item.declared is not None and item.declared.default is not None}
+
+
+def _judged(faults: Faults, parameter: Parameter, text: str | None) -> str:
+    """One value in canonical form, as far as it can be said before a device is known."""
+    path = f"values.{parameter.name}"
+    if text is None:
+        return ""
+    wrong = [] if parameter.secret else [name for name in asks(text) if not is_fact(name)]
+    if wrong:
+        faults.add(path, 0, 0, *lacking(wrong[0]))
+    elif parameter.declared is not None and (parameter.secret or not asks(text)):
+        try:
+            return normal(parameter.declared, text)
+        except Bad as fault:
+            faults.add(path, 0, 0, fault.why, fault.remedy)
+    return text
+
+
+def _settled(faults: Faults, release: Release, values: Mapping[str, str], facts: Mapping[str, str]) -> dict[str, str]:
+    """Values and declared defaults with the facts of one device filled in, and then in canonical form."""
+    made: dict[str, str] = {}
+    given = {**_defaults(release), **values}
+    for parameter in release.parameters:
+        path = f"values.{parameter.name}"
+        if parameter.name not in given:
+            if parameter.declared is not None and parameter.declared.required and not parameter.secret and parameter.name not in release.fixed:
+                faults.add(path, 0, 0, f"parameter {parameter.name} has no value", f"give {parameter.name} a value in the deployment, or at a level")
+            continue
+        try:
+            text = with_facts(given[parameter.name], facts)
+            made[parameter.name] = normal(parameter.declared, text) if parameter.declared is not None else text
+        except (NoFact, Bad) as fault:
+            faults.add(path, 0, 0, fault.why, fault.remedy)
+    return made
+
+
+def _check_given(faults: Faults, release: Release, values: Mapping[str, str], secrets: Mapping[str, str | None]) -> None:
     known = {parameter.name: parameter for parameter in release.parameters}
     offered = ", ".join(sorted(known)) or "none"
     for name in sorted({*values, *secrets}):
@@ -295,16 +392,18 @@ def resolve(
     """What the release asks of one device. `secret_versions` maps each secret to the version of its value; the sealed values themselves
     are put in by the caller (`replace(state, secrets=...)`). Empty `drift` and zero spans: as the release says. Raises ComposeError with
     every value that is missing or does not fit, by its place in the Compose file."""
-    faults = Faults()
+    faults = Faults(Sources(release.sources))
     _check_given(faults, release, values, secret_versions)
-    built_in = {"PENSTOCK_DEVICE": site.device, "PENSTOCK_DEVICE_ID": site.device_id, "PENSTOCK_SITE": site.site}
-    everything = {**release.fixed, **values, **built_in}
+    faults.check()
+    facts = facts_of(site)
+    everything = {**release.fixed, **_settled(faults, release, values, facts), **facts}
+    faults.check()
     parts = fill_in(faults, release.places, everything, secret_versions, release.services, release.volumes, release.networks)
     faults.check()
     if parts is None:
         raise ComposeError((Fault("", 0, 0, "the release cannot be filled in", "read the file again"),))
     services, volumes, networks = parts
-    return AppState(
+    state = AppState(
         app=release.app,
         deployment=deployment,
         release=release_digest or digest(release),
@@ -318,3 +417,4 @@ def resolve(
         deadline_s=deadline_s or release.deadline_s,
         keep=release.keep,
     )
+    return replace(state, wire=wire_needed(state))

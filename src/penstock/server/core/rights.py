@@ -83,7 +83,22 @@ class Role:
 # What a route or a command may ask for: a noun and what is done to it.
 _READ = frozenset(
     f"{noun}.read"
-    for noun in ("sites", "groups", "joins", "enrolments", "devices", "apps", "releases", "deployments", "events", "settings", "users", "access", "notices")
+    for noun in (
+        "sites",
+        "groups",
+        "joins",
+        "enrolments",
+        "devices",
+        "apps",
+        "releases",
+        "deployments",
+        "events",
+        "settings",
+        "users",
+        "access",
+        "notices",
+        "upstreams",
+    )
 )
 VERBS = _READ | frozenset(
     (
@@ -102,10 +117,13 @@ VERBS = _READ | frozenset(
         "images.pull",
         "deployments.write",
         "deployments.approve",
+        "parameters.write",
         "settings.write",
         "users.write",
         "access.write",
         "notices.write",
+        "upstreams.write",
+        "vulnerabilities.write",
         "tokens.own",
         "system.backup",
         "system.metrics",
@@ -113,7 +131,16 @@ VERBS = _READ | frozenset(
 )
 _LOOK = frozenset(("sites.read", "groups.read", "devices.read", "apps.read", "releases.read", "deployments.read", "events.read", "notices.read", "tokens.own"))
 _OPERATE = _LOOK | {"devices.command", "faults.acknowledge", "joins.read", "enrolments.read"}
-_OWN = _OPERATE | {"joins.write", "enrolments.decide", "devices.write", "devices.quarantine", "devices.retire", "sites.people", "deployments.approve"}
+_OWN = _OPERATE | {
+    "joins.write",
+    "enrolments.decide",
+    "devices.write",
+    "devices.quarantine",
+    "devices.retire",
+    "sites.people",
+    "deployments.approve",
+    "parameters.write",
+}
 _PUBLISH = frozenset(("apps.read", "releases.read", "releases.publish", "images.push", "images.pull", "tokens.own"))
 
 BUILT_IN = {
@@ -123,7 +150,18 @@ BUILT_IN = {
         Role(
             "engineer",
             "Fleet engineer: devices, releases and deployments; not people and settings",
-            _OWN | _PUBLISH | {"groups.write", "deployments.write", "notices.write", "settings.read", "system.metrics"},
+            _OWN
+            | _PUBLISH
+            | {
+                "groups.write",
+                "deployments.write",
+                "notices.write",
+                "upstreams.read",
+                "upstreams.write",
+                "vulnerabilities.write",
+                "settings.read",
+                "system.metrics",
+            },
             built_in=True,
         ),
         # Owners give roles on their own site, never more than they have: who works there is known there.

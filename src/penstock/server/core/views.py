@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from penstock.server.core.declared import Declared
 from penstock.server.core.groups import Group
 from penstock.server.core.model import (
     Actor,
@@ -199,6 +200,7 @@ class Parameter:
     required: str
     secret: bool
     services: tuple[str, ...] = ()
+    declared: Declared | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,8 @@ class ImageView:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseView:
-    """A release with what a person wants to see of it. `platforms` are those every one of its images has."""
+    """A release with what a person wants to see of it. `platforms` are those every one of its images has; `hazards` is what it may do to the device
+    beyond its own containers, as sentences."""
 
     row: ReleaseRow
     parameters: tuple[Parameter, ...]
@@ -220,6 +223,7 @@ class ReleaseView:
     platforms: tuple[str, ...]
     irreversible: tuple[str, ...] = ()
     health_rule: bool = True
+    hazards: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +234,8 @@ class AppView:
     title: str
     releases: tuple[ReleaseBrief, ...]
     deployments: int
+    vendor: str = ""
+    icon: str = ""  # the version whose icon it shows
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,16 +32,29 @@ from penstock.server.core.oci import (
     OciError,
     Referrer,
     Stored,
+    Tagged,
     WrongDigest,
     WrongOffset,
     check_references,
     name_fault,
     read_manifest,
 )
+from penstock.server.core.sweeping import Shelf, Verdict, judge
 from penstock.server.effects import files
 from penstock.wire.types import digest_fault, sha256_of
 
 UPLOAD_ID = 32  # hex digits
+
+
+@contextmanager
+def room() -> Iterator[None]:
+    """What is written in here may find the disk full: then nothing of it counts. Raises NoSpace."""
+    try:
+        yield
+    except OSError as fault:
+        if fault.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoSpace("the registry's disk is full; free space or have images swept, then push again") from None
+        raise
 
 
 class FileContent:
@@ -112,9 +125,10 @@ class FileContent:
             self._check_space(0)
             upload = secrets.token_hex(UPLOAD_ID // 2)
             path = self.root / "uploads" / upload
-            path.mkdir(mode=0o750)
-            (path / "data").touch(mode=0o640)
-            (path / "repository").write_text(repository, "ascii")
+            with room():
+                path.mkdir(mode=0o750)
+                (path / "data").touch(mode=0o640)
+                (path / "repository").write_text(repository, "ascii")
         return upload
 
     def append(self, repository: str, upload: str, data: bytes, at: int) -> int:
@@ -127,13 +141,11 @@ class FileContent:
                 raise OciError(f"the blob is larger than the {self.max_blob} bytes allowed")
             self._check_space(len(data))
             try:
-                with path.open("r+b", buffering=0) as file:
+                with room(), path.open("r+b", buffering=0) as file:
                     file.seek(size)
                     files.write(file, data)
-            except OSError as fault:
+            except (OSError, NoSpace):
                 os.truncate(path, size)
-                if fault.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise NoSpace("the registry's disk is full; free space or have images swept, then push again") from None
                 raise
             seen = self._hashes.get(upload)
             if seen is None and size == 0:
@@ -159,14 +171,16 @@ class FileContent:
             if found != digest:
                 self._drop(upload)
                 raise WrongDigest(f"the bytes that came are {found}, announced was {digest}; push again")
-            files.sync(path)
-            with self._lock:
-                if not target.exists():
-                    target.parent.mkdir(exist_ok=True, mode=0o750)
-                    path.chmod(0o440)
-                    path.rename(target)
-                    files.sync(target.parent)
-                self._make_link(repository, "blobs", digest)
+            with room():
+                files.sync(path)
+                with self._lock:
+                    # The link first: where the disk is too full for it, or the process dies, the upload is still there to go on with.
+                    self._make_link(repository, "blobs", digest)
+                    if not target.exists():
+                        target.parent.mkdir(exist_ok=True, mode=0o750)
+                        path.chmod(0o440)
+                        path.rename(target)
+                        files.sync(target.parent)
             self._drop(upload)
             return size
 
@@ -204,7 +218,7 @@ class FileContent:
     def mount(self, repository: str, digest: str, source: str) -> bool:
         """See `core.oci.Content`."""
         self._repository(repository)
-        with self._lock:
+        with room(), self._lock:
             if self.blob_size(digest, source) is None:
                 return False
             self._make_link(repository, "blobs", digest)
@@ -214,14 +228,19 @@ class FileContent:
         """See `core.oci.Content`. Asking through a repository counts as a use, so that a client which skips an upload because the blob is
         here finds it here a minute later too."""
         if repository is not None:
-            # Both links, where there are both: neither may look old to a sweep.
-            touched = [files.touch(self._link(repository, kind, digest)) for kind in ("blobs", "manifests")]
+            # Both links, where there are both: neither may look old to a sweep. Under the lock: a sweep that has just found a link old takes it away.
+            with self._lock:
+                touched = [files.touch(self._link(repository, kind, digest)) for kind in ("blobs", "manifests")]
             if not any(touched):
                 return None
         try:
             return self._blob(digest).stat().st_size
         except FileNotFoundError:
             return None
+
+    def holders(self, digest: str) -> tuple[str, ...]:
+        """See `core.oci.Content`."""
+        return tuple(name for name in self.repositories() if self._link(name, "blobs", digest).exists())
 
     def read(self, digest: str, offset: int, size: int) -> bytes:
         """See `core.oci.Content`."""
@@ -247,11 +266,11 @@ class FileContent:
 
     # --- manifests and tags -------------------------------------------------------------------------------------------
 
-    def put_manifest(self, repository: str, raw: bytes, manifest: Manifest, tag: str = "") -> str:
+    def put_manifest(self, repository: str, raw: bytes, manifest: Manifest, *tags: str) -> str:
         """See `core.oci.Content`."""
         digest = sha256_of(raw)
         target = self._blob(digest)
-        with self._lock:
+        with room(), self._lock:
             check_references(
                 manifest,
                 lambda wanted: self.blob_size(wanted, repository),
@@ -266,8 +285,8 @@ class FileContent:
                 folder = self._link(repository, "referrers", manifest.subject.digest)
                 folder.mkdir(parents=True, exist_ok=True, mode=0o750)
                 files.put(folder / digest[7:], "")
-            if tag:
-                folder = self._repository(repository) / "tags"
+            folder = self._repository(repository) / "tags"
+            for tag in filter(None, tags):
                 folder.mkdir(exist_ok=True, mode=0o750)
                 files.put(folder / tag, digest)
         return digest
@@ -317,6 +336,23 @@ class FileContent:
             raise NotThere("there is no such repository")
         return files.names(folder / "tags")
 
+    def tagged(self, repository: str) -> tuple[Tagged, ...]:
+        """See `core.oci.Content`."""
+        folder = self._repository(repository) / "tags"
+        with self._lock:
+            found = ((tag, files.text(folder / tag), files.age_ms(folder / tag, 0)) for tag in files.names(folder))
+            return tuple(Tagged(tag, digest, -age_ms) for tag, digest, age_ms in found if digest is not None)
+
+    def manifests(self, repository: str) -> tuple[str, ...]:
+        """See `core.oci.Content`."""
+        return tuple("sha256:" + name for name in files.names(self._repository(repository) / "manifests"))
+
+    def sizes(self, repository: str) -> dict[str, int]:
+        """See `core.oci.Content`."""
+        folder = self._repository(repository)
+        found = {"sha256:" + name for kind in ("blobs", "manifests") for name in files.names(folder / kind)}
+        return {digest: size for digest in sorted(found) if (size := self.blob_size(digest)) is not None}
+
     def repositories(self) -> tuple[str, ...]:
         """See `core.oci.Content`."""
         return tuple(sorted(name.replace("+", "/") for name in files.names(self.root / "repositories")))
@@ -328,64 +364,65 @@ class FileContent:
 
     # --- sweep --------------------------------------------------------------------------------------------------------
 
-    def collect(self, now_ms: int, keep: frozenset[str] = frozenset()) -> Collected:
+    def collect(self, now_ms: int, keep: frozenset[str] = frozenset(), *, look_only: bool = False) -> Collected:
         """See `core.oci.Content`."""
         uploads = 0
         for upload in files.names(self.root / "uploads"):
             if files.age_ms(self.root / "uploads" / upload / "data", now_ms) > self.upload_age_ms:
-                self._drop(upload)
                 uploads += 1
+                if not look_only:
+                    self._drop(upload)
         named: set[str] = set(keep)
+        manifests: list[tuple[str, str]] = []
         for repository in self.repositories():
             with self._lock:
-                named |= self._collect_repository(repository, now_ms, keep)
+                shelf = self._shelf(repository, now_ms)
+                verdict = judge(shelf, keep, self.grace_ms, self.untagged_ms)
+                manifests += [(repository, digest) for digest in sorted(verdict.manifests)]
+                named |= verdict.named | (set(shelf.blobs) - verdict.blobs)
+                if not look_only:
+                    self._take_away(repository, verdict)
         blobs = size = 0
         for folder in files.names(self.root / "blobs"):
             for name in files.names(self.root / "blobs" / folder):
                 path = self.root / "blobs" / folder / name
+                if "sha256:" + name in named:
+                    continue
                 # Under the lock, and looked at again: a push may have linked it since.
                 with self._lock:
-                    if "sha256:" + name in named or files.age_ms(path, now_ms) <= self.grace_ms or self._linked(name):
+                    if files.age_ms(path, now_ms) <= self.grace_ms or (not look_only and self._linked(name)):
                         continue
                     size += path.stat().st_size
-                    path.unlink()
                     blobs += 1
-        for path in self.root.rglob(".*"):  # files that a crash left half written
-            if files.age_ms(path, now_ms) > self.grace_ms:
-                path.unlink(missing_ok=True)
-        return Collected(uploads, blobs, size)
+                    if not look_only:
+                        path.unlink()
+        if not look_only:
+            for path in self.root.rglob(".*"):  # files that a crash left half written
+                if files.age_ms(path, now_ms) > self.grace_ms:
+                    path.unlink(missing_ok=True)
+        return Collected(uploads, blobs, size, tuple(manifests))
 
     def _linked(self, name: str) -> bool:
         repositories = self.root / "repositories"
         return any((repositories / one / kind / name).exists() for one in files.names(repositories) for kind in ("blobs", "manifests"))
 
-    def _collect_repository(self, repository: str, now_ms: int, keep: frozenset[str]) -> set[str]:
-        """Unlink what the repository no longer needs; the digests it still names."""
+    def _shelf(self, repository: str, now_ms: int) -> Shelf:
         folder = self._repository(repository)
-        stored = {item.digest: item for name in files.names(folder / "manifests") if (item := self.manifest(repository, "sha256:" + name))}
-        read = {digest: read_manifest(item.raw, item.media_type) for digest, item in stored.items()}
-        needed = {digest for tag in files.names(folder / "tags") if (digest := files.text(folder / "tags" / tag)) in stored}
-        needed |= keep & set(stored)
-        needed |= {digest for digest in stored if files.age_ms(folder / "manifests" / digest[7:], now_ms) <= self.untagged_ms}
-        while True:
-            more = {child.digest for digest in needed for child in read[digest].children}
-            more |= {digest for digest, item in read.items() if item.subject is not None and item.subject.digest in needed}
-            more = (more & set(stored)) - needed
-            if not more:
-                break
-            needed |= more
-        named: set[str] = set()
-        for digest, item in stored.items():
-            if digest in needed:
-                manifest = read[digest]
-                named.add(digest)
-                named.update(layer.digest for layer in manifest.layers)
-                if manifest.config is not None:
-                    named.add(manifest.config.digest)
-            else:
+        manifests = {}
+        for name in files.names(folder / "manifests"):
+            item = self.manifest(repository, "sha256:" + name)
+            if item is not None:
+                manifests[item.digest] = (read_manifest(item.raw, item.media_type), files.age_ms(folder / "manifests" / name, now_ms))
+        tags = {tag: files.text(folder / "tags" / tag) or "" for tag in files.names(folder / "tags")}
+        return Shelf(tags, manifests, {"sha256:" + name: files.age_ms(folder / "blobs" / name, now_ms) for name in files.names(folder / "blobs")})
+
+    def _take_away(self, repository: str, verdict: Verdict) -> None:
+        folder = self._repository(repository)
+        for digest in verdict.manifests:
+            item = self.manifest(repository, digest)
+            if item is not None:
                 self._forget(repository, item)
-        for name in files.names(folder / "blobs"):
-            link = folder / "blobs" / name
-            if "sha256:" + name not in named and "sha256:" + name not in keep and files.age_ms(link, now_ms) > self.grace_ms:
-                link.unlink()
-        return named
+        for digest in verdict.blobs:
+            (folder / "blobs" / digest[7:]).unlink(missing_ok=True)
+        if not any(files.names(folder / kind) for kind in ("blobs", "manifests", "tags")):
+            shutil.rmtree(folder, ignore_errors=True)

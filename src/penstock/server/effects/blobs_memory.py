@@ -14,6 +14,7 @@ from penstock.server.core.oci import (
     OciError,
     Referrer,
     Stored,
+    Tagged,
     WrongDigest,
     WrongOffset,
     check_references,
@@ -102,13 +103,13 @@ class MemoryContent:
             raise NotThere(f"the blob {digest} is not in this repository", digest)
         self._links.discard((repository, digest))
 
-    def put_manifest(self, repository: str, raw: bytes, manifest: Manifest, tag: str = "") -> str:
+    def put_manifest(self, repository: str, raw: bytes, manifest: Manifest, *tags: str) -> str:
         """See `core.oci.Content`."""
         check_references(manifest, lambda wanted: self.blob_size(wanted, repository), lambda wanted: (repository, wanted) in self._types)
         digest = sha256_of(raw)
         self._blobs[digest] = raw
         self._types[repository, digest] = manifest.media_type
-        if tag:
+        for tag in filter(None, tags):
             self._tags[repository, tag] = digest
         return digest
 
@@ -136,6 +137,23 @@ class MemoryContent:
             raise NotThere("there is no such repository")
         return tuple(sorted(tag for name, tag in self._tags if name == repository))
 
+    def tagged(self, repository: str) -> tuple[Tagged, ...]:
+        """See `core.oci.Content`."""
+        return tuple(Tagged(tag, digest, 0) for (name, tag), digest in sorted(self._tags.items()) if name == repository)
+
+    def manifests(self, repository: str) -> tuple[str, ...]:
+        """See `core.oci.Content`."""
+        return tuple(sorted(digest for name, digest in self._types if name == repository))
+
+    def sizes(self, repository: str) -> dict[str, int]:
+        """See `core.oci.Content`."""
+        found = {digest for name, digest in (*self._links, *self._types) if name == repository}
+        return {digest: len(self._blobs[digest]) for digest in sorted(found) if digest in self._blobs}
+
+    def holders(self, digest: str) -> tuple[str, ...]:
+        """See `core.oci.Content`."""
+        return tuple(sorted(name for name, held in self._links if held == digest))
+
     def repositories(self) -> tuple[str, ...]:
         """See `core.oci.Content`."""
         return tuple(sorted({name for name, _ in self._links} | {name for name, _ in self._types}))
@@ -146,12 +164,14 @@ class MemoryContent:
         read = [Referrer(item, read_manifest(item.raw, item.media_type)) for item in stored]
         return tuple(item for item in read if item.manifest.subject is not None and item.manifest.subject.digest == digest)
 
-    def collect(self, now_ms: int, keep: frozenset[str] = frozenset()) -> Collected:
-        """See `core.oci.Content`; here age does not count, so only `keep` is asked."""
+    def collect(self, now_ms: int, keep: frozenset[str] = frozenset(), *, look_only: bool = False) -> Collected:
+        """See `core.oci.Content`; here age does not count, and manifests stay: only `keep` is asked."""
         del now_ms
         uploads = len(self._uploads)
-        self._uploads.clear()
         named = {digest for _, digest in self._links} | {digest for _, digest in self._types} | keep
-        gone = [digest for digest in self._blobs if digest not in named]
-        size = sum(len(self._blobs.pop(digest)) for digest in gone)
-        return Collected(uploads, len(gone), size)
+        gone = {digest: len(data) for digest, data in self._blobs.items() if digest not in named}
+        if not look_only:
+            self._uploads.clear()
+            for digest in gone:
+                del self._blobs[digest]
+        return Collected(uploads, len(gone), sum(gone.values()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from penstock.server.actions import commands, faults, housekeeping, images, notices, retiring, rollouts, states
+from penstock.server.actions import commands, faults, housekeeping, images, inventory, mirrors, notices, retiring, rollouts, states
 from penstock.server.actions.context import Plane
 from penstock.server.reconcilers.driver import Reconciler
 
@@ -43,6 +43,17 @@ def all_of(plane: Plane, renew_certificate: Callable[[], bool]) -> tuple[Reconci
         images.sweep(plane)
         return False
 
+    def copies() -> bool:
+        return mirrors.copy_next(plane)
+
+    def looks() -> bool:
+        mirrors.check_due(plane)
+        return False
+
+    def contents() -> bool:
+        inventory.index(plane)
+        return False
+
     def judge() -> bool:
         faults.mark(plane)
         notices.decide_all(plane)
@@ -64,6 +75,9 @@ def all_of(plane: Plane, renew_certificate: Callable[[], bool]) -> tuple[Reconci
         Reconciler("commands", lapsed, 30.0),
         Reconciler("retention", sweep, 3600.0),
         Reconciler("images", registry, 6 * 3600.0),
+        Reconciler("copies", copies, 60.0),
+        Reconciler("mirrors", looks, 900.0),
+        Reconciler("inventory", contents, 600.0),
         Reconciler("faults", judge, 15.0),
         Reconciler("notices", carry, 5.0),
         Reconciler("certificate", certificate, 3600.0),

@@ -74,6 +74,14 @@ def adopted(tx: Tx, ids: list[str]) -> dict[str, tuple[int, int, str]]:
     return found
 
 
+def disk_free(tx: Tx, ids: list[str]) -> dict[str, int]:
+    """How many bytes these devices last said are free; 0 for who has not said."""
+    found: dict[str, int] = {}
+    for at in range(0, len(ids), 500):
+        found.update((row.device, row.disk_free_bytes) for row in tx.run(select(t.c.device, t.c.disk_free_bytes).where(t.c.device.in_(ids[at : at + 500]))))
+    return found
+
+
 def set_seen(tx: Tx, seen: list[tuple[str, int]]) -> None:
     """Write when devices were last heard, in one batch."""
     if seen:

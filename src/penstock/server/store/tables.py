@@ -443,6 +443,7 @@ members = Table(
     _text("state"),
     _text("why"),
     _ms("changed_ms"),
+    Column("values_at", BigInteger, nullable=False, server_default="0"),
     Index(None, "device"),
     Index(None, "rollout", "state"),
 )
@@ -455,6 +456,7 @@ assignments = Table(
     _number("plan"),
     Column("rollout", String(64), ForeignKey("rollouts.id"), nullable=False),
     _text("content"),
+    Column("values_at", BigInteger, nullable=False, server_default="0"),
 )
 contents = Table(
     "contents",

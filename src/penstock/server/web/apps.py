@@ -1,4 +1,4 @@
-"""Pages of apps and deployments: the catalogue, publishing, deploying with a preview, watching it happen."""
+"""Pages of apps and deployments: the catalogue, deploying with a preview, watching it happen."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
-from penstock.server.api import apps, devices, groups, problems, queries
+from penstock.server.api import apps, devices, groups, queries, supply
 from penstock.server.core.errors import Invalid
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, Undo, faults_of, read, told
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def catalogue(ask: Ask) -> Show:
     """Every app and its newest release."""
-    return Show("apps.html", {"apps": ask.ask(apps.list_apps).items})
+    templates = frozenset(one.app for one in ask.ask(supply.list_templates).items)
+    return Show("apps.html", {"apps": ask.ask(apps.list_apps).items, "templates": templates})
 
 
 def app(ask: Ask) -> Show:
@@ -28,44 +29,12 @@ def app(ask: Ask) -> Show:
 
 
 def release(ask: Ask) -> Show:
-    """One release: what it is pinned to, its parameters, the file it was made from."""
-    found = ask.ask(apps.get_release, release=f"{ask.path['app']}:{ask.path['version']}")
-    return Show("release.html", {"release": found})
-
-
-# --- publishing -------------------------------------------------------------------------------------------------------
-
-
-def _publish(form: dict[str, str], problem: Problem | None = None, checked: a.ReleaseCheck | None = None) -> Show:
-    lines = form["compose"].split("\n")
-    shown = [(fault, lines[fault.line - 1][:300] if 0 < fault.line <= len(lines) else "") for fault in (problem.faults if problem else ())]
-    return Show(
-        "publish.html",
-        {"form": form, "problem": problem, "faults": faults_of(problem), "lines": shown, "checked": checked},
-        422 if problem else 200,
-    )
-
-
-def publish_page(ask: Ask) -> Show:
-    """Publish a Compose file."""
-    return _publish({"app": ask.query.get("app", ""), "version": "", "compose": "", "note": ""})
-
-
-def publish(ask: Ask) -> Show | Go:
-    """A Compose file becomes a release, or its faults are shown line by line."""
-    form = {key: ask.first(key) for key in ("app", "version", "note")}
-    form["compose"] = ask.form.get("compose", [""])[0] or ask.form.get("file", [""])[0]
-    try:
-        if not form["compose"].strip():
-            raise Invalid("compose-empty", "there is no Compose file here yet", field="compose", remedy="choose a file or paste its text")
-        if ask.first("do") == "check":
-            found = ask.ask(apps.check, body=read(a.Check, {"compose": form["compose"], "app": form["app"]}))
-            bad = problems.make(422, "compose-refused", "the Compose file cannot be published as it is", faults=found.faults) if found.faults else None
-            return _publish(form, bad, checked=None if bad else found)
-        made = ask.ask(apps.publish, body=read(a.Publish, form))
-    except PAGE_FAULTS as fault:
-        return _publish(form, told(fault))
-    return Go(f"/apps/{made.app}/{made.version}", f"{made.app} {made.version} is published, every image pinned by digest.")
+    """One release: what came with it, what it is pinned to, its parameters, the file it was made from."""
+    name = f"{ask.path['app']}:{ask.path['version']}"
+    found = ask.ask(apps.get_release, release=name)
+    attached = [(image.image, one) for image in ask.ask(supply.attached, release=found.id).items for one in image.attached]
+    others = [one.version for one in ask.ask(apps.get_app, app=found.app).releases if one.version != found.version]
+    return Show("release.html", {"release": found, "package": ask.ask(apps.get_package, release=name), "others": others, "attached": attached})
 
 
 # --- deploying --------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from penstock.server.core.rights import reach
 from penstock.server.core.saved import FILTERS
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, Undo, faults_of, read, told
 from penstock.server.web.notices import may_know
+from penstock.server.web.parameters import room_of
 from penstock.server.web.render import NAV
 
 if TYPE_CHECKING:
@@ -232,6 +233,7 @@ def _now(ask: Ask, problem: Problem | None = None, labels: str | None = None) ->
         recent=recent.items,
         wrong=wrong,
         may_know=may_know(ask),
+        room=room_of(ask, found.summary.id) if found.summary.state != "retired" else None,
         commands=[one for one in commands if one.arguments.get("what") != "usage"][:5],
         measured={(one.app, one.service): one for one in usage.measured((app, service, one) for app, service, one in samples if one is not None)},
         measuring=next((one for one in asked if one.outcome == "open"), None),

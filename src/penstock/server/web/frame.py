@@ -55,14 +55,15 @@ log = structlog.get_logger("web")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One line of the table of pages."""
+    """One line of the table of pages. `most`: bytes of a form."""
 
     method: str
     path: str
-    handler: Callable[[Ask], Show | Go | Drawing]
+    handler: Callable[[Ask], Show | Go | Drawing | Picture]
     permission: str
     doc: str
     section: str = "/"
+    most: int = FORM_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,15 @@ class Drawing:
     """An SVG of its own, for an image of a page; nobody keeps it."""
 
     svg: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that somebody else made. It may run nothing and fetch nothing, also where a browser opens it by itself."""
+
+    content: bytes
+    media_type: str
+    etag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +132,7 @@ class Ask:
     brought: str = ""  # the secret in the session cookie, whether or not it is good
     method: str = "GET"
     verb: str = ""  # the permission of the page
+    files: dict[str, bytes] = field(default_factory=dict)  # what was uploaded under which field's name
 
     def first(self, name: str, default: str = "") -> str:
         """The first value of a form field, trimmed."""
@@ -220,8 +231,9 @@ class Web:
                     access.require(asker.actor, page.permission)
             token = asker.csrf or request.cookies.get(BEFORE, "") or secrets.token_hex(16)
             form: dict[str, list[str]] = {}
+            files: dict[str, bytes] = {}
             if page.method == "POST":
-                form = await read_form(request)
+                form, files = await read_form(request)
                 auth.check_form(token, form.get("csrf", [""])[0], request.headers.get("sec-fetch-site", ""))
             ask = Ask(
                 plane=self.plane,
@@ -237,6 +249,7 @@ class Web:
                 brought=cookie,
                 method=page.method,
                 verb=page.permission,
+                files=files,
             )
             return await self.frame.run(lambda: self._answer(page, ask, asker, token, request))  # type: ignore[no-any-return]
         except Unauthenticated:
@@ -259,6 +272,8 @@ class Web:
             return self._go(found, ask)
         if isinstance(found, Drawing):
             return Response(found.svg, status_code=200, media_type="image/svg+xml", headers={**HEADERS, "Cache-Control": "no-store"})
+        if isinstance(found, Picture):
+            return _picture(found, request)
         said = request.cookies.get(FLASH, "")
         body = self._page(found.template, found.context, asker, token, ask, page.section, _flash(said), request)
         response = self._html(body, found.status, request)
@@ -379,15 +394,28 @@ def _ours(path: str) -> bool:
     return path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
 
 
-async def read_form(request: Request[Any, Any, Any]) -> dict[str, list[str]]:
-    """A form's fields as lists of text; an uploaded file's text counts as its field's value."""
+def _picture(found: Picture, request: Request[Any, Any, Any]) -> Response[bytes]:
+    """A picture under a policy of its own: no script, no request, no form, and an origin of its own."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'none'"
+    headers = {**HEADERS, "Content-Security-Policy": policy, "Cache-Control": "no-cache", "ETag": f'"{found.etag}"'}
+    if request.headers.get("if-none-match") == f'"{found.etag}"':
+        return Response(b"", status_code=304, headers=headers, media_type=found.media_type)
+    return Response(found.content, media_type=found.media_type, headers=headers)
+
+
+async def read_form(request: Request[Any, Any, Any]) -> tuple[dict[str, list[str]], dict[str, bytes]]:
+    """A form's fields as lists of text, and its uploads as bytes; an uploaded text counts as its field's value too."""
     found: dict[str, list[str]] = {}
+    files: dict[str, bytes] = {}
     for name, value in (await request.form()).multi_items():
         if isinstance(value, str):
             text = value
         elif hasattr(value, "read"):
-            text = (await value.read()).decode("utf-8", "replace")
+            content: bytes = await value.read()
+            if content:
+                files[name] = content
+            text = "" if b"\0" in content else content.decode("utf-8", "replace")
         else:
             text = str(value)
         found.setdefault(name, []).append(text.replace("\r\n", "\n"))
-    return found
+    return found, files

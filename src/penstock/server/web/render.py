@@ -21,6 +21,7 @@ from jinja2.compiler import CodeGenerator
 
 from penstock.server.api import words
 from penstock.server.core.usage import line
+from penstock.server.web import markdown
 from penstock.server.web.phrases import Catalogue
 from penstock.server.web.translate import Walk
 
@@ -42,6 +43,7 @@ NAV = (
     ("/", "fleet", "Fleet", "devices.read"),
     ("/join", "door", "Add device", "enrolments.read"),
     ("/apps", "apps", "Apps", "apps.read"),
+    ("/registry", "registry", "Registry", "images.pull"),
     ("/deployments", "deploy", "Deployments", "deployments.read"),
     ("/sites", "sites", "Sites", "sites.read"),
     ("/people", "people", "People", "users.read"),
@@ -287,7 +289,9 @@ def environment(assets: Mapping[str, Asset], language: str = ENGLISH) -> Pages:
     def static(path: str, *, bare: bool = False) -> str:
         return f"/static/{path}" if bare else f"/static/{path}?v={assets[path].etag}"
 
-    env.filters.update(iso=iso, utc=_utc, say=_say, sentence=_sentence, headline=_headline, size=_size, span=_span, clock_in=_clock_in, image=image)
+    env.filters.update(
+        iso=iso, utc=_utc, say=_say, sentence=_sentence, headline=_headline, size=_size, span=_span, clock_in=_clock_in, image=image, markdown=markdown.to_html
+    )
     env.globals.update(static=static, nav=NAV, phase_word=words.of_phase, rail=rail, words=words, progress_parts=progress_parts, progress_words=progress_words)
     env.globals.update(language=language, languages=LANGUAGES, there=there, line=line)
     return env

@@ -6,8 +6,26 @@ Owns nothing else. A test proves that no line lacks a permission.
 from __future__ import annotations
 
 from penstock.server.api.frame import PUBLIC, SIGNED_IN
-from penstock.server.web import access, account, apps, compare, devicelogs, fleet, groups, localpeople, notices, people, personsignin, sites
+from penstock.server.web import (
+    access,
+    account,
+    apps,
+    compare,
+    devicelogs,
+    fleet,
+    groups,
+    localpeople,
+    notices,
+    parameters,
+    people,
+    personsignin,
+    publishing,
+    registry,
+    sites,
+    supply,
+)
 from penstock.server.web.frame import Page
+from penstock.server.web.publishing import PACKAGE_FORM
 
 D = "/devices/{device}"
 L = "/deployments/{deployment}"
@@ -52,16 +70,36 @@ PAGES: tuple[Page, ...] = (
     Page("GET", "/apps", apps.catalogue, "apps.read", "The catalogue.", "/apps"),
     Page("GET", "/apps/{app}", apps.app, "apps.read", "One app.", "/apps"),
     Page("GET", "/apps/{app}/{version}", apps.release, "apps.read", "One release.", "/apps"),
-    Page("GET", "/publish", apps.publish_page, "releases.publish", "Publish a Compose file.", "/apps"),
-    Page("POST", "/publish", apps.publish, "releases.publish", "Check or publish a Compose file.", "/apps"),
+    Page("GET", "/apps/{app}/{version}/icon", publishing.icon, "apps.read", "A release's icon.", "/apps"),
+    Page("GET", "/apps/{app}/{version}/changes", publishing.changes, "apps.read", "What a release changes where another runs.", "/apps"),
+    Page("GET", "/publish", publishing.publish_page, "releases.publish", "Publish a package or a Compose file.", "/apps"),
+    Page("POST", "/publish", publishing.publish, "releases.publish", "Check or publish a package or a Compose file.", "/apps", most=PACKAGE_FORM),
+    Page("GET", "/mirrors", supply.mirrors, "images.pull", "Copies of other registries' images.", "/apps"),
+    Page("POST", "/mirrors/check", supply.check_mirrors, "images.push", "Look again whether tags have moved.", "/apps"),
+    Page("POST", "/mirrors/{mirror}/forget", supply.forget_mirror, "images.push", "Look at a mirror no more.", "/apps"),
+    Page("POST", "/upstreams", supply.set_upstream, "upstreams.write", "Let images be copied from a registry.", "/apps"),
+    Page("POST", "/upstreams/{host}/test", supply.test_upstream, "upstreams.write", "See whether a registry answers.", "/apps"),
+    Page("POST", "/upstreams/{host}/remove", supply.remove_upstream, "upstreams.write", "Copy nothing from a registry any more.", "/apps"),
+    Page("GET", "/find", supply.find, "devices.read", "Which devices run something."),
+    Page("POST", "/vulnerability-lists", supply.import_list, "vulnerabilities.write", "Take in a list of vulnerabilities."),
+    Page("POST", "/vulnerability-lists/{list}/remove", supply.remove_list, "vulnerabilities.write", "Forget a list of vulnerabilities."),
+    Page("GET", "/templates", supply.templates, "apps.read", "Catalogue entries that releases are published from.", "/apps"),
+    Page("POST", "/templates", supply.import_templates, "releases.publish", "Take in a catalogue of templates.", "/apps"),
+    Page("POST", "/templates/{app}/remove", supply.remove_template, "releases.publish", "Remove a template.", "/apps"),
     Page("GET", "/deploy", apps.deploy_page, "deployments.write", "Deploy a release, or change a deployment.", "/deployments"),
     Page("POST", "/deploy", apps.deploy, "deployments.write", "Preview, then deploy.", "/deployments"),
+    Page("GET", "/parameters", parameters.page, "deployments.read", "What parameters hold at a level, and where from.", "/apps"),
+    Page("POST", "/parameters", parameters.change, "parameters.write", "Preview, then set values at a level.", "/apps"),
     Page("GET", "/deployments", apps.deployments, "deployments.read", "Every deployment.", "/deployments"),
     Page("GET", L, apps.deployment, "deployments.read", "One deployment, device by device.", "/deployments"),
     Page("POST", f"{L}/withdraw", apps.withdraw, "deployments.write", "Remove the app from its devices.", "/deployments"),
     Page("POST", f"{L}/stand-again", apps.stand_again, "deployments.write", "Take a withdrawal back.", "/deployments"),
     Page("POST", f"{L}/retry", apps.retry, "deployments.write", "Try again where it failed.", "/deployments"),
     Page("POST", f"{L}/stop", apps.stop, "deployments.write", "Give nobody leave any more.", "/deployments"),
+    Page("GET", "/registry", registry.registry, "images.pull", "What the image registry holds, and how to push.", "/registry"),
+    Page("POST", "/registry/sweep", registry.sweep, "images.push", "Sweep the registry, or say what would go.", "/registry"),
+    Page("GET", "/registry/repository", registry.repository, "images.pull", "One repository and its images.", "/registry"),
+    Page("POST", "/registry/delete", registry.delete, "images.push", "Delete a tag or an image.", "/registry"),
     Page("GET", "/groups", groups.all_groups, "groups.read", "Every group.", "/groups"),
     Page("POST", "/groups", groups.create_group, "groups.write", "Make a group.", "/groups"),
     Page("GET", G, groups.group, "groups.read", "One group, its devices and what is deployed to it.", "/groups"),

@@ -11,6 +11,7 @@ from penstock.server.core import chart
 from penstock.server.core.errors import Invalid
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, Undo, faults_of, read, told
 from penstock.server.web.notices import may_know
+from penstock.server.web.parameters import rooms_of
 from penstock.server.web.zones import ZONES
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def _site(ask: Ask, problem: Problem | None = None, form: dict[str, str] | None 
             "wrong": ask.ask(notices.list_faults, query=queries.Faults(site=found.name, known=False)).items if ask.may("devices.read") else (),
             "may_know": may_know(ask),
             "runs": {app: sorted(versions.items(), key=lambda pair: -pair[1]) for app, versions in sorted(runs.items())},
+            "rooms": rooms_of(ask, found.id),
             "now_ms": ask.plane.clock.now_ms(),
             "zone": found.time_zone,
             "place": found.title or found.name,

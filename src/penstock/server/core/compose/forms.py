@@ -9,6 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from penstock.server.core.compose.rarerwords import (
+    accelerator_count,
+    any_ip,
+    capability,
+    content,
+    cpu_period,
+    cpu_quota,
+    cpu_real_time,
+    cpu_shares,
+    device_rule,
+    extra_host,
+    file_mode,
+    group,
+    host_name,
+    ipv6,
+    limit,
+    mac_address,
+    number_of_user,
+    oom_score,
+    search_domain,
+    security,
+    subnet,
+    swappiness,
+)
 from penstock.server.core.compose.scalars import (
     Bad,
     absolute,
@@ -27,7 +51,9 @@ from penstock.server.core.compose.scalars import (
     nano_cpus,
     pids,
     platform,
+    priority,
     restart,
+    restarts,
     retries,
     shown,
     size_bytes,
@@ -124,9 +150,6 @@ def expose(value: str) -> list[str]:
 # --- mounts and devices -----------------------------------------------------------------------------------------------
 
 MOUNT_OPTIONS = {
-    "z": "labels for SELinux are set on the device: see `chcon`",
-    "Z": "labels for SELinux are set on the device: see `chcon`",
-    "nocopy": "leave it out; a new named volume begins with what the image holds there",
     "cached": "leave it out; it has no effect on Linux",
     "delegated": "leave it out; it has no effect on Linux",
     "consistent": "leave it out; it has no effect on Linux",
@@ -139,7 +162,7 @@ def mount(value: str) -> dict[str, Any]:
     if len(parts) == 1:
         raise Bad(
             f"{shown(value)} has no name, so its data would be lost with the container",
-            "give it a name, `data:" + value + "`, and declare `data` under volumes",
+            "give it a name, `data:" + value[:60] + "`, and declare `data` under volumes",
         )
     if len(parts) > 3:
         raise Bad(f"{shown(value)} has more than two ':'", "write source:target or source:target:ro")
@@ -149,8 +172,15 @@ def mount(value: str) -> dict[str, Any]:
     for option in parts[2].split(",") if len(parts) == 3 else ():
         if option == "ro":
             made["read_only"] = True
+        elif option in ("z", "Z") and made["kind"] == "bind":
+            made["selinux"] = option
+        elif option.removeprefix("r") in ("private", "shared", "slave") and made["kind"] == "bind":
+            made["propagation"] = option
+        elif option == "nocopy" and made["kind"] == "volume":
+            made["no_copy"] = True
         elif option != "rw":
-            raise Bad(f"the mount option {shown(option)} is not supported", MOUNT_OPTIONS.get(option, "only ro and rw are"))
+            others = "ro, rw, z, Z and the kinds of propagation are" if made["kind"] == "bind" else "ro, rw and nocopy are"
+            raise Bad(f"the mount option {shown(option)} is not supported", MOUNT_OPTIONS.get(option, f"only {others}"))
     return made
 
 
@@ -163,15 +193,25 @@ def volume(value: str) -> str:
     return value
 
 
+TMPFS_WORDS = ("exec", "noexec", "suid", "nosuid", "dev", "nodev")
+
+
 def tmpfs(value: str) -> dict[str, Any]:
-    """A service's `tmpfs`: "/path" or "/path:size=64m"."""
+    """A service's `tmpfs`: "/path" or "/path:size=64m,mode=0750"."""
     target, colon, options = value.partition(":")
     made: dict[str, Any] = {"kind": "tmpfs", "target": absolute(target)}
     for option in options.split(",") if colon else ():
         name, equals, amount = option.partition("=")
-        if name != "size" or not equals:
-            raise Bad(f"the tmpfs option {shown(option)} is not supported", "only size=... is")
-        made["tmpfs_bytes"] = size_bytes(amount)
+        if name == "size" and equals:
+            made["tmpfs_bytes"] = size_bytes(amount)
+        elif name == "mode" and equals:
+            made["tmpfs_mode"] = file_mode("0" + amount)
+        elif option == "ro":
+            made["read_only"] = True
+        elif option in TMPFS_WORDS or (name in ("uid", "gid", "nr_inodes") and amount.isdigit()):
+            made.setdefault("tmpfs_options", []).append(option)
+        elif option != "rw":
+            raise Bad(f"the tmpfs option {shown(option)} is not supported", "size, mode, uid, gid, nr_inodes, ro, and exec, suid, dev or their opposites are")
     return made
 
 
@@ -201,6 +241,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     for reader in (
         text, something, boolean, retries, pids, keep, duration_ms, some_duration_ms, duration_s, some_duration_s, size_bytes, memory_bytes,
         swap_bytes, nano_cpus, container_name, engine_name, alias, stop_signal, platform, absolute, host_path, ipv4, host_ip, user, cpuset,
-        restart, words, port_number, published, protocol, ports, expose, mount, volume, tmpfs, device, permissions,
+        restart, restarts, priority, accelerator_count, any_ip, capability, content, cpu_period, cpu_quota, cpu_real_time, cpu_shares, device_rule,
+        extra_host, file_mode, group, host_name, ipv6, limit, mac_address, number_of_user, oom_score, search_domain, security, subnet, swappiness, words, port_number, published, protocol, ports, expose, mount, volume, tmpfs, device, permissions,
     )
 }  # fmt: skip

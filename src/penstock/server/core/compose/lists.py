@@ -6,11 +6,15 @@ checked in `project`, once everything is read.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from penstock.server.core.compose import refused, tree
-from penstock.server.core.compose.reader import Reader, spread
+from penstock.server.core.compose.forms import MAX_PORTS
+from penstock.server.core.compose.reader import Handler, Reader, spread
+from penstock.server.core.compose.scalars import Bad, alias
 
+PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 CONDITIONS = {"service_started": "started", "service_healthy": "healthy", "service_completed_successfully": "completed"}
 
 
@@ -47,13 +51,21 @@ def ports(read: Reader, node: tree.Node, path: str) -> list[Any]:
     return spread(_port(read, item, f"{path}[{index}]") for index, item in enumerate(read.sequence(node, path)))
 
 
+RANGE = re.compile(r"(?:(?P<ip>\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?P<first>\d{1,5})-(?P<last>\d{1,5}):(?P<inside>\d{1,5})(?:/(?P<kind>[a-zA-Z]+))?\Z")
+
+
 def _port(read: Reader, node: tree.Node, path: str) -> Any:
     if not isinstance(node, tree.Mapping):
+        shared = RANGE.match(node.text) if isinstance(node, tree.Scalar) and node.kind != "null" else None
+        if shared is not None and int(shared["first"]) < int(shared["last"]) <= 65535 and int(shared["last"]) - int(shared["first"]) < MAX_PORTS:
+            return _shared_out(read, node, path, shared)
         return read.value(node, path, "ports")
     parts = Parts(read)
+    hosts = node.get("published")
+    spread_over = PUBLISHED.match(hosts.text) if isinstance(hosts, tree.Scalar) else None
     handlers = {
         "target": parts.take("container", "port_number"),
-        "published": parts.take("host", "published"),
+        "published": parts.take("host", "published") if spread_over is None else lambda _node, _path: None,
         "host_ip": parts.take("host_ip", "host_ip"),
         "protocol": parts.take("protocol", "protocol"),
         # Outside Swarm both modes publish on the device.
@@ -63,7 +75,43 @@ def _port(read: Reader, node: tree.Node, path: str) -> Any:
     parts.made.pop("", None)
     if node.get("target") is None:
         read.fault(node, path, "`target` is missing", "write the port inside the container as `target`")
+    if spread_over is not None:
+        first, last = int(spread_over[1]), int(spread_over[2])
+        if not 1 <= first < last <= min(65535, first + MAX_PORTS - 1):
+            read.fault(node, f"{path}.published", f"{spread_over[0]!r} is no range of ports", f"write the smaller one first, and at most {MAX_PORTS}")
+        else:
+            parts.made.update(spread=list(range(first, last + 1)), at=f"{path}.published")
     return parts.made if "container" in parts.made else None
+
+
+PUBLISHED = re.compile(r"(\d{1,5})-(\d{1,5})\Z")
+
+
+def _shared_out(read: Reader, node: tree.Node, path: str, found: re.Match[str]) -> Any:
+    """Several ports of the device for one of the container: one for each container of the service (see `arrange`)."""
+    address = f"{found['ip']}:" if found["ip"] else ""
+    kind = f"/{found['kind']}" if found["kind"] else ""
+    made = read.text(node, f"{address}{found['first']}:{found['inside']}{kind}", path, "ports")
+    if not made:
+        return None
+    del made[0]["host"]
+    read.places.setdefault(path, (node.line, node.column))
+    return {**made[0], "spread": list(range(int(found["first"]), int(found["last"]) + 1)), "at": path}
+
+
+def links(read: Reader, node: tree.Node, path: str) -> list[tuple[str, str]]:
+    """`links`: "SERVICE" or "SERVICE:NAME", as service and name."""
+    made = []
+    for index, item in enumerate(read.sequence(node, path)):
+        value = read.static(item, f"{path}[{index}]")
+        if value is None:
+            continue
+        other, colon, name = value.partition(":")
+        try:
+            made.append((other, alias(name if colon else other)))
+        except Bad as fault:
+            read.fault(item, f"{path}[{index}]", fault.why, fault.remedy)
+    return made
 
 
 def mounts(read: Reader, node: tree.Node, path: str) -> list[Any]:
@@ -73,6 +121,9 @@ def mounts(read: Reader, node: tree.Node, path: str) -> list[Any]:
 
 def _mount(read: Reader, node: tree.Node, path: str) -> Any:
     if not isinstance(node, tree.Mapping):
+        if isinstance(node, tree.Scalar) and node.text.startswith("/") and not set(node.text) & set(":$"):
+            target = read.value(node, path, "absolute")
+            return None if target is None else {"kind": "volume", "target": target, "source": ""}  # `arrange` names it
         return read.value(node, path, "mount")
     kind_node = node.get("type")
     if kind_node is None:
@@ -89,15 +140,29 @@ def _mount(read: Reader, node: tree.Node, path: str) -> Any:
         "read_only": parts.take("read_only", "boolean"),
     }
     if kind == "tmpfs":
-        handlers["tmpfs"] = lambda inner, here: _ignore(read.keys(inner, here, {"size": parts.take("tmpfs_bytes", "size_bytes")}, {}, "a tmpfs"))
+        own: dict[str, Handler] = {"size": parts.take("tmpfs_bytes", "size_bytes"), "mode": parts.take("tmpfs_mode", "file_mode")}
+        handlers["tmpfs"] = lambda inner, here: _ignore(read.keys(inner, here, own, {}, "a tmpfs"))
     else:
         handlers["source"] = parts.take("source", "host_path" if kind == "bind" else "volume")
+    if kind == "bind":
+        bind: dict[str, Handler] = {
+            "propagation": parts.pick("propagation", PROPAGATIONS),
+            "create_host_path": parts.take("make_source", "boolean"),
+            "selinux": parts.pick("selinux", ("z", "Z")),
+        }
+        handlers["bind"] = lambda inner, here: _ignore(read.keys(inner, here, bind, refused.BIND, "a bind mount"))
+    if kind == "volume":
+        volume: dict[str, Handler] = {"nocopy": parts.take("no_copy", "boolean")}
+        handlers["volume"] = lambda inner, here: _ignore(read.keys(inner, here, volume, refused.MOUNTED_VOLUME, "a volume mount"))
     read.keys(node, path, handlers, refused.MOUNT, f"a {kind} mount")
-    for name in ("target",) if kind == "tmpfs" else ("source", "target"):
+    if kind == "volume" and node.get("source") is None:
+        parts.made["source"] = ""  # `arrange` names it
+    for name in ("source", "target") if kind == "bind" else ("target",):
         if node.get(name) is None:
-            read.fault(
-                node, path, f"`{name}` is missing", "say where it is mounted" if name == "target" else "say what is mounted; data without a name would be lost"
-            )
+            read.fault(node, path, f"`{name}` is missing", "say where it is mounted" if name == "target" else "say which folder of the device is mounted")
+    for flag in ("make_source", "no_copy", "read_only"):
+        if parts.made.get(flag) is False:
+            del parts.made[flag]
     return {"kind": kind, **parts.made} if "target" in parts.made and (kind == "tmpfs" or "source" in parts.made) else None
 
 
@@ -117,10 +182,19 @@ def networks(read: Reader, node: tree.Node, path: str, service: str) -> list[Any
             handlers = {
                 "aliases": lambda inner, at, into=aliases: into.extend(read.values(inner, at, "alias")),
                 "ipv4_address": parts.take("ipv4", "ipv4"),
+                "ipv6_address": parts.take("ipv6", "ipv6"),
+                "link_local_ips": _link_local(read, parts),
+                "mac_address": parts.take("mac_address", "mac_address"),
+                "driver_opts": _driver_options(read, parts),
+                "priority": parts.take("priority", "priority"),
             }
             if not (isinstance(entry.value, tree.Scalar) and entry.value.kind == "null"):
                 read.keys(entry.value, here, handlers, refused.NETWORK_USE, "a service's network")
             made.append({"network": entry.key, "aliases": _once([service, *aliases]), **parts.made})
+        if any("priority" in use for use in made):  # the first network is the one a container's own traffic takes
+            made.sort(key=lambda use: -use["priority"] if isinstance(use.get("priority"), int) else 0)
+        for use in made:
+            use.pop("priority", None)
         return made
     for index, item in enumerate(read.sequence(node, path)):
         here = f"{path}[{index}]"
@@ -133,6 +207,22 @@ def networks(read: Reader, node: tree.Node, path: str, service: str) -> list[Any
         read.places.setdefault(f"{path}.{name[:60]}", (item.line, item.column))
         made.append({"network": name, "aliases": [service]})
     return made
+
+
+def _link_local(read: Reader, parts: Parts) -> Handler:
+    def handler(node: tree.Node, path: str) -> None:
+        parts.made["link_local"] = read.values(node, path, "any_ip")
+
+    return handler
+
+
+def _driver_options(read: Reader, parts: Parts) -> Handler:
+    def handler(node: tree.Node, path: str) -> None:
+        pairs = read.pairs(node, path, lambda name: None if name and "$" not in name else "it is empty or holds '$'", "option", "write a value")
+        found = {key: read.text(place, text, at, "text") for key, (place, text, at) in pairs.items()}
+        parts.made["driver_options"] = {key: value for key, value in found.items() if value is not None}
+
+    return handler
 
 
 def _once(items: list[Any]) -> list[Any]:

@@ -9,18 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from penstock.server.core.compose import refused, tree
-from penstock.server.core.compose.faults import Faults
+from penstock.server.core.compose import putfiles, refused, stores, tree
+from penstock.server.core.compose.arrange import arrange
+from penstock.server.core.compose.assemble import Assembled, assemble
+from penstock.server.core.compose.declaring import Reading, declarations, joined, settled, tried
+from penstock.server.core.compose.declaring import images as image_parameters
+from penstock.server.core.compose.faults import Faults, Sources
 from penstock.server.core.compose.filling import try_values
-from penstock.server.core.compose.lists import Parts
 from penstock.server.core.compose.reader import OURS, Reader
 from penstock.server.core.compose.scalars import shown
-from penstock.server.core.compose.service import labels, option_fault, read_service
+from penstock.server.core.compose.service import read_service
 from penstock.server.core.compose.settings import Settings, read_settings, secrets
-from penstock.server.core.interpolate import Parameter, TemplateError, parameters, parse, uses
+from penstock.server.core.interpolate import Parameter, parameters, uses
 from penstock.wire.types import name_fault
 
-DEFAULT_NETWORK = "default"
 MAX_SERVICES = 64
 
 Places = dict[str, tuple[int, int]]
@@ -30,7 +32,7 @@ Places = dict[str, tuple[int, int]]
 class Template:
     """What a Compose file says, with holes where parameters stand. Services, volumes and networks have the shape of `wire.types`
     (fields at their default may be left out). `images`: service name -> image reference as written, parameters settled. `fixed`:
-    parameters settled when the file was read. `places`: path -> (line, column)."""
+    parameters settled when the file was read. `places`: path -> (line, column), the lines numbered through `sources`."""
 
     name: str
     services: tuple[dict[str, Any], ...]
@@ -41,38 +43,52 @@ class Template:
     images: dict[str, str]
     fixed: dict[str, str] = field(default_factory=dict)
     places: Places = field(default_factory=dict)
+    sources: Sources = field(default_factory=Sources)
 
 
-def read(source: str | bytes, fixed: Mapping[str, str] | None = None) -> Template:
-    """The template that a Compose file is. Raises ComposeError with every fault found, and nothing else.
+ALONE = "compose.yaml"  # what a file is called that came without others
+
+
+def read(source: str | bytes, fixed: Mapping[str, str] | None = None, files: Mapping[str, bytes] | None = None) -> Template:
+    """The template that a Compose file is, `files` beside it. See `read_assembled`."""
+    content = source if isinstance(source, bytes) else source.encode("utf-8", "surrogatepass")
+    return read_assembled(assemble({**(files or {}), ALONE: content}, (ALONE,)), fixed, files)
+
+
+def read_assembled(assembled: Assembled, fixed: Mapping[str, str] | None = None, files: Mapping[str, bytes] | None = None) -> Template:
+    """The template that a tree is; `files` are those of its package, by their path in it. Raises ComposeError with every fault found, and
+    nothing else.
 
     `fixed` gives parameters their value for good, the same for every device; a parameter that stands in an `image` is always settled
     here, by `fixed` or by its default, since a release pins its images."""
-    fixed = dict(fixed or {})
-    top = tree.parse(source)
-    faults = Faults()
+    top = assembled.top
+    faults = Faults(assembled.sources)
     early = Reader(faults)
-    secret = secrets(early, top)
-    names = _image_parameters(top) | frozenset(fixed)
+    declared = declarations(early, top)
+    secret = secrets(early, top, declared) | putfiles.secret_parameters(early, top)
+    fixed = settled(top, declared, fixed or {})
+    names = image_parameters(top) | frozenset(fixed)
     reader = Reader(faults, secret, names, fixed)
     reader.places.update(early.places)
     for name in sorted(names & secret):
-        line, column = early.places.get(f"{OURS}.secrets.{name}", (0, 0))
+        line, column = early.places.get(f"{OURS}.secrets.{name}") or early.places.get(f"{OURS}.parameters.{name}", (0, 0))
         faults.add(f"{OURS}.secrets", line, column, f"the secret {name} cannot be settled when the release is made", "use another parameter in `image`")
-    found = _Top(reader)
+    found = _Top(reader, files or {})
     handlers = {
         "version": lambda node, path: _ignore(reader.static(node, path)),
         "name": found.take_name,
         "services": found.take_services,
         "volumes": found.take_volumes,
         "networks": found.take_networks,
+        "configs": found.take_files("config"),
+        "secrets": found.take_files("secret"),
         OURS: lambda _node, _path: None,
     }
     reader.keys(top, "", handlers, refused.TOP, "a Compose file")
     if top.get("services") is None:
         faults.add("", top.line, top.column, "`services` is missing", "a Compose file has at least `services:` with one service")
     settings = read_settings(reader, top.get(OURS))
-    template = found.finish(settings, secret)
+    template = found.finish(settings, secret, declared, assembled.sources)
     faults.check()
     return template
 
@@ -81,25 +97,13 @@ def _ignore(_: object) -> None:
     """A handler gives nothing back; `version` has had no meaning since Compose v2, and any value is as good."""
 
 
-def _image_parameters(top: tree.Mapping) -> frozenset[str]:
-    """Parameters that stand in an image."""
-    services = top.get("services")
-    names: set[str] = set()
-    for entry in services.entries if isinstance(services, tree.Mapping) else ():
-        image = entry.value.get("image") if isinstance(entry.value, tree.Mapping) else None
-        if isinstance(image, tree.Scalar):
-            try:
-                names.update(use.name for use in uses(parse(image.text)))
-            except TemplateError:
-                continue  # said when the service is read
-    return frozenset(names)
-
-
 class _Top:
     """Gathers the top level."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, files: Mapping[str, bytes]) -> None:
         self.reader = reader
+        self.files = files
+        self.sources: putfiles.Sources = {}
         self.name = ""
         self.services: list[dict[str, Any]] = []
         self.volumes: list[dict[str, Any]] = []
@@ -139,54 +143,23 @@ class _Top:
 
     def take_volumes(self, node: tree.Node, path: str) -> None:
         if not _empty(node):
-            self.volumes = [self._store(entry, here, "volume") for entry, here in self._named(node, path, "volume")]
+            self.volumes = [stores.volume(self.reader, entry, here) for entry, here in self._named(node, path, "volume")]
 
     def take_networks(self, node: tree.Node, path: str) -> None:
         if not _empty(node):
-            self.networks = [self._store(entry, here, "network") for entry, here in self._named(node, path, "network")]
+            self.networks = [stores.network(self.reader, entry, here) for entry, here in self._named(node, path, "network")]
 
-    def _store(self, entry: tree.Entry, path: str, noun: str) -> dict[str, Any]:
-        """A top-level volume or network; they differ in one key."""
-        if _empty(entry.value):
-            return {"name": entry.key}
-        parts = Parts(self.reader)
-        made = parts.made
+    def take_files(self, kind: str) -> Any:
+        def handler(node: tree.Node, path: str) -> None:
+            self.sources.update(putfiles.sources(self.reader, node, path, kind, self.files))
 
-        def options(node: tree.Node, here: str) -> None:
-            pairs = self.reader.pairs(node, here, option_fault, "option", "write a value")
-            read_options = {name: self.reader.text(place, text, at, "text") for name, (place, text, at) in pairs.items()}
-            made["driver_options"] = {name: value for name, value in read_options.items() if value is not None}
+        return handler
 
-        def external(node: tree.Node, here: str) -> None:
-            if isinstance(node, tree.Mapping):
-                made["external"] = True
-                self.reader.keys(node, here, {"name": parts.take("engine_name", "engine_name")}, {}, "an external " + noun)
-            else:
-                made["external"] = self.reader.choice(node, here, ("true", "false")) == "true"
-
-        def take_labels(node: tree.Node, here: str) -> None:
-            made["labels"] = labels(self.reader, node, here)
-
-        handlers: dict[str, Any] = {
-            "driver": parts.take("driver", "engine_name"),
-            "driver_opts": options,
-            "name": parts.take("engine_name", "engine_name"),
-            "external": external,
-            "labels": take_labels,
-        }
-        if noun == "network":
-            handlers["internal"] = lambda node, here: made.update(internal=self.reader.choice(node, here, ("true", "false")) == "true")
-        self.reader.keys(entry.value, path, handlers, refused.NETWORK if noun == "network" else refused.VOLUME, f"a {noun}")
-        others = [key for key in ("driver", "driver_options", "labels", "internal") if made.get(key)]
-        if made.get("external") and others:
-            why = f"an external {noun} exists already, so `{others[0].replace('options', 'opts')}` would have no effect"
-            self.reader.fault(entry, path, why, "leave it out, or remove `external`")
-        return {"name": entry.key, **{key: value for key, value in made.items() if value not in (False, {})}}
-
-    def finish(self, settings: Settings, secret: frozenset[str]) -> Template:
+    def finish(self, settings: Settings, secret: frozenset[str], declared: Mapping[str, Reading], sources: Sources) -> Template:
         reader = self.reader
-        self._default_network()
         self._settings(settings)
+        putfiles.bring(reader, self.services, self.sources)
+        self.services = arrange(reader, self.services, self.volumes, self.networks)
         images = {}
         for service in self.services:
             image = service.get("image")
@@ -194,12 +167,21 @@ class _Top:
                 images[service["name"]] = image
         found = parameters(reader.templates, secret)
         used = {use.name for _, template in reader.templates for use in uses(template)}
-        for name in sorted(secret - used):
+        for name in sorted(secret - used - declared.keys()):
             line, column = reader.places.get(f"{OURS}.secrets.{name}", (0, 0))
             reader.faults.add(
                 f"{OURS}.secrets", line, column, f"the secret {name} is used nowhere", f"write `NAME: ${{{name}}}` in an environment, or remove it"
             )
-        try_values(reader.faults, reader.places, reader.fixed, self.services, self.volumes, self.networks, saying="with its defaults filled in, ")
+        found = joined(reader, found, declared, used)
+        try_values(
+            reader.faults,
+            reader.places,
+            {**tried(declared), **reader.fixed},
+            self.services,
+            self.volumes,
+            self.networks,
+            saying="with its defaults filled in, ",
+        )
         settled = {name: reader.fixed[name] for name in sorted(reader.fixed_names) if name in reader.fixed}
         return Template(
             name=self.name,
@@ -211,16 +193,8 @@ class _Top:
             images=images,
             fixed=settled,
             places=reader.places,
+            sources=sources,
         )
-
-    def _default_network(self) -> None:
-        """A service that names no network joins the app's default one, which exists as soon as it is used (compose-spec, networks)."""
-        for service in self.services:
-            if "networks" not in service:
-                service["networks"] = [{"network": DEFAULT_NETWORK, "aliases": [service["name"]]}]
-        used = any(use["network"] == DEFAULT_NETWORK for service in self.services for use in service["networks"])
-        if used and not any(network["name"] == DEFAULT_NETWORK for network in self.networks):
-            self.networks.append({"name": DEFAULT_NETWORK})
 
     def _settings(self, settings: Settings) -> None:
         """What `x-penstock` says of volumes and services, put where it belongs."""

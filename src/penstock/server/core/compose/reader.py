@@ -14,7 +14,8 @@ from penstock.server.core.compose import tree
 from penstock.server.core.compose.faults import Faults
 from penstock.server.core.compose.forms import READERS
 from penstock.server.core.compose.scalars import Bad, shown
-from penstock.server.core.interpolate import BUILT_IN, Hole, Template, TemplateError, evaluate, literal, parse, uses
+from penstock.server.core.facts import PREFIX, is_fact, lacking
+from penstock.server.core.interpolate import Hole, Template, TemplateError, evaluate, literal, parse, uses
 
 OURS = "x-penstock"
 
@@ -26,7 +27,11 @@ class Reader:
     without a value there is settled as unset. `secrets` are the parameters whose values travel sealed."""
 
     def __init__(
-        self, faults: Faults, secrets: frozenset[str] = frozenset(), fixed_names: frozenset[str] = frozenset(), fixed: Mapping[str, str] | None = None
+        self,
+        faults: Faults,
+        secrets: frozenset[str] = frozenset(),
+        fixed_names: frozenset[str] = frozenset(),
+        fixed: Mapping[str, str] | None = None,
     ) -> None:
         self.faults = faults
         self.secrets = secrets
@@ -146,8 +151,8 @@ class Reader:
             self.fault(node, path, fault.why, fault.remedy)
             return None
         for use in uses(template):
-            if use.name.startswith("PENSTOCK_") and use.name not in BUILT_IN:
-                self.fault(node, path, f"there is no {use.name}; names that begin with PENSTOCK_ are ours", f"ours are {', '.join(BUILT_IN)}")
+            if use.name.startswith(PREFIX) and not is_fact(use.name):
+                self.fault(node, path, *lacking(use.name))
                 return None
         return template
 

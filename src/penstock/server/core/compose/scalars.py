@@ -262,6 +262,14 @@ def restart(value: str) -> dict[str, Any]:
     return {"restart": name, "restart_max": whole_number(most, 1, 1000, "number of restarts")} if colon else {"restart": name}
 
 
+def restarts(value: str) -> int:
+    return whole_number(value, 1, 1000, "number of restarts")
+
+
+def priority(value: str) -> int:
+    return whole_number(value, 0, 1_000_000, "rank of a network")
+
+
 # --- words ------------------------------------------------------------------------------------------------------------
 
 

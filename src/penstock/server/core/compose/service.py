@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.server.core.compose import lists, refused, tree
+from penstock.server.core.compose import lists, putfiles, rarer, refused, tree
 from penstock.server.core.compose.reader import Reader
 from penstock.server.core.interpolate import SECRET_VERSION, Hole, Template, Use
 from penstock.wire.codec import MAX_ITEMS
 
 RESERVED = "penstock."
+MAX_REPLICAS = 32
+CONDITIONS = {"none": "no", "on-failure": "on-failure", "any": "always"}  # of deploy.restart_policy
 
 
 def environment_fault(name: str) -> str | None:
@@ -61,6 +63,9 @@ class _Service:
         self.tmpfs: list[Any] = []
         # field of Resources -> (value, path, node) as first given, so that two ways of saying it may not differ
         self.limits: dict[str, tuple[Any, str]] = {}
+        self.options = lists.Parts(read)
+        self.files: list[Any] = []
+        self.replicas: dict[str, int] = {}
 
     # --- values -------------------------------------------------------------------------------------------------------
 
@@ -134,7 +139,30 @@ class _Service:
             value = self.read.value(node, path, "tmpfs")
             self.tmpfs = [] if value is None else [value]
 
+    def take_files(self, kind: str) -> Any:
+        def handler(node: tree.Node, path: str) -> None:
+            self.files.extend(putfiles.uses(self.read, node, path, kind))
+
+        return handler
+
+    def links(self, node: tree.Node, path: str) -> None:
+        self.made["links"] = lists.links(self.read, node, path)
+
+    def count(self, node: tree.Node, path: str) -> None:
+        found = self.read.static(node, path)
+        if found is None:
+            return
+        if not found.isdigit() or not 1 <= int(found[:4]) <= MAX_REPLICAS:
+            remedy = f"write 1 to {MAX_REPLICAS}" + ("; to run none, leave the service out" if found == "0" else "")
+            self.read.fault(node, path, f"{found[:20]!r} is no number of containers", remedy)
+            return
+        self.replicas[path] = int(found)
+        if len(set(self.replicas.values())) > 1:
+            self.read.fault(node, path, f"differs from `{next(iter(self.replicas))}`, which says the same thing", "keep one of the two")
+
     def restart(self, node: tree.Node, path: str) -> None:
+        if "restart" in self.made:
+            self.read.fault(node, path, "`deploy.restart_policy` says the same thing", "keep one of the two")
         value = self.read.value(node, path, "restart")
         if isinstance(value, Hole):
             why = "no parameter may stand here"
@@ -161,7 +189,10 @@ class _Service:
             "cpus": self.limit("nano_cpus", "nano_cpus"),
             "pids": self.limit("pids", "pids"),
         }
-        reservations = {"memory": self.limit("memory_reservation_bytes", "memory_bytes")}
+        reservations = {
+            "memory": self.limit("memory_reservation_bytes", "memory_bytes"),
+            "devices": lambda part, at: rarer.accelerators(self.read, self.options, part, at),
+        }
 
         def resources(inner: tree.Node, here: str) -> None:
             handlers = {
@@ -170,10 +201,29 @@ class _Service:
             }
             self.keys(inner, here, handlers, {}, "resources")
 
-        def replicas(inner: tree.Node, here: str) -> None:
-            self.read.choice(inner, here, ("1",))
+        def mode(inner: tree.Node, here: str) -> None:
+            self.read.choice(inner, here, ("replicated",), {"global": refused.SWARM})
 
-        self.keys(node, path, {"resources": resources, "replicas": replicas}, refused.DEPLOY, "deploy")
+        own = {"resources": resources, "replicas": self.count, "mode": mode, "restart_policy": self.restart_policy}
+        self.keys(node, path, own, refused.DEPLOY, "deploy")
+
+    def restart_policy(self, node: tree.Node, path: str) -> None:
+        parts = lists.Parts(self.read)
+        handlers = {"condition": parts.pick("condition", tuple(CONDITIONS)), "max_attempts": parts.take("most", "restarts")}
+        if not self.read.keys(node, path, handlers, refused.RESTART_POLICY, "a restart policy"):
+            return
+        if "restart" in self.made:
+            self.read.fault(node, path, "`restart` says the same thing", "keep one of the two")
+        name = CONDITIONS[parts.made.get("condition", "any")]
+        most = parts.made.get("most", 0)
+        if most and name != "on-failure":
+            why = f"`max_attempts` has no effect where the service is {'always' if name == 'always' else 'never'} restarted"
+            self.read.fault(node, path, why, "write `condition: on-failure`, or leave it out")
+        elif isinstance(most, Hole):
+            self.read.fault(node, f"{path}.max_attempts", "no parameter may stand here", "write the number; it is the same for every device")
+        self.made["restart"] = name
+        if most and name == "on-failure":
+            self.made["restart_max"] = most
 
     def keys(self, node: tree.Node, path: str, handlers: Any, others: Any, noun: str) -> None:
         self.read.keys(node, path, handlers, others, noun)
@@ -231,7 +281,7 @@ class _Service:
 
     def finish(self, node: tree.Mapping, path: str) -> dict[str, Any] | None:
         if node.get("image") is None:
-            others = "build the image and push it first; nothing is built on a device" if node.get("build") else "name the image it runs"
+            others = "publish with `penstock release publish --build`; nothing is built on a device" if node.get("build") else "name the image it runs"
             self.read.fault(node, path, "`image` is missing", others)
             return None
         if self.mounts or self.tmpfs:
@@ -241,6 +291,15 @@ class _Service:
             self.made["resources"] = resources
         if "platform" in self.made and isinstance(self.made["platform"], Hole):
             self.read.fault(node, f"{path}.platform", "no parameter may stand here", "leave `platform` out: each device gets the image built for it")
+        options = {key: value for key, value in self.options.made.items() if value is not False and value not in ({}, [])}
+        if options:
+            self.made["options"] = options
+        if self.files:
+            self.made["files"] = self.files
+        if self.replicas:
+            self.made["replicas"] = next(iter(self.replicas.values()))
+        if self.made.get("restart") == "no" and "restart" not in (entry.key for entry in node.entries):
+            del self.made["restart"]
         return {"name": self.name, **{key: value for key, value in self.made.items() if value not in ({}, ())}}
 
 
@@ -279,6 +338,11 @@ def read_service(read: Reader, name: str, node: tree.Node, path: str) -> dict[st
         "stop_signal": take("stop_signal", "stop_signal"),
         "container_name": take("container_name", "container_name"),
         "platform": take("platform", "platform"),
+        "links": own.links,
+        "configs": own.take_files("config"),
+        "secrets": own.take_files("secret"),
+        "scale": own.count,
+        **rarer.handlers(read, own.options),
     }
     read.keys(mapping, path, handlers, refused.SERVICE, "a service")
     return own.finish(mapping, path)

@@ -1,19 +1,23 @@
 """`x-penstock`: what Compose has no words for.
 
-Owns its keys: `secrets`, `soak`, `deadline`, `drift`, `keep`, `volumes` (what a change does to the data), `probes` (checks the agent makes
+Owns its keys: `secrets` (`parameters` are `declaring`'s, `needs` are `needing`'s), `soak`, `deadline`, `drift`, `keep`, `volumes` (what a change does to the data), `probes` (checks the agent makes
 itself). Never decides what they do; docs/compose.md says it to people.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.server.core.compose import tree
+from penstock.server.core.compose.declaring import Reading, name_wrong
 from penstock.server.core.compose.lists import Parts
+from penstock.server.core.compose.needing import read_needs
 from penstock.server.core.compose.reader import OURS, Reader
 from penstock.server.core.compose.scalars import shown
-from penstock.server.core.interpolate import BUILT_IN, FIRST, LETTERS
+from penstock.server.core.declared import SECRET
+from penstock.server.core.needs import NO_NEEDS, Needs
 
 POLICIES = ("compatible", "snapshot", "irreversible")
 PROBE_KINDS = ("http", "tcp", "command")
@@ -30,22 +34,26 @@ class Settings:
     keep: int = 2
     volumes: dict[str, str] = field(default_factory=dict)
     probes: dict[str, list[Any]] = field(default_factory=dict)
+    needs: Needs = NO_NEEDS
 
 
-def secrets(read: Reader, top: tree.Mapping) -> frozenset[str]:
-    """The names of the parameters that are secret: read before anything else, since they decide where a parameter may stand."""
+def secrets(read: Reader, top: tree.Mapping, declared: Mapping[str, Reading]) -> frozenset[str]:
+    """The names of the parameters that are secret: read before anything else, since they decide where a parameter may stand. `secrets: [A]` is short for
+    `parameters: {A: {type: secret}}`."""
     ours = top.get(OURS)
     node = ours.get("secrets") if isinstance(ours, tree.Mapping) else None
-    found: set[str] = set()
+    found = {name for name, one in declared.items() if one.declared.type == SECRET}
     if node is None:
-        return frozenset()
+        return frozenset(found)
     for index, item in enumerate(read.sequence(node, f"{OURS}.secrets")):
         here = f"{OURS}.secrets[{index}]"
         name = read.static(item, here)
         if name is None:
             continue
-        if not name or name[0] not in FIRST or not set(name) <= LETTERS or name in BUILT_IN:
+        if name_wrong(name):
             read.fault(item, here, f"{shown(name)} is no name of a parameter of yours", "use letters, digits and '_', not beginning with a digit")
+        elif name in declared:
+            read.fault(item, here, f"{name} is declared under `parameters` too", "write `type: secret` there, and remove it here")
         elif name in found:
             read.fault(item, here, f"{name} stands twice", "keep one of the two")
         else:
@@ -61,6 +69,7 @@ def read_settings(read: Reader, node: tree.Node | None) -> Settings:
     parts = Parts(read)
     volumes: dict[str, str] = {}
     probes: dict[str, list[Any]] = {}
+    needs: list[Needs] = []
 
     def policies(inner: tree.Node, path: str) -> None:
         mapping = read.mapping(inner, path)
@@ -81,6 +90,8 @@ def read_settings(read: Reader, node: tree.Node | None) -> Settings:
 
     handlers = {
         "secrets": lambda _node, _path: None,
+        "parameters": lambda _node, _path: None,
+        "needs": lambda inner, _path: needs.append(read_needs(read, inner)),
         "soak": parts.take("soak_s", "some_duration_s"),
         "deadline": parts.take("deadline_s", "some_duration_s"),
         "drift": parts.pick("drift", ("correct", "report")),
@@ -93,7 +104,7 @@ def read_settings(read: Reader, node: tree.Node | None) -> Settings:
         if name in parts.made and not isinstance(parts.made[name], int):
             read.fault(node, f"{OURS}.{name.removesuffix('_s')}", "no parameter may stand here", "write the value; a deployment can overrule it")
             del parts.made[name]
-    return Settings(volumes=volumes, probes=probes, **parts.made)
+    return Settings(volumes=volumes, probes=probes, needs=needs[0] if needs else NO_NEEDS, **parts.made)
 
 
 def _probe(read: Reader, node: tree.Node, path: str) -> dict[str, Any] | None:

@@ -12,14 +12,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
-from penstock.server.core.compose.faults import ComposeError, Fault, Faults
+from penstock.server.core.compose.faults import ComposeError, Fault, Faults, Sources
 
 MAX_BYTES = 262_144
 MAX_DEPTH = 32
 MAX_NODES = 20_000  # with every alias counted as often as it is used
+
+RESET, OVERRIDE = "!reset", "!override"  # what a file laid over another may say of a value below
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -34,12 +37,13 @@ SCALAR_TAGS = {TAG + "str": "text", TAG + "int": "integer", TAG + "float": "frac
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A value. `text` is as written (escapes resolved); `kind` is text, integer, fraction, boolean or null."""
+    """A value. `text` is as written (escapes resolved); `kind` is text, integer, fraction, boolean or null; `tag` is RESET, OVERRIDE or empty."""
 
     text: str
     kind: str
     line: int
     column: int
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Mapping:
     entries: tuple[Entry, ...]
     line: int
     column: int
+    tag: str = ""
 
     def get(self, key: str) -> Node | None:
         """The value of a key, None where there is no such key."""
@@ -72,6 +77,7 @@ class Sequence:
     items: tuple[Node, ...]
     line: int
     column: int
+    tag: str = ""
 
 
 Node = Scalar | Mapping | Sequence
@@ -86,45 +92,50 @@ def kind_of(node: Node) -> str:
     return {"null": "empty", "integer": "a number", "fraction": "a number", "boolean": node.text.lower()}.get(node.kind, "text")
 
 
-def parse(source: str | bytes) -> Mapping:
-    """The tree of a YAML document whose top is a mapping. Raises ComposeError with every fault found."""
-    text = _text(source)
-    faults = Faults()
+def parse(
+    source: str | bytes, sources: Sources | None = None, name: str = "", what: str = "a Compose file has at least `services:` with one service"
+) -> Mapping:
+    """The tree of a YAML document whose top is a mapping. Raises ComposeError with every fault found.
+
+    With `sources` the lines are numbered through as those of the file `name`, and !reset and !override are kept for who merges files."""
+    text = _text(source, name if sources else "")
+    base = sources.add(name, text) if sources else 0
+    faults = Faults(sources)
     try:
-        top = _Composer(text, faults).document()
+        top = _Composer(text, faults, base, tags=sources is not None).document()
     except _Stop:
         top = None
     except yaml.MarkedYAMLError as fault:
         mark = fault.problem_mark or fault.context_mark
         said = " ".join(part for part in (fault.context, fault.problem) if part)
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        faults.add("", line, column, f"this is not YAML: {said[:200]}", "look at the indentation, quotes and brackets here and just above")
+        faults.add("", base + line, column, f"this is not YAML: {said[:200]}", "look at the indentation, quotes and brackets here and just above")
         top = None
     except yaml.YAMLError as fault:
-        faults.add("", 1, 1, f"this is not YAML: {str(fault)[:200]}", "save the file as UTF-8 text")
+        faults.add("", base + 1, 1, f"this is not YAML: {str(fault)[:200]}", "save the file as UTF-8 text")
         top = None
     faults.check()
     if not isinstance(top, Mapping):
-        raise ComposeError((Fault("", 1, 1, "the file holds no mapping", "a Compose file has at least `services:` with one service"),))
+        raise ComposeError((Fault("", 1, 1, "the file holds no mapping", what, name if sources else ""),))
     return top
 
 
-def _text(source: str | bytes) -> str:
+def _text(source: str | bytes, file: str) -> str:
     size = len(source)
     if size > MAX_BYTES:
-        raise ComposeError((Fault("", 0, 0, f"the file has {size} bytes, more than the {MAX_BYTES} allowed", "split the app into several"),))
+        raise ComposeError((Fault("", 0, 0, f"the file has {size} bytes, more than the {MAX_BYTES} allowed", "split the app into several", file),))
     try:
         text = source.decode("utf-8") if isinstance(source, bytes) else source
         text.encode("utf-8")
     except UnicodeError as fault:
-        raise ComposeError((Fault("", 1, 1, f"the file is not UTF-8: {str(fault)[:100]}", "save it as UTF-8 text"),)) from None
+        raise ComposeError((Fault("", 1, 1, f"the file is not UTF-8: {str(fault)[:100]}", "save it as UTF-8 text", file),)) from None
     # A byte order mark is no part of the text (YAML 1.2.2, 5.2).
     text = text.removeprefix("\ufeff")
     for number, line in enumerate(text.split("\n"), 1):
         for column, letter in enumerate(line, 1):
             if not (letter.isprintable() or letter in "\t\r\x85" or letter > "\x9f"):
                 why = f"the character U+{ord(letter):04X} may not stand in YAML"
-                raise ComposeError((Fault("", number, column, why, "remove it, or write it as an escape in double quotes"),))
+                raise ComposeError((Fault("", number, column, why, "remove it, or write it as an escape in double quotes", file),))
     return text
 
 
@@ -135,7 +146,9 @@ class _Stop(Exception):
 class _Composer:
     """Builds the tree from the parser's events; recursion is bounded by MAX_DEPTH."""
 
-    def __init__(self, text: str, faults: Faults) -> None:
+    def __init__(self, text: str, faults: Faults, base: int, *, tags: bool) -> None:
+        self.base = base
+        self.tags = tags
         self.events: Iterator[yaml.Event] = yaml.parse(text, Loader=LOADER)
         self.faults = faults
         self.anchors: dict[str, Node | None] = {}
@@ -156,8 +169,13 @@ class _Composer:
         return top
 
     def _fault(self, event: yaml.Event, why: str, remedy: str = "") -> None:
-        line, column = _place(event)
+        line, column = self._place(event)
         self.faults.add("", line, column, why, remedy)
+
+    def _place(self, event: yaml.Event) -> tuple[int, int]:
+        """Line and column of an event, from 1."""
+        mark = event.start_mark
+        return (self.base + mark.line + 1, mark.column + 1) if mark is not None else (self.base + 1, 1)
 
     def _count(self, event: yaml.Event, nodes: int, depth: int) -> None:
         self.nodes += nodes
@@ -205,11 +223,13 @@ class _Composer:
         return node, height
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
-        line, column = _place(event)
+        line, column = self._place(event)
         text: str = event.value
         plain = event.implicit[0]
         kind = "text"
-        if event.tag and event.tag != "!":
+        if self._merging(event):
+            kind = _plain_kind(text) if event.style is None else "text"
+        elif event.tag and event.tag != "!":
             found = SCALAR_TAGS.get(event.tag)
             if found is None:
                 self._tag(event)
@@ -220,14 +240,18 @@ class _Composer:
             if letter == "\0" or "\ud800" <= letter <= "\udfff":
                 self._fault(event, f"the text holds the character U+{ord(letter):04X}, which no container setting may", "remove it")
                 break
-        return Scalar(text, kind, line, column)
+        return Scalar(text, kind, line, column, self._merging(event))
+
+    def _merging(self, event: Any) -> str:
+        """!reset or !override, where several files may be merged."""
+        return event.tag if self.tags and event.tag in (RESET, OVERRIDE) else ""
 
     def _tag(self, event: yaml.Event) -> None:
         tag = str(getattr(event, "tag", "")).replace(TAG, "!!")
         self._fault(event, f"the tag {tag[:60]} is not understood", "remove it; there is one file here, nothing to reset or override")
 
     def _sequence(self, event: yaml.SequenceStartEvent, depth: int) -> tuple[Sequence, int]:
-        if event.tag not in (None, "!", TAG + "seq"):
+        if event.tag not in (None, "!", TAG + "seq") and not self._merging(event):
             self._tag(event)
         items = []
         height = 0
@@ -237,11 +261,11 @@ class _Composer:
             node, below = self._node(inner, depth + 1)
             items.append(node)
             height = max(height, below + 1)
-        line, column = _place(event)
-        return Sequence(tuple(items), line, column), height
+        line, column = self._place(event)
+        return Sequence(tuple(items), line, column, self._merging(event)), height
 
     def _mapping(self, event: yaml.MappingStartEvent, depth: int) -> tuple[Mapping, int]:
-        if event.tag not in (None, "!", TAG + "map"):
+        if event.tag not in (None, "!", TAG + "map") and not self._merging(event):
             self._tag(event)
         own: dict[str, Entry] = {}
         merged: list[Mapping] = []
@@ -262,13 +286,13 @@ class _Composer:
                 first = own[key.text]
                 self._fault(inner, f"the key {key.text[:60]!r} stands twice in one mapping, first on line {first.line}", "keep one of the two")
             else:
-                line, column = _place(inner)
+                line, column = self._place(inner)
                 own[key.text] = Entry(key.text, value, line, column)
         for mapping in merged:
             for entry in mapping.entries:
                 own.setdefault(entry.key, entry)
-        line, column = _place(event)
-        return Mapping(tuple(own.values()), line, column), height
+        line, column = self._place(event)
+        return Mapping(tuple(own.values()), line, column, self._merging(event)), height
 
     def _merge(self, event: yaml.Event, value: Node) -> list[Mapping]:
         """The mappings of a merge key; the earlier one wins (yaml.org/type/merge.html)."""
@@ -277,12 +301,6 @@ class _Composer:
             self._fault(event, "'<<' takes a mapping or a list of mappings", "write `<<: *name` with an anchor of a mapping")
             return []
         return [item for item in found if isinstance(item, Mapping)]
-
-
-def _place(event: yaml.Event) -> tuple[int, int]:
-    """Line and column of an event, from 1."""
-    mark = event.start_mark
-    return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
 
 
 def _plain_kind(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from penstock.server.core.compose.faults import Faults
 from penstock.server.core.interpolate import Hole
+from penstock.wire.options import IN_SERVICE, MAX_FILES, size_of
 
 Plain = dict[str, Any]
 
@@ -37,6 +38,9 @@ def check_whole(faults: Faults, places: dict[str, tuple[int, int]], services: li
         _mounts(check, service, names)
         _networks(check, service, known_networks)
         _resources(check, service)
+        _alone(check, service)
+        _files(check, service)
+    _file_sizes(check, services)
     _ports(check, services)
     _container_names(check, services)
     _dependencies(check, services)
@@ -74,9 +78,10 @@ def _networks(check: _Check, service: Plain, networks: dict[str, Plain]) -> None
                 f"there is no network {name[:60]!r} in this file",
                 f"declare it: `networks: {{{name[:60]}: {{}}}}` at the top of the file",
             )
-        elif use.get("ipv4") and not networks[name].get("external"):
+        elif (use.get("ipv4") or use.get("ipv6")) and not networks[name].get("external") and not networks[name].get("pools"):
             why = "engines give a fixed address only in a network that was made with its own subnet"
-            check.fault(f"{path}.{name[:60]}", why, "make that network on the device and name it as `external`, or reach the service by its name")
+            remedy = f"give the network one, `networks: {{{name[:60]}: {{ipam: {{config: [{{subnet: 10.1.0.0/24}}]}}}}}}`, or reach the service by its name"
+            check.fault(f"{path}.{name[:60]}", why, remedy)
 
 
 def _resources(check: _Check, service: Plain) -> None:
@@ -89,6 +94,61 @@ def _resources(check: _Check, service: Plain) -> None:
         check.fault(f"{path}.memswap_limit", "`memswap_limit` is smaller than `mem_limit`", "it is the sum of memory and swap, so write at least as much")
     if isinstance(kept, int) and isinstance(memory, int) and kept > memory:
         check.fault(path, "more memory is reserved than the service may use", "reserve at most as much as the limit")
+
+
+LONE = ("ports", "expose", "networks", "hostname", "domainname", "dns", "dns_search", "dns_options", "extra_hosts", "mac_address")
+WORDS = {"dns_options": "dns_opt"}
+
+
+def _alone(check: _Check, service: Plain) -> None:
+    """What a service that has no network of its own cannot have."""
+    options = service.get("options", {})
+    mode = options.get("network_mode", "")
+    path = f"services.{service['name']}"
+    if mode and service.get("networks"):
+        check.fault(f"{path}.network_mode", f"`network_mode: {mode}` and `networks` exclude each other", "keep one of the two")
+    if mode in ("host", "none") and service.get("ports"):
+        why = f"with `network_mode: {mode}` no port can be published"
+        check.fault(f"{path}.ports", why, "leave `ports` out; every port is the device's own" if mode == "host" else "leave `ports` out, or join a network")
+    if mode.startswith(IN_SERVICE):
+        other = mode[len(IN_SERVICE) :]
+        for key in LONE:
+            if key != "networks" and (service.get(key) or options.get(key)):
+                why = f"the service lives in the network of {other}, so it has no `{WORDS.get(key, key)}` of its own"
+                check.fault(f"{path}.{WORDS.get(key, key)}", why, f"write it at {other}")
+    if options.get("uts") == "host" and (options.get("hostname") or options.get("domainname")):
+        check.fault(f"{path}.uts", "with `uts: host` the service has the device's name", "leave `hostname` and `domainname` out")
+    if service.get("resources", {}).get("nano_cpus") and (options.get("cpu_quota_us") or options.get("cpu_period_us")):
+        check.fault(f"{path}.cpu_quota", "`cpus` says the same as `cpu_quota` and `cpu_period`", "keep `cpus`")
+
+
+def _files(check: _Check, service: Plain) -> None:
+    """Files are put into the container before it starts, so they need a place that is there then and may be written."""
+    path = f"services.{service['name']}"
+    seen: set[str] = set()
+    options = service.get("options", {})
+    if service.get("files") and options.get("read_only") is True:
+        check.fault(f"{path}.read_only", "files cannot be put into a container that is read-only", "leave `read_only` out, or put the files into the image")
+    mounts = [mount for mount in service.get("mounts", ()) if isinstance(mount, dict) and isinstance(mount.get("target"), str)]
+    for file in service.get("files", ()):
+        target = file.get("target")
+        if not isinstance(target, str):
+            continue
+        if target in seen:
+            check.fault(path, f"two files are put at {target}", "put one of them elsewhere")
+        seen.add(target)
+        for mount in mounts:
+            top = mount["target"].rstrip("/") + "/"
+            covered = mount["kind"] != "volume" or mount.get("read_only") is True
+            if covered and (target.startswith(top) or target == mount["target"]):
+                kind = "read-only volume" if mount["kind"] == "volume" else "folder of the device" if mount["kind"] == "bind" else "tmpfs"
+                check.fault(path, f"{target} lies under the {kind} mounted at {mount['target']}, which would cover it", "put the file elsewhere")
+
+
+def _file_sizes(check: _Check, services: list[Plain]) -> None:
+    total = sum(size_of(file["content"]) for service in services for file in service.get("files", ()) if isinstance(file.get("content"), str))
+    if total > MAX_FILES:
+        check.fault("", f"the files put into containers have {total} bytes, more than the {MAX_FILES} allowed for one app", "put the larger ones into images")
 
 
 def _ports(check: _Check, services: list[Plain]) -> None:

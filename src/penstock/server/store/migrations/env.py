@@ -6,7 +6,7 @@ from typing import Any
 
 from alembic import context
 
-from penstock.server.store import tables
+from penstock.server.store import tables, tables_packages, tables_supply  # noqa: F401 - their tables are part of the metadata
 from penstock.server.store.columns import JsonText, RecordText, SaidOfApp
 
 

@@ -129,6 +129,30 @@
     into.value = await file.text();
   });
 
+  // A package on its way up: how much is sent, and what is said of it in place of this page.
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest("form[data-upload]");
+    if (!form) return;
+    event.preventDefault();
+    const body = new FormData(form, event.submitter), shown = form.querySelector("[data-progress]"), bar = form.querySelector("progress");
+    const ask = new XMLHttpRequest(), buttons = form.querySelectorAll("button");
+    const still = (on) => { for (const button of buttons) button.disabled = on; shown.hidden = !on; };
+    ask.open("POST", form.action);
+    ask.setRequestHeader("HX-Request", "true");
+    ask.upload.onprogress = (now) => { if (now.lengthComputable) bar.value = 100 * now.loaded / now.total; };
+    ask.onerror = () => still(false);
+    ask.onload = () => {
+      const to = ask.getResponseHeader("HX-Redirect");
+      if (to) { location.assign(to); return; }
+      still(false);
+      const made = new DOMParser().parseFromString(ask.responseText, "text/html"), here = document.getElementById("outcome"), said = made.getElementById("outcome");
+      if (said && here) { here.replaceWith(said); htmx.process(said); said.tabIndex = -1; said.focus(); said.scrollIntoView({ block: "nearest" }); }
+      else if (made.querySelector("main")) document.querySelector("main").replaceWith(made.querySelector("main"));
+    };
+    still(true);
+    ask.send(body);
+  });
+
   // Log lines: what the device sends is put together, searched, followed and saved here.
   const view = document.getElementById("log-view");
   if (view) {
