@@ -17,9 +17,12 @@ from penstock.apiv1 import devices as d
 from penstock.apiv1 import fleet as f
 from penstock.apiv1 import groups as g
 from penstock.apiv1 import notices as n
+from penstock.apiv1 import parameters as m
 from penstock.apiv1 import people as p
+from penstock.apiv1 import registry as i
 from penstock.apiv1.common import Outcome, Page
 from penstock.client_access import AccessClient
+from penstock.client_supply import SupplyClient
 from penstock.transport import TIMEOUT_S, ClientError, Switch, Transport, Way, pinned_ca, plain_print
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ class Client:
         self._transport = Transport(url, token, way or Way(ca=ca, timeout_s=timeout), http)
         self._ask = self._transport.ask
         self.access = AccessClient(self._ask, self._pages)
+        self.supply = SupplyClient(self._ask)
 
     def __enter__(self) -> Self:
         return self
@@ -183,6 +187,22 @@ class Client:
     def remove_group(self, group: str, revision: int) -> Outcome:
         """Remove a group that nothing needs any more."""
         return self._ask("DELETE", f"/groups/{_part(group)}", Outcome, revision=revision)
+
+    def registry(self) -> i.RegistryUsage:
+        """What the image registry holds."""
+        return self._ask("GET", "/registry", i.RegistryUsage)
+
+    def repository(self, name: str) -> i.RepositoryDetail:
+        """One repository and its images."""
+        return self._ask("GET", "/registry/repository", i.RepositoryDetail, query={"name": name})
+
+    def delete_image(self, body: i.RegistryDelete) -> Outcome:
+        """Delete a tag, or an image that no release needs."""
+        return self._ask("POST", "/registry/delete", Outcome, body)
+
+    def sweep_registry(self, body: i.RegistrySweep) -> i.RegistrySwept:
+        """Sweep the image registry, or say what would go."""
+        return self._ask("POST", "/registry/sweep", i.RegistrySwept, body)
 
     def local_people(self, site: str) -> tuple[p.LocalPerson, ...]:
         """Who may act at a site's devices with a PIN."""
@@ -356,13 +376,29 @@ class Client:
         """One release, by id or "app:version"."""
         return self._ask("GET", f"/releases/{_part(release)}", a.Release)
 
-    def check(self, compose: str, app: str = "") -> a.ReleaseCheck:
-        """What a Compose file would become."""
-        return self._ask("POST", "/releases/check", a.ReleaseCheck, a.Check(compose=compose, app=app))
+    def check(self, body: a.Check) -> a.ReleaseCheck:
+        """What a Compose file or a package would become."""
+        return self._ask("POST", "/releases/check", a.ReleaseCheck, body)
+
+    def builds(self, body: a.BuildsAsk) -> a.Builds:
+        """What a Compose file or a package asks to have built."""
+        return self._ask("POST", "/releases/builds", a.Builds, body)
 
     def publish(self, body: a.Publish) -> a.Release:
-        """A Compose file becomes a release."""
+        """A Compose file or a package becomes a release."""
         return self._ask("POST", "/releases", a.Release, body, creates=True)
+
+    def package(self, release: str) -> a.Package:
+        """What came with a release."""
+        return self._ask("GET", f"/releases/{_part(release)}/package", a.Package)
+
+    def archive(self, release: str) -> a.PackageArchive:
+        """Every file a release was made from."""
+        return self._ask("GET", f"/releases/{_part(release)}/archive", a.PackageArchive)
+
+    def compare_releases(self, new: str, *, old: str = "", device: str = "") -> a.ReleaseChange:
+        """What `new` would change where `old` runs, or on a device."""
+        return self._ask("GET", "/compare/releases", a.ReleaseChange, query={"a": old, "b": new, "device": device})
 
     def preview(self, body: a.PreviewRequest) -> a.Preview:
         """What a deployment would change where."""
@@ -403,6 +439,28 @@ class Client:
     def stop_rollout(self, rollout: str, reason: str) -> Outcome:
         """Give nobody leave any more."""
         return self._ask("POST", f"/rollouts/{_part(rollout)}/stop", Outcome, d.Reason(reason=reason))
+
+    # --- parameters at levels, and room -----------------------------------------------------------------------------------
+
+    def parameters(self, app: str, level: str, part: str = "", name: str = "") -> m.ParameterTable:
+        """The parameters of an app at a level (fleet, group, site, device), or the one named."""
+        return self._ask("GET", "/parameters", m.ParameterTable, query={"app": app, "level": level, "part": part, "name": name})
+
+    def preview_values(self, body: m.ValuesLook) -> m.ValuesSeen:
+        """What a change of values would do."""
+        return self._ask("POST", "/parameters/preview", m.ValuesSeen, body)
+
+    def change_values(self, body: m.ValuesChange) -> m.ValuesSeen:
+        """Set values at a level, and clear others there."""
+        return self._ask("POST", "/parameters", m.ValuesSeen, body)
+
+    def device_room(self, device: str) -> m.Room:
+        """What a device has, what is promised, what is left."""
+        return self._ask("GET", f"/devices/{_part(device)}/room", m.Room)
+
+    def site_room(self, site: str) -> tuple[m.Room, ...]:
+        """The room of each device of a site."""
+        return self._ask("GET", f"/sites/{_part(site)}/room", Page[m.Room]).items
 
     # --- the plane ------------------------------------------------------------------------------------------------------------------
 

@@ -6,21 +6,31 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from penstock.apiv1.common import Fault, Name, Text, Title
+from penstock.apiv1.archives import MAX_BYTES
+from penstock.apiv1.common import Fault, Text, Title
 from penstock.apiv1.devices import Liveness, Tone
 
-Version = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+# Left out where a package says them itself.
+AppOrNone = Annotated[str, Meta(max_length=63, pattern=r"^([a-z0-9]([a-z0-9._-]*[a-z0-9])?)?$")]
+VersionOrNone = Annotated[str, Meta(max_length=63, pattern=r"^([A-Za-z0-9][A-Za-z0-9._+-]*)?$")]
 Values = Annotated[dict[str, Annotated[str, Meta(max_length=32768)]], Meta(max_length=256)]
 
 
 class Parameter(Struct, frozen=True, kw_only=True):
-    """A `${NAME}` of a release. `required` is the sentence to show where there is no default. A secret's value goes in and never comes out."""
+    """A `${NAME}` of a release. `required` is the sentence to show where there is no default. A secret's value goes in and never comes out.
+    `type`, `title`, `help`, `group` and `choices` as the release declares them; `allowed`: what may be given, as a phrase."""
 
     name: str
     default: str | None
     required: str
     secret: bool
     services: tuple[str, ...] = ()
+    type: str = "text"
+    title: str = ""
+    help: str = ""
+    group: str = ""
+    choices: tuple[str, ...] = ()
+    allowed: str = ""
 
 
 class ReleaseBrief(Struct, frozen=True, kw_only=True):
@@ -48,7 +58,7 @@ class PinnedImage(Struct, frozen=True, kw_only=True):
 
 class Release(Struct, frozen=True, kw_only=True):
     """One immutable version of an app. `images` are pinned by digest; `irreversible` names volumes a change cannot
-    take back; `compose` is the file it was made from."""
+    take back; `hazards` are sentences on what it may do to the device beyond its own containers; `compose` is the file it was made from."""
 
     id: str
     app: str
@@ -64,43 +74,205 @@ class Release(Struct, frozen=True, kw_only=True):
     irreversible: tuple[str, ...]
     health_rule: bool
     compose: str
+    hazards: tuple[str, ...] = ()
 
 
 class ReleaseCheck(Struct, frozen=True, kw_only=True):
-    """What a Compose file would become. It can be published when there are no `faults`. `name` is what the file calls itself; `restarts` what would
-    happen to each service of the app's newest release."""
+    """What a Compose file or a package would become. It can be published when there are no `faults`. `name` and `version` are what it calls itself;
+    `restarts` what would happen to each service of the app's newest release; `hazards` are sentences on what it may do to the device beyond its own
+    containers; `copies` are images that publishing copies here first."""
 
     name: str
+    version: str
     services: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     faults: tuple[Fault, ...]
     restarts: dict[str, str]
+    copies: tuple[str, ...] = ()
+    hazards: tuple[str, ...] = ()
+
+
+class PackageFile(Struct, frozen=True, kw_only=True):
+    """One file that a release was made from, by its path in the package."""
+
+    path: str
+    digest: str
+    bytes: int
+
+
+class Package(Struct, frozen=True, kw_only=True):
+    """What came with a release. `readme`, `notes` and `licence` are texts; `icon` says whether there is one; `entries` are the Compose files that were
+    laid over each other, `profiles` those chosen."""
+
+    release: str
+    app: str
+    version: str
+    title: str
+    vendor: str
+    homepage: str
+    readme: str
+    notes: str
+    licence: str
+    icon: bool
+    entries: tuple[str, ...]
+    profiles: tuple[str, ...]
+    files: tuple[PackageFile, ...]
+
+
+class PackageArchive(Struct, frozen=True, kw_only=True):
+    """Every file a release was made from, as one tar in base64; byte for byte as they were published."""
+
+    release: str
+    app: str
+    version: str
+    archive: bytes
+
+
+class FieldChange(Struct, frozen=True, kw_only=True):
+    """One setting; empty: it was not set, or is not any more."""
+
+    field: str
+    before: str
+    after: str
+
+
+class ServiceChange(Struct, frozen=True, kw_only=True):
+    """One service. `restarts`: its container is stopped or replaced."""
+
+    name: str
+    kind: str
+    restarts: bool
+    why: str
+    changes: tuple[FieldChange, ...]
+
+
+class VolumeChange(Struct, frozen=True, kw_only=True):
+    """One volume. `touched`: a container that uses it restarts; `services` are those. `policy` is what a change does to the data."""
+
+    name: str
+    kind: str
+    touched: bool
+    policy: str
+    why: str
+    services: tuple[str, ...]
+    changes: tuple[FieldChange, ...]
+
+
+class PartChange(Struct, frozen=True, kw_only=True):
+    """One network or parameter."""
+
+    name: str
+    kind: str
+    changes: tuple[FieldChange, ...]
+
+
+class ImageChange(Struct, frozen=True, kw_only=True):
+    """A service's image before and after, by name and digest."""
+
+    service: str
+    kind: str
+    before: str
+    after: str
+    before_digest: str
+    after_digest: str
+
+
+class FileChange(Struct, frozen=True, kw_only=True):
+    """One file of the packages."""
+
+    path: str
+    kind: str
+
+
+class ReleaseChange(Struct, frozen=True, kw_only=True):
+    """What release `b` would change where `a` runs. `fetched`: platform -> bytes that a device with `a` still has to fetch. `device` is the one that `a`
+    was read from, empty for none."""
+
+    a: ReleaseBrief
+    b: ReleaseBrief
+    device: str
+    same: bool
+    services: tuple[ServiceChange, ...]
+    volumes: tuple[VolumeChange, ...]
+    networks: tuple[PartChange, ...]
+    parameters: tuple[PartChange, ...]
+    images: tuple[ImageChange, ...]
+    files: tuple[FileChange, ...]
+    settings: tuple[FieldChange, ...]
+    fetched: dict[str, int]
+
+
+Archive = Annotated[bytes, Meta(max_length=MAX_BYTES, description="a package as tar, gzipped tar or zip, in base64")]
+Paths = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=255)], ...], Meta(max_length=16)]
+Profiles = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=63)], ...], Meta(max_length=16)]
 
 
 class Publish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Publish a Compose file as a release."""
+    """Publish one Compose file (`compose`) or a package (`archive`) as a release. `app` and `version` may be left out where the package says them; `files`
+    are the Compose files to lay over each other and `profiles` those to choose, in place of what the package says."""
 
-    app: Name
-    version: Version
-    compose: Annotated[str, Meta(min_length=1, max_length=1_000_000)]
+    app: AppOrNone = ""
+    version: VersionOrNone = ""
+    compose: Annotated[str, Meta(max_length=1_000_000)] = ""
+    archive: Archive = b""
+    files: Paths = ()
+    profiles: Profiles = ()
     title: Title = ""
     note: Text = ""
+    platforms: Annotated[tuple[Annotated[str, Meta(max_length=60)], ...], Meta(max_length=16)] = ()
 
 
 class Check(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A Compose file to look at; nothing is stored."""
+    """A Compose file or a package to look at; nothing is stored."""
 
-    compose: Annotated[str, Meta(min_length=1, max_length=1_000_000)]
+    compose: Annotated[str, Meta(max_length=1_000_000)] = ""
+    archive: Archive = b""
+    files: Paths = ()
+    profiles: Profiles = ()
     app: Annotated[str, Meta(max_length=63)] = ""
 
 
+class BuildsAsk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A Compose file (`compose`) or a package (`archive`) whose services have `build`, to be built where it lies. The rest is as for publishing."""
+
+    app: AppOrNone = ""
+    version: VersionOrNone = ""
+    compose: Annotated[str, Meta(max_length=1_000_000)] = ""
+    archive: Archive = b""
+    files: Paths = ()
+    profiles: Profiles = ()
+
+
+class Build(Struct, frozen=True, kw_only=True):
+    """One image to build: `context` is a folder, seen from that of the first Compose file, `dockerfile` a file in it (empty: Dockerfile); `image` is what to
+    push it as."""
+
+    service: str
+    context: str
+    dockerfile: str
+    args: dict[str, str]
+    target: str
+    platforms: tuple[str, ...]
+    image: str
+
+
+class Builds(Struct, frozen=True, kw_only=True):
+    """What is to be built, and the Compose files that change, by path ("compose.yaml" for one alone): `image` stands in them in place of `build`, and they
+    are to be published once all is pushed."""
+
+    builds: tuple[Build, ...]
+    changed: dict[str, str]
+
+
 class App(Struct, frozen=True, kw_only=True):
-    """A catalogue entry with its releases, newest first."""
+    """A catalogue entry with its releases, newest first. `icon` is the version whose icon to show, empty for none."""
 
     name: str
     title: str
     releases: tuple[ReleaseBrief, ...]
     deployments: int
+    vendor: str = ""
+    icon: str = ""
 
 
 class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -27,13 +27,15 @@ Labels = Annotated[dict[str, str], Meta(max_length=64)]
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """One thing that is wrong in a document: where (`path`, `line` and `column` from 1, 0 when unknown), why, and what to do instead."""
+    """One thing that is wrong in a document: where (`path`, `line` and `column` from 1, 0 when unknown; `file` where there are several), why, and what to do
+    instead."""
 
     path: str
     why: str
     remedy: str = ""
     line: int = 0
     column: int = 0
+    file: str = ""
 
 
 class Problem(Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from penstock.apiv1 import devices as d
 from penstock.cli import out, sites
 from penstock.cli.common import COMMON, All, Common, Limit, Reason, most, pairs
 from penstock.cli.names import AppName, DeviceName, GroupName, SiteName, ViewName, view_named
+from penstock.cli.rooms import print_room, rooms_of
 from penstock.cli.watch import POLL_S, News, Watch, shown
 
 if TYPE_CHECKING:
@@ -110,10 +111,18 @@ def device_list(
 
 @device.command(name="show")
 def device_show(device: DeviceName, *, watch: Watch = False, common: Common = COMMON) -> int:
-    """One device: what runs, whether it is well, the way back."""
+    """One device: what runs, whether it is well, the way back, the room left."""
     with common.client() as client:
         topics = (f"device/{client.device(device).summary.id}",) if watch else ()
-        shown(client, topics, lambda: client.device(device), _print_device, watch=watch, json=common.json)
+        rooms = () if common.json else rooms_of(lambda: (client.device_room(device),))
+
+        def show(found: d.Device) -> None:
+            _print_device(found)
+            if rooms:
+                out.console.print()
+                print_room(rooms[0])
+
+        shown(client, topics, lambda: client.device(device), show, watch=watch, json=common.json)
     return out.DONE
 
 

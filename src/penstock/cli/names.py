@@ -119,6 +119,11 @@ def views(context: CompletionContext) -> tuple[str, ...]:
     return _offered(context, lambda client: (item.name for item in client.views()))
 
 
+def repositories(context: CompletionContext) -> tuple[str, ...]:
+    """The repositories of the image registry."""
+    return _offered(context, lambda client: (item.name for item in client.registry().repositories))
+
+
 def view_named(client: Client, name: str) -> SavedView:
     """One's own saved view of that name or id, capitals not minded. Raises Usage."""
     found = client.views()
@@ -144,6 +149,7 @@ AppName = Annotated[str, Parameter(help="The app's name.", completer=apps)]
 ServiceName = Annotated[str, Parameter(help="The service's name.", completer=services)]
 ReleaseName = Annotated[str, Parameter(help="app:version, or an id.", completer=releases)]
 DeploymentName = Annotated[str, Parameter(help="Its name or id.", completer=deployments)]
+RepositoryName = Annotated[str, Parameter(help="A repository of the image registry, such as shop/web.", completer=repositories)]
 ViewName = Annotated[str, Parameter(help="One of your saved views, by name.", completer=views)]
 UserName = Annotated[str, Parameter(help="Their name for signing in, or id.", completer=people)]
 TeamName = Annotated[str, Parameter(help="The team's name or id.", completer=teams)]

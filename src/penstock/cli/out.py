@@ -182,6 +182,16 @@ def number(many: int, thing: str) -> str:
     return f"{many} {thing}{'' if many == 1 else 's'}"
 
 
+def size(count: int) -> str:
+    """ "512 B", "1.2 MB"; powers of ten."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 99.95 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
 def complain(problem: Problem, *, json: bool = False) -> int:
     """Say what was refused and what to do, on standard error; the exit code that belongs to it. As JSON it is the problem's own shape."""
     code = CODES.get(problem.status, REFUSED)
@@ -192,6 +202,8 @@ def complain(problem: Problem, *, json: bool = False) -> int:
     errors.print(Text("Error: ", style="bold red") + Text(plain(sentence(detail)), style="not bold"))
     for fault in problem.faults:
         place = f"line {fault.line}, column {fault.column}: " if fault.line else ""
+        if fault.file:
+            place = f"{fault.file}, {place}" if place else f"{fault.file}: "
         path = f"{fault.path}: " if fault.path else ""
         errors.print(Text(plain(f"  {place}{path}"), style="bold") + Text(plain(sentence(fault.why)), style="not bold"))
         if fault.remedy:

@@ -12,6 +12,7 @@ from penstock.apiv1 import people as p
 from penstock.cli import out, sitepeople
 from penstock.cli.common import COMMON, Common, Reason, Usage, pairs
 from penstock.cli.names import SiteName, enrolments
+from penstock.cli.rooms import print_rooms, rooms_of
 from penstock.cli.watch import Watch, shown
 
 if TYPE_CHECKING:
@@ -39,9 +40,10 @@ def site_list(*, common: Common = COMMON) -> int:
 
 @site.command(name="show")
 def site_show(site: SiteName, *, common: Common = COMMON) -> int:
-    """One site."""
+    """One site, and the room left on its devices."""
     with common.client() as client:
         found = client.site(site)
+        rooms = () if common.json else rooms_of(lambda: client.site_room(found.id))
     if common.json:
         out.show_json(found)
     else:
@@ -54,6 +56,9 @@ def site_show(site: SiteName, *, common: Common = COMMON) -> int:
                 ("waiting room", found.waiting),
             )
         )
+        if rooms:
+            out.console.print()
+            print_rooms(rooms)
     return out.DONE
 
 

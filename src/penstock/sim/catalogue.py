@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from penstock.server.core.images import Documents, Wanted
-from penstock.server.core.oci import OCI_CONFIG, OCI_MANIFEST, Stored
+from penstock.server.core.oci import OCI_CONFIG, OCI_MANIFEST, Referrer, Stored
 
 MARK = "SIM_MARK"
 PLATFORM = "linux/amd64"
@@ -119,6 +119,10 @@ class Catalogue:
         self._made = 0
 
     # --- the registry's side ------------------------------------------------------------------------------------------
+
+    def referrers(self, _repository: str, _digest: str) -> tuple[Referrer, ...]:
+        """Nothing is attached to images of the simulated fleet."""
+        return ()
 
     def find(self, wanted: Wanted) -> Documents | None:
         """`actions.releases.Images`."""

@@ -73,6 +73,23 @@ class Reckoning:
         apps = device.brain.local(Local("status"), device.moment()).data["apps"]
         return any(one["app"] == app and one["phase"] == "waiting" and REMEDY in one["why"] for one in apps)
 
+    def ran(self, device: SimDevice, app: str) -> Version | None:
+        """The version that the device says it runs, whatever is left of it."""
+        found = runs(self.world, device, app)
+        if found is not MIXED or device.brain is None:
+            return found
+        apps = device.brain.local(Local("status"), device.moment()).data["apps"]
+        return next((self.world.watch.version_of(one["content"]) for one in apps if one["app"] == app), None)
+
+    def in_the_way(self, device: SimDevice, app: str) -> tuple[str, ...]:
+        """Containers that somebody made anew by hand, with our labels and under the name that a service needs: such are never touched, the device says so, and
+        only a person can go on."""
+        if device.brain is None:
+            return ()
+        apps = device.brain.local(Local("status"), device.moment()).data["apps"]
+        said = " ".join(drift["seen"] for one in apps if one["app"] == app for drift in one.get("drift", ()) if drift["action"].startswith("left alone"))
+        return tuple(one.id for one in device.engine.all_shown() if one.app == app and f"({one.id[:12]})" in said)
+
     def _left(self, device: SimDevice, app: str) -> str:
         """The content that somebody at the device left; an order for another one lifts the pin as soon as the device has looked."""
         return device.brain.left(app) if device.brain is not None else ""
@@ -153,7 +170,7 @@ class Reckoning:
             actual = runs(self.world, device, app)
             content, _ = owed.get(app, ("", ""))
             wanted = watch.version_of(content) if content else None
-            if actual is MIXED and self._left_unfinished(tx, device, app, believed.get(app)):
+            if actual is MIXED and (self._left_unfinished(tx, device, app, believed.get(app)) or self.forgotten(device, app) or self.in_the_way(device, app)):
                 continue
             if actual is MIXED:
                 watch.find("two-releases", device, f"at rest there is {shown(device, app)}")

@@ -84,7 +84,10 @@ class Play:
             return
         for device in self.world.devices:
             for app in self.apps:
-                version = runs(self.world, device, app)
+                for container in self.reckoning.in_the_way(device, app):
+                    self.world.trace(device, "meddle", "somebody removed what was in the way")
+                    device.engine.fake.vanish(container)
+                version = self.reckoning.ran(device, app)
                 if self.reckoning.forgotten(device, app) and version in self.world.catalogue.versions[app]:
                     self.people.deploy(version)
                     self.settle(f"after version {version.name} was ordered once more", strict=False)

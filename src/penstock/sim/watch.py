@@ -281,6 +281,8 @@ class Watch:
                 continue  # a job that ended may have been removed since
             if other is None:
                 self.find("order", device, f"{target.app}/{target.service} was started before there was {need}")
+            elif condition == "started" and other.state == "restarting":
+                continue  # it was started, and fell since the agent last looked
             elif other.state != "running" or (condition == "healthy" and other.health != "healthy"):
                 self.find("order", device, f"{target.app}/{target.service} was started while {need} was {other.state}, {other.health}; it needs it {condition}")
 
