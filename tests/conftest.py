@@ -28,6 +28,9 @@ settings.register_profile("long", max_examples=1000, deadline=None, suppress_hea
 settings.register_profile("deep", max_examples=5000, deadline=None, suppress_health_check=_SLOW_IS_FINE)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if needs.IN_CI else "dev"))
 
+SOAKING = bool(os.environ.get("PENSTOCK_SOAK"))  # `make soak` sets it
+left_for_soak = pytest.StashKey[int]()
+
 ENGINE_NEEDS = {"docker", "podman", "docker-new", "podman-new"}
 ENGINE_FIXTURES = {"docker", "podman", "docker_new", "podman_new", "engine"}
 
@@ -37,7 +40,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*names): what the machine must offer, see tests/needs.py")
 
 
-LONGEST = ("e2e/test_main_job", "e2e/test_faults", "e2e/test_moving", "test_foreign", "e2e/", "agent/test_whole", "conformance/", "front/test_fuzz", "sim/")
+LONGEST = (
+    "e2e/test_plant_apps",
+    "e2e/test_main_job",
+    "e2e/test_faults",
+    "e2e/test_moving",
+    "test_foreign",
+    "e2e/",
+    "agent/test_whole",
+    "conformance/",
+    "front/test_fuzz",
+    "sim/",
+)
 
 
 def _turn(item: pytest.Item) -> int:
@@ -45,8 +59,14 @@ def _turn(item: pytest.Item) -> int:
     return next((place for place, part in enumerate(LONGEST) if part in item.nodeid), len(LONGEST))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that use an engine or a browser are marked so, that `make test-fast` leaves them out without anybody remembering to."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that use an engine or a browser are marked so, that `make test-fast` leaves them out without anybody remembering to. Those for `make soak`
+    are left out here, and counted."""
+    left = [] if SOAKING else [item for item in items if item.get_closest_marker("soak")]
+    config.stash[left_for_soak] = len(left)
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in set(left)]
     items.sort(key=_turn)
     for item in items:
         wanted = {name for mark in item.iter_markers("needs") for name in mark.args}
@@ -67,6 +87,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker process tells what it could not run; `CollectFromWorkers` in the first process puts it together."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["could_not_run"] = needs.could_not_run
+        session.config.workeroutput["left_for_soak"] = session.config.stash[left_for_soak]
 
 
 class CollectFromWorkers:
@@ -74,11 +95,17 @@ class CollectFromWorkers:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        for reason, tests in (getattr(node, "workeroutput", None) or {}).get("could_not_run", {}).items():
+        told = getattr(node, "workeroutput", None) or {}
+        for reason, tests in told.get("could_not_run", {}).items():
             needs.could_not_run.setdefault(reason, []).extend(tests)
+        node.config.stash[left_for_soak] = told.get("left_for_soak", 0)  # each process collects everything
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    left = config.stash.get(left_for_soak, 0)
+    if left:
+        terminalreporter.section("left for make soak")
+        terminalreporter.write_line(f"{left} long tests of what shorter ones say as well (marked soak): make soak")
     if not needs.could_not_run:
         return
     terminalreporter.section("what could not run here")

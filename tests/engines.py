@@ -556,8 +556,9 @@ def podman_new() -> Iterator[Engine]:
     params=[
         pytest.param("docker", marks=needs("docker", "busybox")),
         pytest.param("podman", marks=needs("podman", "busybox")),
-        pytest.param("docker_new", marks=needs("docker-new", "busybox")),
-        pytest.param("podman_new", marks=needs("podman-new", "busybox")),
+        # What differs between versions of an engine is its API, and the conformance tests hold newer ones to it.
+        pytest.param("docker_new", marks=[needs("docker-new", "busybox"), pytest.mark.soak]),
+        pytest.param("podman_new", marks=[needs("podman-new", "busybox"), pytest.mark.soak]),
     ]
 )
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:

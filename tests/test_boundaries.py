@@ -73,8 +73,9 @@ ROOMS: dict[str, Room] = {
     "apiv1": room("apiv1", "msgspec", *PURE, pure=True),
     "transport": room("transport apiv1", "httpx msgspec", SQL),
     "client_access": room("client_access apiv1", "", SQL),
-    "client": room("client client_access transport apiv1 wire", "httpx msgspec", SQL),
-    "cli": room("cli client client_access apiv1 wire", "cyclopts rich msgspec", SQL),
+    "client_supply": room("client_supply client_access apiv1", "", SQL),
+    "client": room("client client_access client_supply transport apiv1 wire", "httpx msgspec", SQL),
+    "cli": room("cli client client_access client_supply apiv1 wire", "cyclopts rich msgspec", SQL),
     # yaml: the Compose reader parses text into values; a parser is a pure function.
     "server.core": room("server.core wire rules", "yaml", *PURE, WEB, SQL, pure=True),
     "server.store": room("server.store server.core wire crypto", "sqlalchemy alembic", WEB),

@@ -22,7 +22,7 @@ BLOCK = re.compile(r"^```(?:console|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:penstock|penstock-server|penstock-agent|make) [^`<>]*)`")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)) | {"demo-stop", "demo"}
-OTHERS = {"docker", "systemctl", "journalctl", "skopeo", "git", "podman", "python", ".venv/bin/python", "pytest", ".venv/bin/pytest"}
+OTHERS = {"docker", "buildah", "ctr", "curl", "systemctl", "journalctl", "skopeo", "git", "podman", "python", ".venv/bin/python", "pytest", ".venv/bin/pytest"}
 AGENT_COMMANDS = {"enroll", "run", "poll", "status", "why", "revert", "retry", "people", "log", "uninstall", "version"}
 
 

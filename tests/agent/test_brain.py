@@ -7,8 +7,9 @@ import pytest
 from penstock.agent.memorydisk import PowerCut
 from penstock.agent.work import FetchDone, Local
 from penstock.rules.observed import ObservedContainer
-from penstock.wire.types import content_digest
-from tests.agent.stage import DEVICE, Stage, config_of, deployed, simple
+from penstock.wire.options import Options
+from penstock.wire.types import Dependency, Network, NetworkUse, content_digest
+from tests.agent.stage import DEVICE, Stage, app, checked, config_of, deployed, simple
 from tests.agent.tinyengine import Act
 
 
@@ -41,6 +42,32 @@ def test_an_update_leaves_unchanged_services_alone():
     back = stage.app()["way_back"]
     assert back["ok"]
     assert back["version"] == "1"
+
+
+def inside(version: str):
+    """The app in which web stays the same and lives in the namespaces of db, whose image follows the version."""
+    return app(
+        version,
+        checked("db", f"db{version}", networks=(NetworkUse("net"),)),
+        checked("web", "web", options=Options(network_mode="service:db"), depends_on=(Dependency("db", restart=True),)),
+        networks=(Network("net"),),
+    )
+
+
+def test_a_service_inside_another_is_made_anew_with_it():
+    stage = Stage()
+    stage.want(inside("1"))
+    stage.run(120)
+    assert stage.app()["phase"] == "soaked"
+    assert not stage.app().get("drift")
+    first = {box.order.service.name: box for box in stage.engine.boxes.values()}
+    assert first["web"].order.services == {"db": "line-db-1"}
+    stage.want(inside("2"))
+    stage.run(120)
+    assert stage.app()["phase"] == "soaked"
+    second = {box.order.service.name: box for box in stage.engine.boxes.values()}
+    assert {name for name in second if second[name].id == first[name].id} == set(), "web too, though nothing in it changed"
+    assert stage.running() == {"line-db-1": "db2", "line-web-1": "web"}
 
 
 def test_a_release_that_never_gets_healthy_goes_back_by_itself_with_its_data_and_without_the_plane():
@@ -368,6 +395,25 @@ def test_other_settings_are_explained_and_corrected_with_a_receipt():
     assert "user" in stage.plane.bodies("event")[-1].why or any("web user" in one.why for one in stage.plane.bodies("event"))
     fresh = next(box for box in stage.engine.boxes.values() if box.order.service.name == "web")
     assert fresh.id != box.id
+
+
+def test_an_engine_that_shows_a_setting_otherwise_from_the_start_is_not_worked_against_for_ever():
+    stage = deployed()
+    create = stage.engine.create
+
+    def crooked(order):
+        made = create(order)
+        if order.service.name == "web":
+            stage.engine.boxes[made].settings_changed = {"user": "root"}
+        return made
+
+    stage.engine.create = crooked  # type: ignore[method-assign]
+    stage.engine.boxes[next(box.id for box in stage.engine.boxes.values() if box.order.service.name == "web")].settings_changed = {"user": "root"}
+    before = stage.engine.number
+    stage.run(600)
+    assert "line-web-1" in stage.running()
+    assert stage.engine.number - before == 2, "made anew, and once more in case the first was cut short"
+    assert any("reported only" in item["action"] for item in stage.app()["drift"])
 
 
 def test_strangers_with_our_labels_are_named_and_left_alone():

@@ -14,7 +14,7 @@ from penstock.agent import shown, slots, tls
 from penstock.agent.arguments import UsageError, read
 from penstock.agent.clock import Clock
 from penstock.agent.endpoints import Book, checked_in, offered, order, wanted
-from penstock.agent.facts import default_name, facts, platforms
+from penstock.agent.facts import default_name, facts, nodes, platforms
 from penstock.agent.journal import line, say
 from penstock.agent.places import PlaceError, Places, read_file, write_file
 from penstock.agent.proxy import authorization, bypassed, proxy_for
@@ -246,3 +246,15 @@ def test_the_resident_process_stays_clear_of(module):
     program = f"import sys; sys.path.insert(0, {SOURCE!r}); import penstock.agent.resident; print({module!r} in sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "False"
+
+
+def test_device_nodes_that_apps_may_want(tmp_path, monkeypatch):
+    for name in ("ttyUSB0", "dri/renderD128", "dri/by-path", "nvidia0", "sda", "net/tun", "serial/by-id/usb-scale"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr("penstock.agent.facts.INSIDE", ())
+    assert nodes(str(tmp_path)) == ("/dev/dri/renderD128", "/dev/net/tun", "/dev/nvidia0", "/dev/serial/by-id/usb-scale", "/dev/ttyUSB0")
+    assert nodes(str(tmp_path / "nothing")) == ()
+    monkeypatch.setattr("penstock.agent.facts.INSIDE", (str(tmp_path / "sda"),))
+    assert nodes(str(tmp_path)) is None
+    assert len(nodes("/dev") or ()) <= 64

@@ -63,7 +63,7 @@ def first_app(page: Page, served: Served, look: Callable[[str], None] = lambda _
         device.start()
         done.click(link("Fleet").first)
         done.click(link("Publish").first)
-        done.type(label("App", exact=True), "press-monitor")
+        done.type(label("App (optional)", exact=True), "press-monitor")
         done.type(label("Version"), "1.0.0")
         label("Compose file").set_input_files({"name": "compose.yaml", "mimeType": "text/yaml", "buffer": served.compose("1.0.0").encode()})
         done.clicks += 2

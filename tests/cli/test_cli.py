@@ -230,11 +230,13 @@ def test_the_main_job(mara, served, capsys, tmp_path):
         assert device.enrol() == "approved"
         device.start()
         file = tmp_path / "compose.yaml"
-        file.write_text("services:\n  web:\n    image: x\n    privileged: true\n")
+        file.write_text("services:\n  web:\n    image: x\n    attach: true\n")
         faults = said(capsys, "release", "check", str(file), code=1)
         assert "line 4" in faults
+        file.write_text(served.compose("1.0.0").replace("    environment:", "    privileged: true\n    environment:", 1))
+        assert "web runs privileged: it can do all that root can on the device" in said(capsys, "release", "check", str(file))
         file.write_text(served.compose("1.0.0"))
-        said(capsys, "release", "check", str(file))
+        assert "on the device" not in said(capsys, "release", "check", str(file))
         said(capsys, "release", "publish", str(file), "--app", "press-monitor", "--version", "1.0.0")
         assert "1.0.0" in said(capsys, "release", "list")
         shown = said(capsys, "release", "show", "press-monitor:1.0.0")

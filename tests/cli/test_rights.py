@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from penstock.server.store import api_tokens
 from penstock.wire.types import sha256_of
 from tests.front.halves import Half, World
 from tests.front.served import Served
+from tests.server.pushing import small_image
 
 REFUSED, NOT_THERE = 4, 5
 
@@ -36,6 +39,10 @@ SELF = {
 # About oneself, with the right to have tokens; then those that list what the asker may see.
 OWN = {"view remove": ["none"], "token list": [], "token create": ["mine"], "token revoke": ["tok_nothing"]}
 LISTS = {
+    "mirror list": [],
+    "vulnerability list": [],
+    "app templates": [],
+    "find": ["--package", "x"],
     "status": [],
     "device list": [],
     "view list": [],
@@ -46,6 +53,8 @@ LISTS = {
     "waiting list": [],
     "app list": [],
     "release list": [],
+    "registry list": [],
+    "registry usage": [],
     "deployment list": [],
     "faults": [],
     "user list": [],
@@ -56,12 +65,20 @@ LISTS = {
     "events": ["--since", "1d", "--no-follow"],
 }
 FLEET: dict[str, list[str]] = {
+    "upstream list": [],
+    "upstream set": ["x.example"],
+    "upstream remove": ["x.example"],
+    "upstream test": ["x.example"],
+    "mirror check": [],
+    "mirror forget": ["x.example/y:1"],
+    "vulnerability remove": ["x"],
     "site create": ["another"],
     "group create": ["another"],
     "user create": ["another"],
     "team create": ["others"],
     "role create": ["another", "--add", "devices.read"],
     "backup": ["all.sealed", "--key", "backup.key.pub"],
+    "registry gc": ["--dry-run"],
     "settings show": [],
     "settings set": ["--poll", "60"],
     "break-glass acknowledge": [],
@@ -127,8 +144,20 @@ OTHERS: dict[str, Words] = {
     "group remove": lambda half: [f"{half.name}-group"],
     "join": lambda half: [f"{half.name}-site"],
     "release show": lambda half: [f"{half.ids['app']}:1"],
+    "app template": lambda half: [half.ids["app"]],
+    "app remove-template": lambda half: [half.ids["app"]],
+    "release files": lambda half: [f"{half.ids['app']}:1"],
+    "release export": lambda half: [f"{half.ids['app']}:1", str(Path(mkdtemp()) / "back")],
+    "release diff": lambda half: [f"{half.ids['app']}:1", f"{half.ids['app']}:1"],
+    "registry show": lambda half: [f"{half.ids['app']}/web"],
+    "registry delete": lambda half: [f"{half.ids['app']}/web@{small_image(half.name).digest}"],
     "deploy": lambda half: [f"{half.ids['app']}:1", "--device", f"{half.name}-press"],
     "preview": lambda half: [f"{half.ids['app']}:1", "--device", f"{half.name}-press"],
+    "param list": lambda half: [half.ids["app"], "--site", f"{half.name}-site"],
+    "param get": lambda half: [half.ids["app"], "LEVEL", "--device", f"{half.name}-press"],
+    "param explain": lambda half: [half.ids["app"], "LEVEL", "--group", f"{half.name}-group"],
+    "param set": lambda half: [half.ids["app"], "LEVEL=debug", "--device", f"{half.name}-press"],
+    "param unset": lambda half: [half.ids["app"], "LEVEL", "--site", f"{half.name}-site"],
     "deployment show": lambda half: [f"{half.name}-line"],
     "deployment withdraw": lambda half: [f"{half.name}-line"],
     "deployment retry": lambda half: [f"{half.name}-line"],
@@ -136,9 +165,11 @@ OTHERS: dict[str, Words] = {
 }
 ABOUT = {**DEVICE, **OTHERS}
 # They begin with a file; what they may is releases.publish, on the app (test_matrix).
-FILES = {"release check", "release publish"}
+FILES = {"release check", "release publish", "app import-templates", "vulnerability import"}
 # What an administrator is not asked to do here, because the rest needs it.
 SPOILS = {
+    "app template",  # neither half has one
+    "app remove-template",
     "access take",
     "team remove",
     "user disable",

@@ -11,6 +11,16 @@ from penstock.agent.runtimes.fakeworld import FakeWorld
 from tests.conformance.bench import Bench
 
 REAL = ["docker", "podman", "docker_new", "podman_new"]
+# Where versions of an engine differ: the forms of its API for containers and images. The rest on newer engines is for `make soak`.
+ON_NEWER = ("test_containers.py", "test_images.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        given = getattr(getattr(item, "callspec", None), "params", {})
+        if str(given.get("bench", given.get("real_bench", ""))).endswith("_new") and item.path.name not in ON_NEWER:
+            item.add_marker(pytest.mark.soak)
 
 
 @pytest.fixture(scope="session")

@@ -38,9 +38,12 @@ SECRET_COLUMNS = {
     ("local_people", "verifier"),
     ("second_factors", "secret"),
     ("second_factors", "codes"),
+    ("upstreams", "vaulted"),
     ("notice_targets", "way"),
     ("notice_targets", "vaulted"),
     ("secrets", "vaulted"),
+    ("level_secrets", "vaulted"),
+    ("level_secrets", "vaulted"),
     ("sealed_secrets", "sealed"),
     ("settings", "value"),
 }
@@ -52,6 +55,10 @@ NO_SECRET = {
     ("enrolments", "seal_key"): "a public key",
     ("releases", "digest"): "what the release is",
     ("log_entries", "digest"): "what the entry is",
+    ("package_contents", "digest"): "what the file is",
+    ("package_files", "digest"): "what the file is",
+    ("mirrors", "digest"): "what the image is",
+    ("templates", "digest"): "what the template is",
 }
 
 

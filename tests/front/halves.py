@@ -44,7 +44,7 @@ from tests.server.paper import PaperDevice, straight
 from tests.server.planes import ADMIN, work_off
 from tests.server.pushing import push, small_image
 
-COMPOSE = "services:\n  web:\n    image: {half}/web:1\n"
+COMPOSE = "services:\n  web:\n    image: {half}/web:1\n    environment: {{LEVEL: '${{LEVEL:-info}}'}}\n"
 
 
 @dataclass

@@ -196,10 +196,10 @@ def test_the_main_job(served):
             assert client.device("press-01").summary.labels == {"kind": "press"}
 
             with pytest.raises(ClientError) as refused:
-                client.publish(a.Publish(app="press-monitor", version="0.9", compose="services:\n  web:\n    image: x\n    privileged: true\n"))
+                client.publish(a.Publish(app="press-monitor", version="0.9", compose="services:\n  web:\n    image: x\n    attach: true\n"))
             assert refused.value.problem.status == 422
             assert {fault.line for fault in refused.value.problem.faults} >= {4}
-            checked = client.check(served.compose("1.0.0"), "press-monitor")
+            checked = client.check(a.Check(compose=served.compose("1.0.0"), app="press-monitor"))
             assert checked.faults == ()
             release = client.publish(a.Publish(app="press-monitor", version="1.0.0", compose=served.compose("1.0.0")))
             assert {item.name for item in release.parameters} == {"LINE_NAME", "LOG_LEVEL"}

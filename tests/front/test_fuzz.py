@@ -24,6 +24,7 @@ from penstock.server.actions import (
     deployments,
     devices,
     enrolments,
+    finding,
     groups,
     joins,
     localpeople,
@@ -37,20 +38,25 @@ from penstock.server.actions import (
     secondfactor,
     sessions,
     setup,
+    templates,
     tokens,
+    upstreams,
 )
 from penstock.server.api.routes import ROUTES
 from penstock.server.core import onetime
+from penstock.server.core.mirrors import Mirror
 from penstock.server.core.model import SERVICE, Target
 from penstock.server.core.rights import Part
 from penstock.server.effects.passwords import hash_password
+from penstock.server.effects.upstream_memory import MemoryUpstream
 from penstock.server.store import devices as device_store
+from penstock.server.store import mirrors as mirror_store
 from penstock.server.store import rollouts as rollout_store
 from penstock.server.store import users
 from penstock.server.store.columns import metadata
 from tests.front.asking import NO_SECRET, SECRET_COLUMNS, STREAMS, kept_secrets, operations, rows, send
 from tests.front.halves import Asker, Half, World
-from tests.front.test_matrix import API
+from tests.front.test_matrix import API, compose
 from tests.needs import IN_CI
 from tests.server.paper import PaperDevice, straight
 from tests.server.planes import ADMIN, WITH_SECRET, make_plane, turn
@@ -90,6 +96,7 @@ class Furnished:
         held = [one for one in self.told if one in said]
         assert not held, f"{key} says the secret {held[0]}"
         assert key in SAY_ONE or not FORMS.search(said), f"{key} says a secret"
+        self.last = got.text
         return got.status
 
 
@@ -277,7 +284,38 @@ def half(made: Furnished) -> Half:
     return made.world.amber
 
 
+def an_upstream(made: Furnished) -> dict[str, str]:
+    made.world.plane.upstream = MemoryUpstream()
+    upstreams.set_upstream(made.world.plane, ADMIN, host="x.example", user="robot", password="a password of the vault")
+    return {"host": "x.example"}
+
+
+def a_mirror(made: Furnished) -> dict[str, str]:
+    mirror = Mirror("mir_1", "x.example/y:1", "x.example/y", "1", (), "done", "", False, "", "", 0, 0, "", 0, 0, "", 0, 0, 0, "")
+    made.world.plane.db.update(lambda tx: mirror_store.put(tx, mirror))
+    return {"mirror": "mir_1"}
+
+
+def a_list(made: Furnished) -> dict[str, str]:
+    finding.import_list(made.world.plane, ADMIN, source="own", kind="osv", text='{"id": "X-1"}')
+    return {"list": "own"}
+
+
+def a_template(made: Furnished) -> dict[str, str]:
+    catalogue = '{"version": "2", "templates": [{"type": 1, "title": "Redis", "image": "redis"}]}'
+    templates.import_templates(made.world.plane, ADMIN, source="", catalogue=catalogue, stacks={})
+    return {"app": "redis"}
+
+
 OURS = {"password": PASSWORD}
+
+
+def a_tag(made: Furnished) -> dict[str, str]:
+    """A tag of the registry that may go."""
+    push(made.world.plane.blobs, "amber-app/web", small_image("amber"), "to-go")
+    return {"repository": "amber-app/web", "reference": "to-go"}
+
+
 WAYS = {
     ("POST", f"{V}/login"): Way(body=lambda made: {"name": made.owner.actor.name, **OURS}),
     ("POST", f"{V}/me/password"): Way(body=lambda _: {"old": PASSWORD, "new": "another long sentence"}, who=lambda made: with_password(made.world, "x")),
@@ -292,6 +330,8 @@ WAYS = {
     ("DELETE", f"{V}/tokens/{{token}}"): Way(ids=lambda made: {"token": tokens.create_token(made.world.plane, made.admin.actor, name="to go").token.id}),
     ("DELETE", f"{V}/views/{{view}}"): Way(ids=lambda made: {"view": a_view(made)}),
     ("POST", f"{V}/rollouts/{{rollout}}/stop"): Way(ids=a_rollout),
+    ("GET", f"{V}/registry/repository"): Way(query=lambda _: {"name": "amber-app/web"}),
+    ("POST", f"{V}/registry/delete"): Way(body=a_tag),
     ("POST", f"{V}/groups"): Way(body=lambda made: {"name": new_name(made), "selector": "line=3"}),
     ("DELETE", f"{V}/groups/{{group}}"): Way(ids=lambda made: {"group": groups.create_group(made.world.plane, ADMIN, name=new_name(made)).id}),
     ("GET", f"{V}/access/explain"): Way(query=lambda _: ASK),
@@ -309,6 +349,7 @@ WAYS = {
     ("DELETE", f"{V}/users/{{user}}/tokens/{{token}}"): Way(ids=a_service),
     ("GET", f"{V}/compare/devices"): Way(query=both("device")),
     ("GET", f"{V}/compare/sites"): Way(query=both("site")),
+    ("GET", f"{V}/compare/releases"): Way(query=lambda made: {"a": half(made).ids["release"], "b": half(made).ids["release"]}),
     ("POST", f"{V}/deployments"): Way(
         body=lambda made: {"release": half(made).ids["release"], "name": "one-more", "target": {"devices": [half(made).ids["device"]]}}
     ),
@@ -323,6 +364,20 @@ WAYS = {
     ("POST", f"{V}/enrolments/{{enrolment}}/approve"): Way(ids=waiting, body=lambda _: {}),
     ("POST", f"{V}/enrolments/{{enrolment}}/reject"): Way(ids=waiting),
     ("POST", f"{V}/backup"): Way(body=lambda _: {"key": public_pem(generate_key()).decode()}),
+    ("GET", f"{V}/upstreams/{{host}}"): Way(ids=an_upstream),
+    ("DELETE", f"{V}/upstreams/{{host}}"): Way(ids=an_upstream),
+    ("POST", f"{V}/upstreams/{{host}}/test"): Way(ids=an_upstream),
+    ("POST", f"{V}/mirrors/check"): Way(ids=an_upstream, body=lambda _: {}),
+    ("DELETE", f"{V}/mirrors/{{mirror}}"): Way(ids=a_mirror),
+    ("GET", f"{V}/find"): Way(query=lambda _: {"digest": "sha256:" + "0" * 64}),
+    ("DELETE", f"{V}/vulnerability-lists/{{list}}"): Way(ids=a_list),
+    ("GET", f"{V}/templates/{{app}}"): Way(ids=a_template),
+    ("DELETE", f"{V}/templates/{{app}}"): Way(ids=a_template),
+    ("GET", f"{V}/parameters"): Way(query=lambda made: {"app": half(made).ids["app"]}),
+    ("POST", f"{V}/parameters/preview"): Way(
+        body=lambda made: {"app": half(made).ids["app"], "level": "device", "part": half(made).ids["device"], "values": {"LEVEL": "warning"}}
+    ),
+    ("POST", f"{V}/releases"): Way(body=lambda made: {"app": half(made).ids["app"], "version": "one-more", "compose": compose(half(made))}),
     ("POST", f"{V}/notices"): Way(body=lambda _: {"name": "more", "webhook": {"url": "https://x.example/"}}),
 }
 # Those that cannot do it here, and where they do.
@@ -369,7 +424,7 @@ def test_every_operation_does_what_it_is_for(furnished):
                 if status != 412:
                     break
             if not 200 <= status < 300:
-                wrong.append(f"{key[0]} {key[1]}: {status}")
+                wrong.append(f"{key[0]} {key[1]}: {status} {furnished.last}")
     assert not wrong, "they never did what they are for; say how in WAYS:\n" + "\n".join(wrong)
     said = "\n".join([repr(lines), *(repr(row) for table, row in rows(furnished.world.plane) if table in ("events", "outbox", "log_entries", "timeline"))])
     held = [one for one in furnished.told if one in said]

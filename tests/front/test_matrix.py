@@ -18,6 +18,7 @@ from penstock.server.core.rights import Allow, Target, may, reach
 from penstock.server.web.routes import PAGES
 from tests.front.halves import Asker, Half, World
 from tests.server.planes import make_plane
+from tests.server.pushing import small_image
 
 V = "/api/v1"
 
@@ -51,6 +52,7 @@ SEEN = {
     "person": ("users.read", lambda half: Target(site=half.ids["site"])),  # seen by who looks after the part their roles are on
     "grant": ("access.read", lambda half: Target(site=half.ids["site"])),
     "app": ("apps.read", lambda half: on(half, app=half.ids["app"])),
+    "repository": ("images.pull", lambda half: Target(app=half.ids["app"])),
     "deployment": ("deployments.read", lambda half: on(half, app=half.ids["app"])),
 }
 
@@ -94,6 +96,7 @@ class Line:
     verb: str = ""
     body: Callable[[Half], Any] | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    query: str = ""
     skip: str = ""  # why it is not asked here
 
 
@@ -109,6 +112,19 @@ def compose(half: Half) -> str:
 
 def deploying(half: Half) -> dict[str, Any]:
     return {"release": half.ids["release"], "name": f"{half.name}-line", "target": {"devices": [half.ids["device"]]}}
+
+
+CATALOGUE = '{"version": "2", "templates": []}'
+THE_FLEETS = "neither half has one: test_mirrors, test_finding and test_supply, with who may"
+
+
+def setting(half: Half) -> dict[str, Any]:
+    return {"app": half.ids["app"], "level": "device", "part": half.ids["device"], "values": {"LEVEL": "debug"}}
+
+
+def pinned(half: Half) -> dict[str, Any]:
+    """An image that a release needs: whoever may delete is told so, and nothing goes."""
+    return {"repository": f"{half.ids['app']}/web", "reference": small_image(half.name).digest}
 
 
 OWN_PASSWORD = "it is about the asker's own password, and throttled"
@@ -225,11 +241,36 @@ API = {
     ("GET", f"{V}/apps/{{app}}"): Line("app"),
     ("GET", f"{V}/releases"): Line(),
     ("GET", f"{V}/releases/{{release}}"): Line("app"),
+    ("GET", f"{V}/releases/{{release}}/package"): Line("app"),
+    ("GET", f"{V}/releases/{{release}}/archive"): Line("app"),
+    ("GET", f"{V}/compare/releases"): Line(skip="it is about two: test_looking"),
     ("POST", f"{V}/releases/check"): Line(body=lambda half: {"compose": compose(half), "app": half.ids["app"]}),
+    ("POST", f"{V}/releases/builds"): Line("app-to-be", "images.push", body=lambda half: {"app": half.ids["app"], "version": "1", "compose": compose(half)}),
     ("POST", f"{V}/releases"): Line("app-to-be", "releases.publish", body=lambda half: {"app": half.ids["app"], "version": "1", "compose": compose(half)}),
+    ("GET", f"{V}/upstreams"): Line("fleet", "upstreams.read"),
+    ("POST", f"{V}/upstreams"): Line("fleet", "upstreams.write", body=lambda _: {"host": "x.example"}),
+    ("GET", f"{V}/upstreams/{{host}}"): Line(skip=THE_FLEETS),
+    ("DELETE", f"{V}/upstreams/{{host}}"): Line(skip=THE_FLEETS),
+    ("POST", f"{V}/upstreams/{{host}}/test"): Line(skip=THE_FLEETS),
+    ("GET", f"{V}/mirrors"): Line(),
+    ("POST", f"{V}/mirrors/check"): Line(body=lambda _: {}),
+    ("DELETE", f"{V}/mirrors/{{mirror}}"): Line(skip=THE_FLEETS),
+    ("GET", f"{V}/releases/{{release}}/attached"): Line("app"),
+    ("GET", f"{V}/find"): Line(),
+    ("GET", f"{V}/vulnerability-lists"): Line(),
+    ("POST", f"{V}/vulnerability-lists"): Line("fleet", "vulnerabilities.write", body=lambda _: {"name": "x", "text": "[]"}),
+    ("DELETE", f"{V}/vulnerability-lists/{{list}}"): Line(skip=THE_FLEETS),
+    ("GET", f"{V}/templates"): Line(),
+    ("POST", f"{V}/templates"): Line("fleet", "releases.publish", body=lambda _: {"catalogue": CATALOGUE}),
+    ("GET", f"{V}/templates/{{app}}"): Line(skip=THE_FLEETS),
+    ("DELETE", f"{V}/templates/{{app}}"): Line(skip=THE_FLEETS),
     ("POST", f"{V}/deployments/preview"): Line(
         "new-deployment", "deployments.read", body=lambda half: {key: value for key, value in deploying(half).items() if key != "name"}
     ),
+    ("GET", f"{V}/registry"): Line(),
+    ("GET", f"{V}/registry/repository"): Line("repository", query="?name={app}/web"),
+    ("POST", f"{V}/registry/delete"): Line("repository", "images.push", body=pinned),
+    ("POST", f"{V}/registry/sweep"): Line("fleet", "images.push", body=lambda _: {"dry_run": True}),
     ("GET", f"{V}/deployments"): Line(),
     ("POST", f"{V}/deployments"): Line("new-deployment", "deployments.write", body=deploying),
     ("GET", f"{V}/deployments/{{deployment}}"): Line("deployment"),
@@ -241,6 +282,11 @@ API = {
     ("GET", f"{V}/rollouts/{{rollout}}"): Line("deployment"),
     ("GET", f"{V}/rollouts/{{rollout}}/members"): Line("deployment"),
     ("POST", f"{V}/rollouts/{{rollout}}/stop"): Line("deployment", "deployments.write", body=lambda _: {}),
+    ("GET", f"{V}/parameters"): Line(),
+    ("POST", f"{V}/parameters/preview"): Line("new-deployment", "deployments.read", body=setting),
+    ("POST", f"{V}/parameters"): Line("new-deployment", "parameters.write", body=setting),
+    ("GET", f"{V}/devices/{{device}}/room"): Line("device", "deployments.read"),
+    ("GET", f"{V}/sites/{{site}}/room"): Line("site", "deployments.read"),
     ("GET", f"{V}/events"): Line(skip="a stream: test_streams"),
     ("GET", f"{V}/changes"): Line(skip="a stream: test_streams"),
     ("GET", f"{V}/history"): Line(),
@@ -293,7 +339,7 @@ def test_the_api(world, method, path):
     wrong = []
     for asker in world.askers:
         for half in (world.basalt, world.amber):
-            asked, body = address(path, half), line.body(half) if line.body else None
+            asked, body = address(path + line.query, half), line.body(half) if line.body else None
             got = world.ask(asker, method, asked, body=body, headers=line.headers)
             want = verdict(asker, permission, line, half) if permission != PUBLIC else 200
             fine = got.status == want if want != 200 else got.status not in (401, 403, 404) and got.status < 500
@@ -341,6 +387,12 @@ WEB = {
     ("POST", "/login"): Line(skip="it is what makes a session; its answers are the same for everybody"),
     ("POST", "/logout"): Line(skip="it would end the asker's session"),
     ("GET", "/"): Line(),
+    ("GET", "/parameters"): Line(),
+    ("POST", "/parameters"): Line(
+        "new-deployment",
+        "parameters.write",
+        body=lambda half: {"app": half.ids["app"], "level": "device", "part": half.ids["device"], "v.LEVEL": "debug", "do": "set"},
+    ),
     ("GET", "/faults"): Line(),
     ("POST", "/faults/{fault}/acknowledge"): Line("fault", "faults.acknowledge", body=lambda _: {"days": "1", "reason": "x"}),
     ("POST", "/faults/{fault}/unacknowledge"): Line("fault", "faults.acknowledge"),
@@ -354,6 +406,10 @@ WEB = {
     ("POST", "/views"): Line(body=lambda _: {"name": "mine", "query": "show=drifted"}),
     ("POST", "/views/{view}/drop"): Line(skip="only one's own: test_looking"),
     ("GET", "/compare"): Line(),
+    ("GET", "/registry"): Line(),
+    ("GET", "/registry/repository"): Line("repository", query="?name={app}/web"),
+    ("POST", "/registry/delete"): Line("repository", "images.push", body=pinned),
+    ("POST", "/registry/sweep"): Line("fleet", "images.push", body=lambda _: {"do": "look"}),
     ("GET", "/join"): Line(),
     ("POST", "/join"): Line("site", "joins.write", body=lambda half: {"site": half.ids["site"], "uses": "1", "valid_s": "60"}),
     ("POST", "/join-tokens/{join}/revoke"): Line("join", "joins.write"),
@@ -378,6 +434,20 @@ WEB = {
     ("GET", "/apps"): Line(),
     ("GET", "/apps/{app}"): Line("app"),
     ("GET", "/apps/{app}/{version}"): Line("app"),
+    ("GET", "/mirrors"): Line(),
+    ("POST", "/mirrors/check"): Line(),
+    ("POST", "/mirrors/{mirror}/forget"): Line(skip=THE_FLEETS),
+    ("POST", "/upstreams"): Line("fleet", "upstreams.write", body=lambda _: {"host": "x.example"}),
+    ("POST", "/upstreams/{host}/test"): Line(skip=THE_FLEETS),
+    ("POST", "/upstreams/{host}/remove"): Line(skip=THE_FLEETS),
+    ("GET", "/find"): Line(),
+    ("POST", "/vulnerability-lists"): Line("fleet", "vulnerabilities.write", body=lambda _: {"name": "x", "file": "[]"}),
+    ("POST", "/vulnerability-lists/{list}/remove"): Line(skip=THE_FLEETS),
+    ("GET", "/templates"): Line(),
+    ("POST", "/templates"): Line("fleet", "releases.publish", body=lambda _: {"file": CATALOGUE}),
+    ("POST", "/templates/{app}/remove"): Line(skip=THE_FLEETS),
+    ("GET", "/apps/{app}/{version}/icon"): Line(skip="not every release has one: test_packages"),
+    ("GET", "/apps/{app}/{version}/changes"): Line("app"),
     ("GET", "/publish"): Line(),
     ("POST", "/publish"): Line(body=lambda half: {"app": half.ids["app"], "version": "1", "compose": compose(half), "do": "check"}),
     ("GET", "/deploy"): Line(),
@@ -463,7 +533,7 @@ def test_the_pages(world, method, path):
     wrong = []
     for asker in world.askers:
         for half in (world.basalt, world.amber):
-            asked = address(path.replace("{version}", "1"), half)
+            asked = address(path.replace("{version}", "1") + line.query, half)
             form = (line.body(half) if line.body else {}) if method == "POST" else None
             got = world.ask(asker, method, asked, form=form)
             want = verdict(asker, permission, line, half) if permission != PUBLIC else 200

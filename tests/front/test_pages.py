@@ -146,11 +146,11 @@ def test_what_was_typed_is_kept_and_escaped(mara):
 
 def test_faults_of_a_compose_file_are_shown_by_line(mara):
     mara.get("/publish")
-    source = "services:\n  web:\n    image: web:1\n    privileged: true\n"
+    source = "services:\n  web:\n    image: web:1\n    attach: true\n"
     answer = mara.post("/publish", app="x", version="1", compose=source, do="publish")
     assert answer.status_code == 422
     assert "Line 4" in answer.text
-    assert "    privileged: true" in answer.text
+    assert "    attach: true" in answer.text
     assert unescape(answer.text).count(source.strip()) == 1, "the file is still in its box"
 
 

@@ -147,7 +147,7 @@ def test_of_the_other_half_nothing_is_told_and_nothing_changes(route, world):
         path = route.path
         for noun in world.amber.ids:
             path = path.replace("{" + noun + "}", quote(mixed.ids[noun]))
-        for noun in ("token", "view", "role"):
+        for noun in ("token", "view", "role", "host", "mirror", "list"):
             path = path.replace("{" + noun + "}", mixed.ids["site"])
         assert "{" not in path, f"the halves have nothing for {path}"
         body = ""

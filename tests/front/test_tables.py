@@ -121,6 +121,10 @@ NO_REVISION = {
     "/api/v1/users/{user}/tokens/{token}": "what revokes a token must not be held up",
     "/api/v1/join-tokens/{join}": "what revokes a join line must not be held up",
     "/api/v1/views/{view}": "only oneself can change it",
+    "/api/v1/upstreams/{host}": "what takes a password's power away must not be held up",
+    "/api/v1/mirrors/{mirror}": "nobody changes one by hand",
+    "/api/v1/vulnerability-lists/{list}": "it goes as a whole",
+    "/api/v1/templates/{app}": "it goes as a whole",
     "/api/v1/sites/{site}/people/{person}": "what takes a PIN's power away must not be held up",
 }
 

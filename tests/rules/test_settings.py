@@ -6,6 +6,7 @@ import pytest
 
 from penstock.rules.observed import LABEL_SECRETS, NOT_SAID, SECRET_CHANGED, SECRET_INTACT, ImageDefaults, Settings
 from penstock.rules.settings import differences, signal_name, wanted
+from penstock.wire.options import Options
 from penstock.wire.record import replace
 from penstock.wire.types import AppState, DeviceNode, Healthcheck, Mount, Network, NetworkUse, Port, Resources, SecretUse, Service, Volume
 
@@ -75,8 +76,8 @@ def test_signals(text, name):
         ({"environment": {"PATH": "/bin", "MODE": "image", "EXTRA": "1"}}, ["environment.EXTRA"]),
         ({"labels": {"vendor": "x", LABEL_SECRETS: "[]"}}, []),
         ({"labels": {}}, ["labels.vendor"]),
-        ({"privileged": True}, ["privileged"]),
-        ({"network_mode": "host"}, ["network_mode"]),
+        ({"options": Options(privileged=True)}, ["privileged"]),
+        ({"options": Options(network_mode="host")}, ["network_mode"]),
         ({"ports": (Port(80, 8080),)}, ["ports"]),
         ({"healthcheck": None}, ["healthcheck"]),
     ],
@@ -95,6 +96,13 @@ def test_what_an_engine_cannot_show_is_no_difference():
     assert differences(expected, seen) == ()
     assert [item.field for item in differences(expected, replace(seen, ports=(Port(80, 40123), Port(81, 82))))] == ["ports"]
     assert [item.field for item in differences(expected, replace(seen, ports=(Port(81, 81),)))] == ["ports"]
+
+
+def test_a_name_a_container_has_anyway_may_be_its_alias_as_well():
+    service = Service("web", "app", container_name="plant-web", networks=(NetworkUse("bus", ("plant-web", "desk", "mqtt")),), options=Options(hostname="desk"))
+    assert expect(service).networks[0].aliases == ("mqtt", "web")
+    named = replace(service, container_name="web", networks=(NetworkUse("bus"),))
+    assert expect(named).networks[0].aliases == ()
 
 
 def test_a_secret_is_never_shown():

@@ -26,14 +26,14 @@ def put_blob(content: Content, repository: str, data: bytes) -> str:
     return digest
 
 
-def push(content: Content, repository: str, image: Image, tag: str = "") -> str:
-    """Blobs, manifests, index, tag: as a client does it. The digest of the top."""
+def push(content: Content, repository: str, image: Image, *tags: str) -> str:
+    """Blobs, manifests, index, tags: as a client does it. The digest of the top."""
     manifests = {variant.digest for variant in image.variants} | {image.digest}
     for digest, data in image.blobs.items():
         if digest not in manifests:
             put_blob(content, repository, data)
     for variant in image.variants:
-        content.put_manifest(repository, variant.manifest, read_manifest(variant.manifest, variant.manifest_type), tag if image.index is None else "")
+        content.put_manifest(repository, variant.manifest, read_manifest(variant.manifest, variant.manifest_type), *(tags if image.index is None else ()))
     if image.index is not None:
-        content.put_manifest(repository, image.index, read_manifest(image.index, image.index_type), tag)
+        content.put_manifest(repository, image.index, read_manifest(image.index, image.index_type), *tags)
     return image.digest

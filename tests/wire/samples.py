@@ -6,6 +6,8 @@ Owns values only. Every optional field is set somewhere, so that a renamed or re
 from __future__ import annotations
 
 from penstock.wire import log, messages, types
+from penstock.wire.options import Accelerator, File, Logging, Options, Ulimit
+from penstock.wire.record import replace
 
 DIGEST = ["sha256:" + format(n, "x") * 64 for n in range(16)]
 
@@ -20,6 +22,7 @@ FACTS = messages.Facts(
     memory_bytes=1 << 30,
     disk_bytes=1 << 34,
     engine=ENGINE,
+    nodes=("/dev/ttyUSB0",),
 )
 SEALED = types.Sealed(epk="BAAA", iv="AAAA", ciphertext="q6s=", tag="AAAA")
 SERVICE = types.Service(
@@ -127,6 +130,83 @@ MESSAGES: dict[str, object] = {
     "report-reply": messages.ReportReply("{}", 42, "as it should be"),
     "log-entry": ENTRY,
 }
+
+# What version 2 added, which only the desired state uses.
+OPTIONS = Options(
+    privileged=True,
+    read_only=True,
+    init=True,
+    tty=True,
+    stdin_open=True,
+    oom_kill_disable=True,
+    network_mode="service:broker",
+    ipc="shareable",
+    pid="host",
+    uts="host",
+    userns="host",
+    cgroup="private",
+    cgroup_parent="plant.slice",
+    runtime="runsc",
+    hostname="reader",
+    domainname="plant.example",
+    mac_address="02:42:ac:11:00:07",
+    cap_add=("NET_ADMIN",),
+    cap_drop=("ALL",),
+    security=("no-new-privileges",),
+    groups=("dialout",),
+    device_cgroup_rules=("c 188:* rmw",),
+    dns=("10.0.0.53",),
+    dns_search=("plant.example",),
+    dns_options=("ndots:2",),
+    extra_hosts=("plc:10.0.0.7",),
+    sysctls={"net.core.somaxconn": "256"},
+    annotations={"a.b": "c"},
+    storage={"size": "1G"},
+    ulimits=(Ulimit("nofile", 1024, 2048),),
+    logging=Logging("local", {"max-size": "10m"}),
+    accelerators=(Accelerator("nvidia", 1, ("0",), ("gpu",), {"a": "b"}),),
+    shm_bytes=1 << 26,
+    oom_score_adj=-500,
+    swappiness=0,
+    cpu_shares=512,
+    cpu_quota_us=50_000,
+    cpu_period_us=100_000,
+    cpu_rt_runtime_us=950_000,
+    cpu_rt_period_us=1_000_000,
+)
+FILES = (
+    File("/etc/reader.conf", "bGluZSA9IDcK", uid=1000, gid=1000, mode=0o440),
+    File("/run/secrets/plc", secret="plc-token", version="3"),
+)
+APP_2 = replace(
+    APP,
+    services=(
+        replace(
+            SERVICE,
+            options=OPTIONS,
+            files=FILES,
+            mounts=(
+                types.Mount("bind", "/etc/line", "/etc/line", propagation="rslave", selinux="z", make_source=True),
+                types.Mount("volume", "/data", "data", no_copy=True),
+                types.Mount("tmpfs", "/tmp", tmpfs_mode=0o700, tmpfs_options=("exec",)),
+            ),
+            networks=(types.NetworkUse("plant", ipv6="fd00::7", link_local=("169.254.1.1",), mac_address="02:42:ac:11:00:08", driver_options={"a": "b"}),),
+        ),
+        BROKER,
+    ),
+    networks=(
+        types.Network(
+            "plant",
+            attachable=True,
+            ipv6=True,
+            pools=(types.Pool("10.9.0.0/24", "10.9.0.1", "10.9.0.128/25", {"plc": "10.9.0.2"}),),
+            ipam_driver="host-local",
+            ipam_options={"x": "y"},
+        ),
+    ),
+    wire=2,
+)
+NEWER: dict[str, object] = {"desired": replace(DESIRED, wire=2, apps=(APP_2,))}
 
 BODIES: dict[str, object] = {
     "boot": log.Boot("0.1.0", "boot-id", FACTS, "data-id"),

@@ -122,7 +122,7 @@ def test_every_refusal_of_a_desired_state() -> None:
     assert reason(judge(desired(kind="command"))) == "malformed"
     assert reason(judge(seal(payload_type("desired"), b"[]", (sign("director"),)))) == "malformed"
     assert reason(judge(seal(payload_type("desired", 2), encode(DESIRED), (sign("director"),)))) == "unknown-version"
-    assert reason(judge(desired(replace(DESIRED, wire=2)))) == "unknown-version"
+    assert reason(judge(desired(replace(DESIRED, wire=3)))) == "unknown-version"
     epoch2 = pinned(root_bytes(epoch=2))
     assert reason(judge(desired(), root=epoch2)) == "older-epoch"
     assert reason(judge(desired(replace(DESIRED, epoch=2)))) == "unknown-epoch"

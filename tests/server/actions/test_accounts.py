@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.server.actions import bindings, breakglass, invitations, people, sessions, teams, tokens
+from penstock.server.actions import bindings, breakglass, invitations, people, registryaccess, sessions, teams, tokens
 from penstock.server.core.breakglass import NAME as GLASS_NAME
 from penstock.server.core.errors import Conflict, Forbidden, Invalid, Limited, Missing, Stale, Unauthenticated
 from penstock.server.core.rights import Allow, Target, may
@@ -124,14 +124,17 @@ def test_disabling_ends_sessions_and_tokens_at_once(plane):
     token = tokens.create_token(plane, anna, name="mine")
     assert sessions.who(plane, session.secret).actor.name == "anna"
     assert tokens.token_actor(plane, token.secret).id == anna.id
-    assert tokens.registry_actor(plane, "anna", SENTENCE)
+    assert registryaccess.sign_in(plane, "anna", SENTENCE).id
     forgot = []
     plane.forget_registry = lambda: forgot.append(True)
     people.disable_person(plane, ADMIN, user="anna", reason="on leave")
-    for ask in (lambda: sessions.who(plane, session.secret), lambda: tokens.token_actor(plane, token.secret)):
+    for ask in (
+        lambda: sessions.who(plane, session.secret),
+        lambda: tokens.token_actor(plane, token.secret),
+        lambda: registryaccess.sign_in(plane, "anna", SENTENCE),
+    ):
         with pytest.raises(Unauthenticated):
             ask()
-    assert tokens.registry_actor(plane, "anna", SENTENCE) is None
     assert forgot
     with pytest.raises(Conflict):
         people.disable_person(plane, ADMIN, user="anna")

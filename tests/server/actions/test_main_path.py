@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock import crypto
-from penstock.server.actions import commands, deployments, devices, enrolments, joins, progress, timeline
+from penstock.server.actions import commands, deployments, devices, enrolments, joins, progress, releases, timeline
 from penstock.server.api.agent import AgentApi
 from penstock.server.core.errors import Conflict, Invalid, Stale
 from penstock.server.core.model import Target
@@ -13,6 +13,7 @@ from penstock.server.core.rights import EVERYWHERE
 from penstock.server.core.views import DeviceQuery
 from penstock.server.store import sites
 from penstock.wire.log import Boot, CommandOutcome
+from penstock.wire.options import File, Options
 from penstock.wire.record import replace
 from penstock.wire.sealing import sealed_from_wire
 from penstock.wire.types import content_digest, secret_bound_to
@@ -391,6 +392,44 @@ def test_secrets_are_sealed_once_and_only_for_their_device(plane, api):
     assert b"hunter" not in (plane.db.engine.raw_connection().cursor().execute("select group_concat(vaulted) from secrets").fetchone()[0]).encode()
 
 
+NEAR_THE_HOST = """
+name: vault
+services:
+  web:
+    image: shop/web:1
+    privileged: true
+    configs: [{source: settings, target: /etc/app.conf}]
+    secrets: [{source: pw, mode: 0400}]
+configs: {settings: {content: "line = ${LINE:-7}"}}
+secrets: {pw: {environment: PASSWORD}}
+"""
+
+
+def test_files_and_rarer_settings_travel_and_what_they_may_do_is_told(plane, api):
+    device = let_in(plane, api)
+    release = a_release(plane, "1", NEAR_THE_HOST, "vault")
+    (told,) = releases.get_release(plane, ADMIN, release=release.id).hazards
+    assert told.startswith("web runs privileged")
+    assert releases.check(plane, ADMIN, source=NEAR_THE_HOST.encode()).hazards == (told,)
+    with pytest.raises(Invalid, match="PASSWORD"):
+        deploy(plane, release, "vault")
+    deploy(plane, release, "vault", secrets={"PASSWORD": "hunter2"}, values={"LINE": "9"})
+    device.poll()
+    app = device.app("vault")
+    assert device.desired.wire == app.wire == 2
+    (service,) = app.services
+    assert service.options == Options(privileged=True)
+    settings, password = service.files
+    assert settings == File("/etc/app.conf", "bGluZSA9IDk=")
+    assert (password.target, password.secret, password.content, password.mode) == ("/run/secrets/pw", "PASSWORD", "", 0o400)
+    (secret,) = app.secrets
+    assert (secret.name, secret.version) == ("PASSWORD", password.version)
+    bound = secret_bound_to(device.id, "vault", secret.name, secret.version)
+    assert crypto.open_sealed(device.seal_key, sealed_from_wire(secret.sealed), bound) == b"hunter2"
+    plain = a_release(plane, "2", WITH_SECRET, "vault")
+    assert releases.get_release(plane, ADMIN, release=plain.id).hazards == ()
+
+
 def test_commands_travel_once_and_end(plane, api):
     device = let_in(plane, api)
     made = commands.order(plane, ADMIN, device="press-4", verb="logs", arguments={"app": "shop", "service": "web"})
@@ -442,3 +481,17 @@ def test_new_hardware_takes_the_place_of_the_old(plane, api):
     soak(plane, new)
     assert new.leaves == {}
     assert old.ask(join).status == "rejected"
+
+
+def test_what_a_release_changes_on_a_device(plane, api):
+    one, two = a_release(plane, "1"), a_release(plane, "2")
+    device = let_in(plane, api, labels={"line": "paint"})
+    with pytest.raises(Invalid, match="has reported no release of shop"):
+        releases.compare(plane, ADMIN, old="", new=two.id, device="press-4")
+    deploy(plane, one)
+    work_off(plane)
+    device.poll()
+    soak(plane, device)
+    before, after, name, found = releases.compare(plane, ADMIN, old="", new=two.id, device="press-4")
+    assert (before.id, after.id, name) == (one.id, two.id, "press-4")
+    assert [part.name for part in found.services if part.restarts] == ["web"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from penstock.server.actions import passwords, sessions, setup, tokens
+from penstock.server.actions import passwords, registryaccess, sessions, setup, tokens
 from penstock.server.core.errors import Conflict, Forbidden, Invalid, Missing, Unauthenticated
 from penstock.server.core.model import Actor
 from tests.server.planes import ADMIN, first_administrator, make_plane, turn
@@ -107,11 +107,10 @@ def test_tokens(plane):
     found = tokens.token_actor(plane, made.secret)
     assert (found.kind, found.id, found.rights) == ("token", actor.id, actor.rights)
     assert [one.token.name for one in tokens.list_tokens(plane, actor)] == ["ci"]
-    assert tokens.registry_actor(plane, "anything", made.secret) == found
-    person = tokens.registry_actor(plane, "ada", PASSWORD)
-    assert person is not None
-    assert person.id == actor.id
-    assert tokens.registry_actor(plane, "ada", "wrong") is None
+    assert registryaccess.sign_in(plane, "anything", made.secret) == found
+    assert registryaccess.sign_in(plane, "ada", PASSWORD).id == actor.id
+    with pytest.raises(Unauthenticated):
+        registryaccess.sign_in(plane, "ada", "wrong")
     with pytest.raises(Missing):
         tokens.revoke_token(plane, ADMIN, token=made.token.id)  # another person's
     tokens.revoke_token(plane, actor, token=made.token.id)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from penstock.crypto import pbkdf2
-from penstock.server.actions import breakglass, housekeeping, passwords, secondfactor, sessions, settings, setup, tokens
+from penstock.server.actions import breakglass, housekeeping, passwords, registryaccess, secondfactor, sessions, settings, setup, tokens
 from penstock.server.actions.attempts import RECORDED, STRANGERS, Attempts
 from penstock.server.core import guessing, onetime
 from penstock.server.core.breakglass import ID
@@ -366,11 +366,12 @@ def test_a_second_factor_is_no_way_round_ones_own_or_to_more_than_one_may(plane)
 
 def test_the_registry_takes_a_token_from_whoever_has_a_second_factor(plane):
     actor = first_administrator(plane)
-    assert tokens.registry_actor(plane, "ada", PASSWORD, HOME)
+    assert registryaccess.sign_in(plane, "ada", PASSWORD, HOME).id
     with_factor(plane, actor)
-    assert tokens.registry_actor(plane, "ada", PASSWORD, HOME) is None
+    with pytest.raises(Unauthenticated, match="not enough"):
+        registryaccess.sign_in(plane, "ada", PASSWORD, HOME)
     made = tokens.create_token(plane, actor, name="push")
-    assert tokens.registry_actor(plane, "ada", made.secret, HOME)
+    assert registryaccess.sign_in(plane, "ada", made.secret, HOME).id
 
 
 # --- sessions -------------------------------------------------------------------------------------------------------------

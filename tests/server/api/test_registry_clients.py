@@ -1,9 +1,12 @@
-"""The built-in registry with the clients that people have: docker, podman, skopeo; both ways, and what is pinned afterwards."""
+"""The built-in registry with the clients that people have: docker, podman, skopeo, buildah and containerd's ctr; both ways, and what is pinned afterwards.
+
+Each signs in with a name and password, follows the challenge and trades them for a token, as it does anywhere else."""
 
 from __future__ import annotations
 
 import json
 import subprocess
+import tarfile
 
 import pytest
 
@@ -16,10 +19,16 @@ from tests.needs import needs, which
 from tests.server.api.registry_server import PASSWORD, serve
 
 
-@pytest.fixture
-def served(tmp_path):
-    with serve(FileContent(tmp_path / "registry", min_free=0)) as made:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with serve(FileContent(tmp_path_factory.mktemp("none"), min_free=0)) as made:
         yield made
+
+
+@pytest.fixture
+def served(server, tmp_path):
+    server.begin_anew(FileContent(tmp_path / "registry", min_free=0))
+    return server
 
 
 def skopeo(*arguments: str) -> str:
@@ -97,7 +106,7 @@ def test_docker_login_push_and_pull(served, docker, images, tmp_path):
     config = ("--config", str(tmp_path / "docker-config"))
     with pytest.raises(EngineFailed, match=r"(?i)not known here|unauthorized"):
         docker.cli(*config, "login", "-u", "ada", "--password-stdin", served.host, stdin=b"wrong")
-    with pytest.raises(EngineFailed, match=r"sign in first|no basic auth"):
+    with pytest.raises(EngineFailed, match=r"give a name and password|no basic auth|sign in first"):
         docker.cli(*config, "push", f"{served.host}/shop/web:1.0")
     docker.cli(*config, "login", "-u", "ada", "--password-stdin", served.host, stdin=PASSWORD.encode())
     docker.cli(*config, "push", f"{served.host}/shop/web:1.0")
@@ -128,3 +137,72 @@ def test_podman_push_and_pull(served, podman, images):
         podman.cli("run", "--rm", "--network=none", "--entrypoint", "cat", f"{served.host}/shop/web@{variant.manifest.digest}", "/version").strip() == "podman"
     )
     podman.cli("rmi", f"{served.host}/shop/web@{variant.manifest.digest}")
+
+
+@needs("buildah", "busybox")
+def test_buildah_push_and_pull(served, images, tmp_path):
+    """With a store of its own; a list of platforms goes as a whole."""
+    image = images.make("buildah", platforms=("linux/amd64", "linux/arm64"))
+    store = ("--root", str(tmp_path / "store"), "--runroot", str(tmp_path / "run"), "--storage-driver", "vfs")
+    (tmp_path / "registries.conf").write_text("unqualified-search-registries = []\n")
+
+    def buildah(*arguments: str) -> str:
+        done = subprocess.run(
+            [str(which("buildah")), *store, "--registries-conf", str(tmp_path / "registries.conf"), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    sign_in = ("--tls-verify=false", f"--creds=ada:{PASSWORD}")
+    found = buildah("pull", "--quiet", f"oci:{images.layout(image, '1')}:1").split()[-1]
+    buildah("push", *sign_in, found, f"docker://{served.host}/shop/web:1.0")
+    (variant,) = pinned(served, "shop/web:1.0").variants
+    assert (variant.platform, variant.config.digest) == ("linux/amd64", image.variants[0].config_digest)
+    buildah("manifest", "create", "both")
+    # Not another layer of the same content, of which buildah's push above told skopeo.
+    skopeo("copy", "--all", "--preserve-digests", *TO, f"oci:{images.layout(image, '1')}:1", f"docker://{served.host}/parts/web:1")
+    for digest in (one.digest for one in image.variants):
+        buildah("manifest", "add", *sign_in, "both", f"docker://{served.host}/parts/web@{digest}")
+    buildah("manifest", "push", "--all", *sign_in, "both", f"docker://{served.host}/shop/both:1")
+    assert {one.platform for one in pinned(served, "shop/both:1").variants} == {"linux/amd64", "linux/arm64"}
+    buildah("rmi", "--all", "--force")
+    again = buildah("pull", "--quiet", *sign_in, f"docker://{served.host}/shop/web@{variant.manifest.digest}").split()[-1]
+    assert again == found
+
+
+@needs("ctr")
+def test_ctr_push_and_pull(served, docker, images, tmp_path):
+    """With the containerd that our dockerd runs beside itself, in a namespace of its own. A token by POST, for each image one."""
+    image = images.make("ctr", platforms=("linux/amd64", "linux/arm64"), payload_bytes=30_000_000)
+    layout = images.layout(image, "1.0")
+    archive = tmp_path / "layout.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(layout, ".")
+    place = [str(which("ctr")), "--address", str(docker.slot.path / "exec" / "containerd" / "containerd.sock"), "--namespace", "registry-test"]
+
+    def ctr(*arguments: str) -> str:
+        done = subprocess.run([*place, "images", *arguments], capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return done.stdout
+
+    name = f"{served.host}/shop/web:1.0"
+    sign_in = ("--plain-http", "--user", f"ada:{PASSWORD}")
+    ctr("import", "--all-platforms", "--no-unpack", "--base-name", f"{served.host}/shop/web", str(archive))
+    ctr("push", *sign_in, name)
+    made = pinned(served, "shop/web:1.0")
+    assert (made.index, {one.platform for one in made.variants}) == (image.digest, {"linux/amd64", "linux/arm64"})
+    ctr("push", *sign_in, f"{served.host}/other/web:2.0", name)  # blobs are mounted or found
+    assert served.content.tags("other/web") == ("2.0",)
+    ctr("rm", "--sync", name)
+    ctr("pull", "--all-platforms", *sign_in, f"{served.host}/shop/web@{image.digest}")
+    ctr("pull", "--all-platforms", *sign_in, name)
+    assert image.digest in ctr("ls")
+    wrong = subprocess.run([*place, "images", "pull", "--plain-http", "--user", "ada:wrong", name], capture_output=True, text=True, timeout=60, check=False)
+    assert wrong.returncode != 0
+    assert "401" in wrong.stderr or "authorization failed" in wrong.stderr
+    for one in ctr("ls", "-q").split():
+        ctr("rm", one)

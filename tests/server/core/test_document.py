@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from penstock.server.core.document import app_text, content_of, shared, text_of
 from penstock.wire.codec import encode
 from penstock.wire.messages import Desired, Endpoint, Settings
+from penstock.wire.options import Options
+from penstock.wire.record import replace
 from penstock.wire.types import AppState, Blob, Image, Service, Variant
 from penstock.wire.version import WIRE
 
@@ -50,3 +52,13 @@ def test_its_digest_moves_with_its_content_only(named, ends, how):
     }
     assert digest not in others
     assert len(others) == 5
+
+
+@given(apps)
+def test_the_document_bears_the_number_that_its_newest_app_needs(named):
+    newer = app("zz", "1")
+    newer = replace(newer, services=(replace(newer.services[0], options=Options(privileged=True), labels={"wire": "9"}),), wire=2)
+    states = [*(app(name, value) for name, value in named), newer]
+    same = shared((), Settings())
+    text = text_of([app_text(state) for state in states], "dev_a", 1, 2, 3, same)
+    assert text == encode(Desired(2, "dev_a", 1, 2, 3, tuple(states)))

@@ -8,10 +8,11 @@ from penstock.server.actions.images import find
 from penstock.server.core import release as releases
 from penstock.server.core.compose import ComposeError, read
 from penstock.server.core.difference import between_releases, between_states
-from penstock.server.core.release import Release, Site
+from penstock.server.core.facts import Site
+from penstock.server.core.release import Release
 from penstock.server.effects.blobs_memory import MemoryContent
 from penstock.wire.codec import decode, encode
-from penstock.wire.types import AppState, Port, SecretUse, Volume, content_digest
+from penstock.wire.types import AppState, Port, SecretUse, Volume, content_digest, sha256_of
 from tests.server.pushing import push, small_image
 
 FILE = """
@@ -87,6 +88,13 @@ def test_missing_images_are_all_named_with_the_line_to_type(content):
 def test_what_is_not_published(content, source, app, version, why):
     with pytest.raises(ComposeError, match=why):
         publish(content, source, version, app)
+
+
+def test_a_release_of_one_compose_file_is_named_and_written_as_ever(content):
+    """What plants run is named by it: a release that uses nothing new has the digest and the document it had before there were packages."""
+    made = publish(content)
+    assert releases.digest(made) == "sha256:13db686612d9e930e46bd8fe3397fd7d82dc3420d6a176c19873b6f8bab49d92"
+    assert sha256_of(releases.document(made).encode()) == "sha256:7612f9b33f26e4303f69fff6efa64f65400a1280d2f452469798b38226a1f855"
 
 
 def test_the_digest_is_of_the_meaning_not_of_the_text(content):

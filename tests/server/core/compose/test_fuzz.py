@@ -12,6 +12,7 @@ from penstock.server.core.compose import ComposeError, project, read, tree
 from penstock.server.core.compose.forms import READERS
 from penstock.server.core.compose.refused import SERVICE
 from penstock.server.core.compose.scalars import Bad
+from penstock.server.core.facts import Site
 from penstock.server.core.interpolate import TemplateError, evaluate, parse, render, uses
 from tests.server.core.compose.test_read import WHOLE
 
@@ -20,19 +21,47 @@ KEYS = sorted(
     | {"deploy", "mem_limit", "memswap_limit", "cpus", "pids_limit", "cpuset", "devices", "user", "working_dir", "labels", "stop_grace_period"}
     | {"stop_signal", "container_name", "platform", "x-note", "resources", "limits", "memory", "target", "published", "type", "source", "test", "interval"}
     | {"disable", "condition", "aliases", "external", "name", "driver", "driver_opts", "http", "tcp", "port", "soak", "secrets", "probes", "data", "db", "web"}
+    | {
+        "parameters",
+        "needs",
+        "default",
+        "choices",
+        "min",
+        "max",
+        "pattern",
+        "min_length",
+        "max_length",
+        "required",
+        "title",
+        "architecture",
+        "disk",
+        "accelerators",
+    }
+    | {"node", "kind", "count", "shared", "A", "B"}
 )
 WORDS = [
     "", "web", "db", "data", "data:/data", "/a:/b:ro", "80", "8080:80", "1-3:4-6/udp", "${A}", "${A:-80}:80", "${B:?no}", "$$", "$", "${", "1g", "64m", "0.5", "5s",
     "1m", "true", "no", "always", "on-failure:3", "CMD", "NONE", "snapshot", "service_healthy", "bind", "volume", "tmpfs", "SIGINT", "linux/arm/v7", "10.0.0.1", "A=b",
     "A", "web:1", "sha256:" + "0" * 64, "~", "<<", "\x00", "\ud800", "é", "::", "[::1]:80:80", "-1", "1000:1000", "/dev/a:/dev/b:r",
+    "integer", "number", "boolean", "choice", "secret", "duration", "bytes", "(a|b)*", "[", "${PENSTOCK_SITE}", "${PENSTOCK_X}", "nvidia", "amd64", "/dev/ttyUSB0",
 ]  # fmt: skip
 
 scalars = st.sampled_from(WORDS) | st.text(max_size=8) | st.integers(-10, 100_000) | st.booleans() | st.none() | st.floats()
 trees = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4), max_leaves=12)
 services = st.dictionaries(st.sampled_from(KEYS), trees, max_size=5).map(lambda made: {"image": "web:1", **made})
+ours = st.fixed_dictionaries(
+    {},
+    optional={
+        "parameters": st.dictionaries(
+            st.sampled_from(["A", "B", "C"]), st.dictionaries(st.sampled_from(KEYS), scalars | st.lists(scalars, max_size=3), max_size=4) | trees
+        ),
+        "needs": trees,
+        "secrets": st.lists(st.sampled_from(["A", "B"])),
+    },
+)
 files: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
     {"services": st.dictionaries(st.sampled_from(["web", "db", "job"]), services | trees, min_size=1, max_size=3)},
-    optional={"volumes": st.just({"data": {}}) | trees, "networks": trees, "x-penstock": trees, "name": scalars, "version": scalars, "x-a": trees},
+    optional={"volumes": st.just({"data": {}}) | trees, "networks": trees, "x-penstock": trees | ours, "name": scalars, "version": scalars, "x-a": trees},
 )
 
 
@@ -63,7 +92,7 @@ def judge(source: str | bytes) -> None:
     assert releases.digest(kept) == releases.digest(made)
     values = {item.name: "1" for item in made.parameters if not item.secret}
     try:
-        state = releases.resolve(made, values, dict.fromkeys(made.secrets, "1"), releases.Site("d", "dev_a", "s"))
+        state = releases.resolve(made, values, dict.fromkeys(made.secrets, "1"), Site("d", "dev_a", "s"))
     except ComposeError as refused:
         assert refused.faults
     else:

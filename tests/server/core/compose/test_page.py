@@ -15,7 +15,7 @@ PAGE = (Path(__file__).parents[4] / "docs" / "compose.md").read_text()
 
 def test_the_example_is_read_and_states_the_defaults():
     (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    template = read("services: {web: {image: web, environment: {PASSWORD: '${DB_PASSWORD}'}}}\nvolumes: {data: {}}\n" + example)
+    template = read("services: {web: {image: web, environment: {PASSWORD: '${DB_PASSWORD}', PORT: '${PORT}'}}}\nvolumes: {data: {}}\n" + example)
     plain = read("services: {web: {image: web}}").settings
     settings = template.settings
     assert (settings.soak_s, settings.deadline_s, settings.drift, settings.keep) == (plain.soak_s, plain.deadline_s, plain.drift, plain.keep)
