@@ -70,9 +70,10 @@ sim: venv ## The simulated fleet, SEEDS=n runs
 bench: venv ## Measure the numbers of the design; prints a table and writes bench/results.json
 	$(BIN)/python -m bench
 
-soak: venv ## The long run: sim with many seeds, properties with many examples, the API fuzzed with many requests
+soak: venv ## The long run: sim with many seeds, properties with many examples, tests marked soak, the API fuzzed with many requests
 	$(BIN)/python -m penstock.sim --seeds 2000
 	HYPOTHESIS_PROFILE=long $(PYTEST) -n $(WORKERS) -m "not engine and not browser and not e2e and not slow"
+	PENSTOCK_SOAK=1 $(PYTEST) -n $(WORKERS) --dist loadfile -m soak
 	PENSTOCK_FUZZ_EXAMPLES=200 $(PYTEST) -q tests/front/test_fuzz.py tests/front/test_scopes.py
 
 .PHONY: package

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bench import beginning, deciding, deploying, idle, limits, listening, looking, planes, results
+from bench import beginning, deciding, deploying, idle, limits, listening, looking, planes, publishing, reading, registry, results
 from bench.place import SHORT, log, many_files
 
 # One measurement: the keys it can give, and what runs it for those of them that are wanted.
@@ -27,6 +27,9 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...], Callable[[frozenset[str]], Itera
     ("beginning", beginning.KEYS, beginning.measure),
     ("listening", listening.KEYS, listening.measure),
     ("looking", looking.KEYS, looking.measure),
+    ("registry", registry.KEYS, registry.measure),
+    ("publishing", publishing.KEYS, publishing.measure),
+    ("reading", reading.KEYS, reading.measure),
 )
 
 

@@ -37,6 +37,8 @@ containernetworking-plugins?|/usr/lib/cni/bridge|networks of Podman 4
 golang-github-containernetworking-plugin-dnsname?|/usr/lib/cni/dnsname|names of containers in networks of Podman 4 (CNI)
 dnsmasq-base|dnsmasq|names of containers in networks of Podman 4 (CNI)
 skopeo|skopeo|copies images to and from the built-in registry
+buildah|buildah|pushes to and pulls from the built-in registry in the tests
+docker-registry|docker-registry|what the built-in registry is timed against
 docker-compose|docker-compose|what our reading of Compose files is compared with
 chromium?|chromium|browser tests
 qemu-user-static|qemu-arm-static|the agent's tests as armhf and arm64
