@@ -31,6 +31,14 @@ def test_what_is_certain_refuses_in_a_sentence():
     assert not fits(PI, Room("model", firm=2 * GIB, architectures=("arm",), accelerators={"hailo": 1}), others).refusals
 
 
+def test_a_small_disk_keeps_a_quarter_free_and_no_more():
+    assert Capacity(disk_bytes=120 * MIB, disk_free_bytes=1).disk_reserve == 30 * MIB
+    assert Capacity(disk_bytes=4 * GIB, disk_free_bytes=1).disk_reserve == 512 * MIB
+    assert Capacity(disk_bytes=0, disk_free_bytes=1).disk_reserve == 512 * MIB
+    assert not fits(Capacity(disk_bytes=120 * MIB, disk_free_bytes=100 * MIB), Room("model", blobs={"x": 70 * MIB}), ()).refusals
+    assert fits(Capacity(disk_bytes=120 * MIB, disk_free_bytes=100 * MIB), Room("model", blobs={"x": 71 * MIB}), ()).refusals
+
+
 def test_what_is_likely_or_unknown_is_said():
     assert "more memory would be promised" in fits(PI, Room("model", limit=4 * GIB), ()).warnings[0]
     assert "unpacked perhaps 9 GiB" in fits(PI, Room("model", blobs={"x": 3 * GIB}), ()).warnings[0]

@@ -18,7 +18,7 @@ from penstock.wire.types import AppState
 
 MIB = 1 << 20
 RESERVE_MEMORY = (128 * MIB, 0.05)  # at least so much, or this share, is the system's and the agent's
-RESERVE_DISK = (512 * MIB, 0.05)
+RESERVE_DISK = (512 * MIB, 0.05, 0.25)  # likewise; and of a small disk never more than the last share
 UNPACKED = 3  # how many times its compressed size an image commonly takes, with the copy it is made from
 
 
@@ -40,7 +40,9 @@ class Capacity:
     @property
     def disk_reserve(self) -> int:
         """What of the disk stays free."""
-        return max(RESERVE_DISK[0], int(self.disk_bytes * RESERVE_DISK[1])) if self.disk_free_bytes else 0
+        least, share, most = RESERVE_DISK
+        wanted = max(least, int(self.disk_bytes * share))
+        return (min(wanted, int(self.disk_bytes * most)) if self.disk_bytes else wanted) if self.disk_free_bytes else 0
 
 
 @dataclass(frozen=True, slots=True)
