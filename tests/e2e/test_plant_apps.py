@@ -139,8 +139,8 @@ def line_scada(plant: Plant) -> None:
 def meter(plant: Plant) -> None:
     seen = eventually(lambda: plant.ask("meter", "meter", "/seen"), lambda seen: seen.get("sensor") == 2, 20)
     assert seen["next"] == seen["register"] + 1
-    topics = plant.ask("line-scada", "broker", "/topics")
-    assert topics["line/meter/sensor"] == 2, "the second app's values arrive in the first one's broker"
+    what = "the second app's values arrive in the first one's broker"
+    eventually(lambda: plant.ask("line-scada", "broker", "/topics"), lambda topics: topics.get("line/meter/sensor") == 2, 20, what=what)
 
 
 def tiny_llm(plant: Plant) -> None:
