@@ -306,10 +306,11 @@ class Mind:
         return None
 
     def app_names(self) -> list[str]:
-        """Apps in the middle of a change first, so that at most one is half done."""
+        """Apps in the middle of a change first, and those before all of which something was stopped or made, so that at most one is half done."""
         names = {memory.app for memory in self.book.apps} | {one.app for one in self.book.wanted}
-        busy = {memory.app for memory in self.book.apps if memory.change is not None and memory.change.stage not in ("claimed", "confirmed")}
-        return sorted(names, key=lambda name: (name not in busy, name))
+        under = [memory for memory in self.book.apps if memory.change is not None and memory.change.stage not in ("claimed", "confirmed")]
+        rank = {memory.app: 0 if memory.change is not None and memory.change.touched else 1 for memory in under}
+        return sorted(names, key=lambda name: (rank.get(name, 2), name))
 
     def circumstances(self, app: str, now: Moment) -> Circumstances:
         """What decides besides memory and look."""

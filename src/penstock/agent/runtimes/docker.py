@@ -29,7 +29,7 @@ from penstock.agent.runtimes import (
     dockervolumes,
 )
 from penstock.agent.runtimes.engine import EngineClient, EngineError, fault_of, query, quoted
-from penstock.agent.runtimes.probing import reach
+from penstock.agent.runtimes.probing import places, reach, side_by_side
 from penstock.rules.observed import (
     LABEL_DEVICE,
     LABEL_TOKEN,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from penstock.agent.runtimes import BlobSource
+    from penstock.rules.observed import ProbeAsk
 
 SLOW_S = 120.0  # for calls that make or remove things on slow flash
 STOP_EXTRA_S = 60.0  # beyond the grace, for killing and cleaning up
@@ -120,7 +121,7 @@ class DockerRuntime:
             volumes=tuple(dockerseen.volume(plain) for name in ask.volumes if (plain := self._volume(name)) is not None),
             networks=tuple(dockerseen.network(plain) for name in ask.networks if (plain := self._network(name)) is not None),
             images=tuple(image for variant in ask.images if (image := self.image(variant)) is not None),
-            probes=tuple(self._probe(item.key, containers.get(item.container), item.container, item.probe) for item in ask.probes),
+            probes=self._probes(ask.probes, containers),
             disk_free_bytes=self.disk_free(),
         )
 
@@ -156,16 +157,28 @@ class DockerRuntime:
         plain = self._client.find(self._v(f"/networks/{quoted(name)}"), f"looking at network {name}")
         return plain if isinstance(plain, dict) and plain.get("Name") == name else None  # engines also match the beginning of an id
 
-    def _probe(self, key: str, seen: ObservedContainer | None, identity: str, probe: Probe) -> ProbeResult:
-        if seen is None or seen.state != "running":
-            return ProbeResult(key, identity, ok=False, why="the container is not running")
+    def _probes(self, asked: tuple[ProbeAsk, ...], containers: dict[str, ObservedContainer]) -> tuple[ProbeResult, ...]:
+        """Commands one after another, as they share the engine's connection; the rest side by side."""
+        said: dict[str, str] = {}
+        later: dict[str, tuple[tuple[tuple[str, int], ...], Probe]] = {}
+        for item in asked:
+            seen = containers.get(item.container)
+            if seen is None or seen.state != "running":
+                said[item.key] = "the container is not running"
+            elif item.probe.kind == "command":
+                said[item.key] = self._command(seen, item.probe)
+            else:
+                later[item.key] = (places(seen, item.probe), item.probe)
+        said.update(zip(later, side_by_side(tuple(later.values())), strict=True))
+        return tuple(ProbeResult(item.key, item.container, ok=not said[item.key], why=said[item.key][:1000]) for item in asked)
+
+    def _command(self, seen: ObservedContainer, probe: Probe) -> str:
         try:
-            why = self._check(seen, probe)
+            return self._check(seen, probe)
         except RuntimeFault as fault:
             if fault.code in ("engine-down", "engine-permission"):
                 raise
-            why = fault.why
-        return ProbeResult(key, identity, ok=not why, why=why[:1000])
+            return fault.why
 
     # --- images -------------------------------------------------------------------------------------------------------
 
@@ -371,13 +384,7 @@ class DockerRuntime:
                 return f"the command did not end within {probe.timeout_ms} ms"
             output = " ".join(result.output.split())[:200]
             return "" if result.exit_code == 0 else f"the command ended with {result.exit_code}{': ' + output if output else ''}"
-        places = [(address, probe.port) for _, address in sorted(seen.addresses.items())]
-        places += [
-            (port.host_ip or "127.0.0.1", port.host) for port in seen.settings.ports if port.container == probe.port and port.protocol == "tcp" and port.host
-        ]
-        if seen.settings.options.network_mode == "host":
-            places.append(("127.0.0.1", probe.port))
-        return reach(tuple(places), probe)
+        return reach(places(seen, probe), probe)
 
     def healthcheck(self, container: str) -> None:
         """Run the container's own check once. Only Podman's API can; Docker always has timers of its own."""
