@@ -19,20 +19,50 @@ def spdx(*purls: str) -> dict[str, Any]:
     return {"spdxVersion": "SPDX-2.3", "packages": packages}
 
 
-def attach(content: Content, repository: str, subject: str, document: Any, kind: str = "application/spdx+json") -> str:
-    """A document as a referrer; the digest of its manifest."""
+def referrer(subject: str, size: int, document: Any, kind: str = "application/spdx+json") -> tuple[bytes, dict[str, bytes]]:
+    """A manifest that names `subject`, and the blobs it needs."""
     raw = document if isinstance(document, bytes) else json.dumps(document).encode()
-    stored = content.manifest(repository, subject)
     plain = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
         "artifactType": kind,
-        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": put_blob(content, repository, EMPTY), "size": len(EMPTY)},
-        "layers": [{"mediaType": kind, "digest": put_blob(content, repository, raw), "size": len(raw)}],
-        "subject": {"mediaType": OCI_MANIFEST, "digest": subject, "size": len(stored.raw) if stored else 2},
+        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": sha256_of(EMPTY), "size": len(EMPTY)},
+        "layers": [{"mediaType": kind, "digest": sha256_of(raw), "size": len(raw)}],
+        "subject": {"mediaType": OCI_MANIFEST, "digest": subject, "size": size},
     }
-    manifest = json.dumps(plain).encode()
-    return content.put_manifest(repository, manifest, read_manifest(manifest, OCI_MANIFEST))
+    return json.dumps(plain).encode(), {sha256_of(EMPTY): EMPTY, sha256_of(raw): raw}
+
+
+def cosigned(*documents: Any, kind: str = "application/vnd.dev.cosign.simplesigning.v1+json") -> tuple[bytes, dict[str, bytes]]:
+    """A manifest as cosign makes it, for a tag that names the image; and the blobs it needs."""
+    raws = [one if isinstance(one, bytes) else json.dumps(one).encode() for one in documents]
+    config = json.dumps({"architecture": "", "os": "", "rootfs": {"type": "layers", "diff_ids": [sha256_of(one) for one in raws]}}).encode()
+    plain = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": sha256_of(config), "size": len(config)},
+        "layers": [{"mediaType": kind, "digest": sha256_of(one), "size": len(one)} for one in raws],
+    }
+    return json.dumps(plain).encode(), {sha256_of(one): one for one in (config, *raws)}
+
+
+def listing(*manifests: bytes, kind: str = "application/spdx+json") -> bytes:
+    """A list of referrers, as an index."""
+    entries = [{"mediaType": OCI_MANIFEST, "digest": sha256_of(one), "size": len(one), "artifactType": kind} for one in manifests]
+    return json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()
+
+
+def put(content: Content, repository: str, made: tuple[bytes, dict[str, bytes]], *tags: str) -> str:
+    """A manifest with its blobs; its digest."""
+    for blob in made[1].values():
+        put_blob(content, repository, blob)
+    return content.put_manifest(repository, made[0], read_manifest(made[0], OCI_MANIFEST), *tags)
+
+
+def attach(content: Content, repository: str, subject: str, document: Any, kind: str = "application/spdx+json") -> str:
+    """A document as a referrer; the digest of its manifest."""
+    stored = content.manifest(repository, subject)
+    return put(content, repository, referrer(subject, len(stored.raw) if stored else 2, document, kind))
 
 
 def push_attested(content: Content, repository: str, image: Image, tag: str, *statements: Any) -> str:

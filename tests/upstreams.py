@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 
+from penstock.server.core.oci import OCI_MANIFEST
 from penstock.wire.types import sha256_of
 from tools.oci import Image
 
@@ -53,6 +54,16 @@ class Other:
             top, kind = (image.index, image.index_type) if image.index is not None else manifests[image.digest]
             client.put(f"/v2/{repository}/manifests/{tag}", content=top, headers={"content-type": kind}).raise_for_status()
             return sha256_of(top)
+
+    def attach(self, repository: str, made: tuple[bytes, dict[str, bytes]], reference: str = "", kind: str = OCI_MANIFEST) -> str:
+        """One manifest with its blobs, under a tag or its digest alone; its digest."""
+        with self.client() as client:
+            for digest, data in made[1].items():
+                place = client.post(f"/v2/{repository}/blobs/uploads/").raise_for_status().headers["location"]
+                client.put(place, params={"digest": digest, **dict(httpx.URL(place).params)}, content=data).raise_for_status()
+            digest = sha256_of(made[0])
+            client.put(f"/v2/{repository}/manifests/{reference or digest}", content=made[0], headers={"content-type": kind}).raise_for_status()
+            return digest
 
     def untag(self, repository: str, tag: str) -> None:
         """The tag goes, and what it named."""

@@ -47,7 +47,8 @@ class UpstreamTested(Struct, frozen=True, kw_only=True):
 class Mirror(Struct, frozen=True, kw_only=True):
     """A copy of another registry's image. `upstream` is the digest it had there when it was copied, `digest` the one it has here; `seen` what the tag named
     there at the last look. `moved_ms`, `gone_ms`, `unreachable_ms`: since when it names other content, is no longer there, cannot be asked (0: no such
-    thing). `done` of `total` bytes are here while it is copied. `releases` pin what it holds."""
+    thing). `done` of `total` bytes are here while it is copied. `releases` pin what it holds. `attached` of the documents attached to it there are here too;
+    `attached_why` says why not all of them are (empty: they are)."""
 
     id: str
     source: str
@@ -71,6 +72,8 @@ class Mirror(Struct, frozen=True, kw_only=True):
     unreachable_ms: int
     unreachable_why: str
     releases: tuple[str, ...]
+    attached: int
+    attached_why: str
 
 
 class MirrorCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,7 +83,7 @@ class MirrorCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Attached(Struct, frozen=True, kw_only=True):
-    """A document attached to an image: a list of packages (`spdx`, `cyclonedx`), a signature, another attestation. `packages` is how many it lists (-1: none
+    """A document attached to an image: a list of packages (`spdx`, `cyclonedx`), a signature (kept and shown, not verified), another attestation. `packages` is how many it lists (-1: none
     by its nature, or not read yet), `why` why it could not be read."""
 
     document: str

@@ -162,7 +162,8 @@ def said_of(found: s.Mirror) -> str:
         return f"No longer there since {out.at(found.gone_ms)}; the copy here stays"
     if found.moved_ms:
         return f"Moved from {found.upstream} to {found.seen}, seen {out.at(found.moved_ms)}.{pinned}"
-    return "As it was copied"
+    along = f", with {out.number(found.attached, 'document')} attached to it" if found.attached else ""
+    return f"As it was copied{along}{f'; {found.attached_why}' if found.attached_why else ''}"
 
 
 def _size(many: int) -> str:

@@ -138,7 +138,7 @@ def test_what_is_attached_stays_while_its_image_does_and_goes_from_the_index_wit
     releases.publish(plane, ADMIN, source=b"services: {b: {image: a/b:1}}", app="a", version="1")
     content.delete_tag("a/b", "1")
     later = 4_000_000_000_000
-    content.collect(later, frozenset(pins(plane)))
+    content.collect(later, plane.db.view(lambda tx: frozenset(pins(plane, tx))))
     (one,) = inventory.attachments(plane, ADMIN, release="a:1")[0].attached
     assert content.read(one.document, 0, 20).startswith(b'{"spdxVersion"'), "kept while a release pins its subject"
     inventory.index(plane)

@@ -7,14 +7,17 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from penstock.server.actions import mirrors, releases, upstreams
+from penstock.server.actions import inventory, mirrors, releases, upstreams
+from penstock.server.core.attached import Tally, fallback_tag
 from penstock.server.core.errors import Conflict, Forbidden, Invalid, Missing
-from penstock.server.core.mirrors import DONE, FAILED
+from penstock.server.core.mirrors import DONE, FAILED, at_digest
 from penstock.server.core.oci import read_manifest
 from penstock.server.effects.upstream import UNREACHABLE, UpstreamFault
 from penstock.server.effects.upstream_memory import MemoryUpstream
 from penstock.server.store import mirrors as store
 from penstock.server.store.tables import events
+from penstock.wire.types import sha256_of
+from tests.attaching import cosigned, listing, put, referrer, spdx
 from tests.server.people import person
 from tests.server.planes import ADMIN, make_plane, turn
 from tests.server.pushing import push, small_image
@@ -248,6 +251,120 @@ def test_a_name_without_a_registry_is_looked_for_on_the_hub_unless_it_is_ones_ow
     push(plane.blobs, "shop/web", small_image("own"), "1")
     assert again().version == "1"
     assert {view.mirror.repository for view in mirrors.list_mirrors(plane, ADMIN)} == {"redis", "grafana/grafana"}
+
+
+# --- what is attached there ---------------------------------------------------------------------------------------------
+
+
+def attach(plane, made, tag=""):
+    """A manifest with its blobs there, under a tag."""
+    digest = sha256_of(made[0])
+    plane.upstream.content |= {**made[1], digest: made[0]}
+    if tag:
+        plane.upstream.tags[f"ghcr.io/x/web:{tag}"] = digest
+    return digest
+
+
+def test_what_is_attached_comes_along_by_a_list_of_referrers_and_by_tags(plane):
+    allow(plane)
+    top = plane.upstream.tags[SOURCE]
+    list_ = referrer(top, 2, spdx("pkg:npm/left-pad@1.0.0"))
+    attach(plane, list_)
+    plane.upstream.lists = {top: listing(list_[0])}
+    attach(plane, cosigned(b"sig"), f"{fallback_tag(top)}.sig")
+    published(plane)
+    assert (only(plane).mirror.attached, only(plane).mirror.attached_why) == (2, "")
+    assert verbs(plane) == ["mirror.copied", "mirror.attached"]
+    inventory.index(plane)
+    shown = [one for found in inventory.attachments(plane, ADMIN, release="shop:1") for one in found.attached]
+    assert sorted(one.kind for one in shown) == ["signature", "spdx"]
+    mirrors.check(plane, ADMIN)
+    assert verbs(plane) == ["mirror.copied", "mirror.attached"], "nothing new is told twice"
+
+
+def test_what_is_wrong_with_one_of_them_keeps_no_other_and_no_release_away(plane):
+    allow(plane)
+    top = plane.upstream.tags[SOURCE]
+    foreign, good, gone = referrer("sha256:" + "1" * 64, 2, b"a"), referrer(top, 2, b"b", "application/x"), referrer(top, 2, b"c", "application/x")
+    attach(plane, foreign)
+    attach(plane, good)
+    attach(plane, gone)
+    plane.upstream.breaks.add(sha256_of(b"c"))
+    plane.upstream.lists = {top: listing(foreign[0], good[0], gone[0], b"never pushed")}
+    published(plane)
+    found = only(plane).mirror
+    assert (found.state, found.attached) == (DONE, 1)
+    assert found.attached_why.startswith("not all that is attached to it there is here, 3 times over; the first: sha256:")
+    assert "does not name the image it is listed for" in found.attached_why
+    assert plane.blobs.referrers("ghcr.io/x/web", "sha256:" + "1" * 64) == ()
+    plane.upstream.breaks.clear()
+    assert mirrors.check(plane, ADMIN)[0].mirror.attached == 2
+
+
+def test_limits_of_what_comes_along(plane, monkeypatch):
+    allow(plane)
+    top = plane.upstream.tags[SOURCE]
+    many = [referrer(top, 2, b"%d" % at, "application/x") for at in range(4)]
+    for one in many:
+        attach(plane, one)
+    plane.upstream.lists = {top: listing(*(one[0] for one in many))}
+    monkeypatch.setattr("penstock.server.actions.takingin.Tally", lambda: Tally(most=3))
+    published(plane)
+    assert only(plane).mirror.attached == 3
+    assert "more than 3 documents are attached to it" in only(plane).mirror.attached_why
+
+
+def test_a_registry_that_cannot_be_asked_for_it_costs_no_release(plane, monkeypatch):
+    allow(plane)
+
+    def away(self, *_):
+        raise UpstreamFault(UNREACHABLE, "ghcr.io answers 503")
+
+    monkeypatch.setattr(MemoryUpstream, "attached", away)
+    assert published(plane).version == "1"
+    assert only(plane).mirror.attached_why == "what is attached to it there could not be copied: ghcr.io answers 503"
+
+
+def test_what_was_attached_here_under_the_same_tag_is_not_lost(plane):
+    allow(plane)
+    top = plane.upstream.tags[SOURCE]
+    tag = f"{fallback_tag(top)}.sig"
+    attach(plane, cosigned(b"theirs"), tag)
+    published(plane)
+    ours = put(plane.blobs, "ghcr.io/x/web", cosigned(b"theirs", b"ours"), tag)
+    mirrors.check(plane, ADMIN)
+    assert plane.blobs.manifest("ghcr.io/x/web", tag).digest == ours
+    assert "has more in it than what is there, and stays" in only(plane).mirror.attached_why
+    attach(plane, cosigned(b"theirs", b"ours", b"more"), tag)
+    mirrors.check(plane, ADMIN)
+    assert only(plane).mirror.attached_why == ""
+    assert plane.blobs.manifest("ghcr.io/x/web", tag).digest != ours
+
+
+def test_of_some_platforms_only_theirs_comes(plane):
+    allow(plane)
+    top = plane.upstream.tags[SOURCE]
+    amd, arm = (child.digest for child in read_manifest(plane.upstream.content[top]).children)
+    for subject in (top, amd, arm):
+        attach(plane, cosigned(subject.encode()), f"{fallback_tag(subject)}.sig")
+    published(plane, platforms=("linux/arm64",))
+    assert only(plane).mirror.attached == 1
+    assert [tag for tag in plane.blobs.tags("ghcr.io/x/web") if tag.endswith(".sig")] == [f"{fallback_tag(arm)}.sig"]
+
+
+def test_a_mirror_by_digest_is_looked_at_for_what_is_attached_later(plane):
+    allow(plane)
+    top = plane.upstream.tags[SOURCE]
+    plane.upstream.tags[f"{at_digest(SOURCE, top)}"] = top
+    file = FILE.replace(b"web:2", f"web@{top}".encode())
+    with pytest.raises(Conflict):
+        releases.publish(plane, ADMIN, source=file, app="shop", version="1")
+    assert mirrors.copy_next(plane)
+    attach(plane, cosigned(b"sig"), f"{fallback_tag(top)}.sig")
+    turn(plane, plane.limits.mirror_check_s * 1000)
+    assert mirrors.check_due(plane) == 1
+    found = only(plane).mirror
+    assert (found.attached, found.moved_ms, found.gone_ms) == (1, 0, 0)
 
 
 # --- upstreams ----------------------------------------------------------------------------------------------------------

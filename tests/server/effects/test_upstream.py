@@ -9,7 +9,8 @@ import pytest
 
 from penstock.server.actions import mirrors, releases, upstreams
 from penstock.server.core.errors import Conflict
-from penstock.server.effects.upstream import ABSENT, BROKEN, GONE, REFUSED, UNREACHABLE, Access, Skopeo, UpstreamFault, fault_of
+from penstock.server.effects.skopeo import Skopeo, fault_of
+from penstock.server.effects.upstream import ABSENT, BROKEN, GONE, REFUSED, UNREACHABLE, Access, UpstreamFault
 from tests.needs import needs
 from tests.server.planes import ADMIN, make_plane
 from tests.server.pushing import small_image

@@ -8,7 +8,7 @@ from penstock.server.core.model import App
 from penstock.server.core.purl import Package, read_purl
 from penstock.server.core.templates import Kept
 from penstock.server.core.vulnerabilities import Affected, Span, Vulnerability
-from penstock.server.store import inventory, releases, templates
+from penstock.server.store import inventory, mirrors, releases, templates
 from penstock.server.store.db import Db
 from penstock.server.store.migrate import upgrade
 from tests.server.store.steps import at_step, moved
@@ -28,6 +28,19 @@ def test_the_step_adds_its_tables_and_touches_nothing_else(tmp_path):
     moved(older, "0012", down=True)
     with older.engine.connect() as connection:
         assert set(inspect(connection).get_table_names()) == before
+    older.close()
+
+
+def test_a_mirror_of_before_has_nothing_attached(tmp_path):
+    older = at_step(tmp_path / "plane.db", "0013")
+    columns = "id, source, repository, reference, platforms, state, why, told, digest, upstream, bytes, asked_ms, asked_by, copied_ms, checked_ms, seen"
+    columns += ", moved_ms, gone_ms, unreachable_ms, unreachable_why"
+    values = "'mir_1', 'ghcr.io/x/y:2', 'ghcr.io/x/y', '2', '[]', 'done', '', 0, 'd', 'd', 1, 1, 'ada', 1, 1, 'd', 0, 0, 0, ''"
+    with older.engine.begin() as connection:
+        connection.execute(text(f"INSERT INTO mirrors ({columns}) VALUES ({values})"))
+    upgrade(older)
+    (found,) = older.view(mirrors.all_of)
+    assert (found.source, found.attached, found.attached_why) == ("ghcr.io/x/y:2", 0, "")
     older.close()
 
 

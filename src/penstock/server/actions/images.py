@@ -50,27 +50,27 @@ def find(content: Content, where: Wanted) -> Documents | None:
 
 def pinned(plane: Plane, digest: str) -> bool:
     """Whether a published release names this blob or manifest."""
-    return digest in pins(plane)
+    return digest in plane.db.view(lambda tx: pins(plane, tx))
 
 
-def pins(plane: Plane) -> Mapping[str, tuple[Pin, ...]]:
+def pins(plane: Plane, tx: Tx) -> Mapping[str, tuple[Pin, ...]]:
     """Everything of the registry that published releases need, and which do. Releases are never deleted, and a device goes back only to one of them: so this is
     also everything anybody's way back needs."""
-    found: Mapping[str, tuple[Pin, ...]] = remember(plane, ("pins", plane.db.view(lambda tx: len(releases.versions(tx)))), lambda: plane.db.view(_pins))
-    return found
 
+    def read() -> Mapping[str, tuple[Pin, ...]]:
+        found: dict[str, set[Pin]] = {}
+        for row in releases.of_app(tx):
+            for digest in frozenset[str]().union(*(digests(image) for image in load(row.document).images)):
+                found.setdefault(digest, set()).add(Pin(row.app, row.version))
+        return {digest: tuple(sorted(who, key=lambda pin: (pin.app, pin.version))) for digest, who in found.items()}
 
-def _pins(tx: Tx) -> dict[str, tuple[Pin, ...]]:
-    found: dict[str, set[Pin]] = {}
-    for row in releases.of_app(tx):
-        for digest in frozenset[str]().union(*(digests(image) for image in load(row.document).images)):
-            found.setdefault(digest, set()).add(Pin(row.app, row.version))
-    return {digest: tuple(sorted(who, key=lambda pin: (pin.app, pin.version))) for digest, who in found.items()}
+    known: Mapping[str, tuple[Pin, ...]] = remember(plane, ("pins", len(releases.versions(tx))), read)
+    return known
 
 
 def collect(plane: Plane, *, look_only: bool = False) -> Collected:
     """Throw away uploads that were given up and content that nothing names, or say what would go. What a release needs stays."""
-    found: Collected = plane.blobs.collect(plane.clock.now_ms(), frozenset(pins(plane)), look_only=look_only)
+    found: Collected = plane.blobs.collect(plane.clock.now_ms(), frozenset(plane.db.view(lambda tx: pins(plane, tx))), look_only=look_only)
     return found
 
 

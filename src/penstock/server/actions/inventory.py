@@ -1,7 +1,7 @@
 """What is attached to a release's images, and the index of packages that is made of it.
 
-Owns the finding of attached documents (manifests whose subject is an image; BuildKit's attestations inside an index) and when they are read. What a
-document says is `core.sbom`'s. The registry is the truth: what is attached no more is taken out of the index.
+Owns the finding of attached documents (manifests whose subject is an image, or whose tag names it; BuildKit's attestations inside an index) and when they are
+read. What a document says is `core.sbom`'s. The registry is the truth: what is attached no more is taken out of the index.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from penstock.server.actions import visible
 from penstock.server.actions.context import Plane
 from penstock.server.actions.images import registry_hosts
+from penstock.server.core.attached import tags_about
 from penstock.server.core.images import is_image, wanted
 from penstock.server.core.mirrors import ATTESTED
 from penstock.server.core.model import Actor
-from penstock.server.core.oci import INDEXES, Content, Manifest, OciError, read_manifest
+from penstock.server.core.oci import INDEXES, Content, Manifest, OciError, Stored, read_manifest
 from penstock.server.core.release import Release, load
 from penstock.server.core.sbom import ATTESTATION, CYCLONEDX, MOST_BYTES, READ, SPDX, NoSbom, SbomError, kind_of, read
 from penstock.server.store import inventory as store
@@ -58,14 +59,24 @@ def attached_to(content: Content, repository: str, image: Image) -> tuple[Attach
         subjects.append((image.index, ""))
     found: dict[tuple[str, str], Attachment] = {}
     for subject, platform in subjects:
-        for referrer in content.referrers(repository, subject):
-            for one in _documents(referrer.stored.digest, referrer.manifest, subject, platform, repository):
+        for stored, manifest in _about(content, repository, subject):
+            for one in _documents(stored.digest, manifest, subject, platform, repository):
                 found.setdefault((one.document, one.subject), one)
     platforms = dict(subjects)
-    for manifest, subject, stored in _attestations(content, repository, image.index):
-        for one in _documents(manifest, stored, subject, platforms.get(subject, ""), repository):
+    for digest, subject, inner in _attestations(content, repository, image.index):
+        for one in _documents(digest, inner, subject, platforms.get(subject, ""), repository):
             found.setdefault((one.document, one.subject), one)
     return tuple(found.values())[:MOST_ATTACHED]
+
+
+def _about(content: Content, repository: str, subject: str) -> Iterator[tuple[Stored, Manifest]]:
+    """What names a manifest as its subject, and what clients have put under a tag that names it."""
+    for referrer in content.referrers(repository, subject):
+        yield referrer.stored, referrer.manifest
+    for tag in tags_about(subject):
+        stored = content.manifest(repository, tag)
+        if stored is not None:
+            yield stored, read_manifest(stored.raw, stored.media_type)
 
 
 def _attestations(content: Content, repository: str, index: str) -> Iterator[tuple[str, str, Manifest]]:

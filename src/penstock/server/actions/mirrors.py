@@ -1,23 +1,22 @@
 """Copies of other registries' images: made when a release needs them, looked at again, never followed.
 
 Owns the order of things: what is asked for is stored and made by one loop, one image at a time; an image's name here is set last, so that a failed copy
-leaves none. What is copied of an image and what a look means is `core.mirrors`', asking a registry `effects.upstream`'s.
+leaves none; what is attached to it comes after it. What is copied of an image and what a look means is `core.mirrors`', asking a registry `effects.upstream`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from penstock.server.actions import visible
 from penstock.server.actions.context import Plane, note, tell
-from penstock.server.actions.images import registry_hosts
-from penstock.server.actions.remembering import remember
+from penstock.server.actions.images import pins, registry_hosts
+from penstock.server.actions.takingin import bring_along, take_in
 from penstock.server.actions.upstreams import OFF, access_of
 from penstock.server.core.access import permit, require
 from penstock.server.core.errors import Conflict, Invalid, missing
-from penstock.server.core.images import Documents, Wanted, app_of, digests
+from penstock.server.core.images import Documents, Wanted, app_of
 from penstock.server.core.mirrors import (
     COPYING,
     DONE,
@@ -37,15 +36,12 @@ from penstock.server.core.mirrors import (
 )
 from penstock.server.core.model import SYSTEM, Actor
 from penstock.server.core.oci import Descriptor, Manifest, NoSpace, OciError, read_manifest
-from penstock.server.core.release import load
 from penstock.server.core.rights import Allow, Target, may, reach
-from penstock.server.effects.upstream import GONE, REFUSED, Access, Fetched, UpstreamFault
+from penstock.server.effects.upstream import GONE, REFUSED, Access, UpstreamFault
 from penstock.server.store import mirrors as store
-from penstock.server.store import releases
 from penstock.server.store.db import Tx
 from penstock.wire.types import sha256_of
 
-PIECE = 1024 * 1024
 SPARE = 256 * 1024**2  # bytes that stay free beside a copy
 AGAIN_S = 2
 LOCAL = "it is an image of this registry"
@@ -170,7 +166,7 @@ def _stale(kept: Mirror | None, platforms: tuple[str, ...], *, fresh: bool) -> b
 def _asked(plane: Plane, actor: Actor, place: Wanted, source: str, platforms: tuple[str, ...], kept: Mirror | None, now: int) -> Mirror:
     if kept is None:
         key = plane.ids.new("mir")
-        return Mirror(key, source, place.repository, place.reference, platforms, WAITING, "", False, "", "", 0, now, actor.name, 0, 0, "", 0, 0, 0, "")
+        return Mirror(key, source, place.repository, place.reference, platforms, WAITING, "", False, "", "", 0, now, actor.name, 0, 0, "", 0, 0, 0, "", 0, "")
     both = tuple(sorted({*kept.platforms, *platforms})) if kept.platforms and platforms else kept.platforms if kept.state == DONE else platforms
     return replace(kept, state=WAITING, why="", told=False, platforms=both, asked_ms=now, asked_by=actor.name)
 
@@ -209,7 +205,33 @@ def copy_next(plane: Plane) -> bool:
         note(plane, tx, SYSTEM, verb, after.id, outcome=outcome, reason=after.why, data=data, topics=[("mirrors", app_of(mirror.repository))])
 
     plane.db.update(settle)
+    if after.state == DONE:
+        _along(plane, after)
     return True
+
+
+def _along(plane: Plane, mirror: Mirror) -> None:
+    """Copy what is attached to an image that is here; what came, and why not all of it, is kept and told."""
+    try:
+        after = bring_along(plane, mirror, _access(plane, mirror.source))
+    except UpstreamFault as fault:
+        after = replace(mirror, attached_why=fault.why)
+
+    def work(tx: Tx) -> None:
+        before = store.find(tx, mirror.id)
+        if before is None or before.state != DONE or before.copied_ms != mirror.copied_ms:
+            return  # it was removed or copied anew meanwhile
+        if (before.attached, before.attached_why) == (after.attached, after.attached_why):
+            return
+        store.stand(tx, mirror.id, attached=after.attached, attached_why=after.attached_why)
+        topics = [("mirrors", app_of(mirror.repository))]
+        if after.attached > before.attached:
+            data = {"source": mirror.source, "digest": mirror.digest, "attached": str(after.attached)}
+            note(plane, tx, SYSTEM, "mirror.attached", mirror.id, reason=after.attached_why, data=data, topics=topics)
+        else:
+            tell(plane, tx, topics)
+
+    plane.db.update(work)
 
 
 def _access(plane: Plane, source: str) -> Access:
@@ -246,7 +268,7 @@ def _copied(plane: Plane, mirror: Mirror) -> Mirror:
     for part in parts:
         if part.lacking:
             with plane.upstream.fetch(at_digest(mirror.source, part.descriptor.digest), access, _teller(plane, mirror.id, done, total)) as fetched:
-                done += sum(_take_in(plane, mirror.repository, one, fetched) for one in part.lacking)
+                done += sum(take_in(plane, mirror.repository, one, fetched) for one in part.lacking)
             plane.copying[mirror.id] = (min(done, total), total)
         if choice.top or part.descriptor.digest != choice.digest:
             plane.blobs.put_manifest(mirror.repository, part.raw, part.manifest)
@@ -267,6 +289,8 @@ def _copied(plane: Plane, mirror: Mirror) -> Mirror:
         gone_ms=0,
         unreachable_ms=0,
         unreachable_why="",
+        attached=0,
+        attached_why="",
     )
 
 
@@ -302,25 +326,6 @@ def _room(plane: Plane, parts: tuple[_Part, ...]) -> None:
         raise NoSpace(f"it needs {coming + held + SPARE} bytes of room here, and {free} are free; free space or name the platforms that are needed")
 
 
-def _take_in(plane: Plane, repository: str, one: Descriptor, fetched: Fetched) -> int:
-    """Put one blob into the registry, through its own rules; its size."""
-    content = plane.blobs
-    if content.blob_size(one.digest, repository) == one.size:
-        return one.size
-    upload = content.begin(repository)
-    try:
-        with fetched.open(one.digest) as file:
-            at = 0
-            while piece := file.read(PIECE):
-                at = content.append(repository, upload, piece, at)
-        content.finish(repository, upload, one.digest)
-    except BaseException:
-        with suppress(OciError):  # it may be gone already, with what was wrong about it
-            content.abort(repository, upload)
-        raise
-    return one.size
-
-
 # --- looking again ------------------------------------------------------------------------------------------------------
 
 
@@ -348,8 +353,7 @@ def check(plane: Plane, actor: Actor, *, mirror: str = "") -> tuple[View, ...]:
         able = reach(actor.rights, "images.push")
         found = [one for one in plane.db.view(store.all_of) if one.state == DONE and able.covers(Target(app=app_of(one.repository)))]
     for one in found:
-        if one.by_tag:
-            _look(plane, one)
+        _look(plane, one)
     ids = {one.id for one in found}
     return tuple(view for view in list_mirrors(plane, actor) if view.mirror.id in ids)
 
@@ -370,31 +374,18 @@ def _look(plane: Plane, mirror: Mirror) -> None:
         verb, why = news(before, after)
         topics = [("mirrors", app_of(after.repository))]
         if verb:
-            named = ", ".join(pins(plane, tx).get(after.digest, ()))
+            named = ", ".join(f"{pin.app} {pin.version}" for pin in pins(plane, tx).get(after.digest, ()))
             data = {"source": after.source, "copied": after.upstream, "seen": after.seen, "releases": named}
             note(plane, tx, SYSTEM, verb, after.id, reason=why, data=data, topics=topics)
         else:
             tell(plane, tx, topics)
 
     plane.db.update(work)
+    if not seen.why:
+        _along(plane, mirror)
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------
-
-
-def pins(plane: Plane, tx: Tx) -> Mapping[str, tuple[str, ...]]:
-    """Per digest the releases ("app version") that need it."""
-
-    def read() -> Mapping[str, tuple[str, ...]]:
-        found: dict[str, set[str]] = {}
-        for row in releases.of_app(tx):
-            for image in load(row.document).images:
-                for digest in digests(image):
-                    found.setdefault(digest, set()).add(f"{row.app} {row.version}")
-        return {digest: tuple(sorted(names)) for digest, names in found.items()}
-
-    known: Mapping[str, tuple[str, ...]] = remember(plane, ("pin-names", len(releases.versions(tx))), lambda: (read(),))[0]
-    return known
 
 
 def list_mirrors(plane: Plane, actor: Actor) -> tuple[View, ...]:
@@ -408,7 +399,7 @@ def list_mirrors(plane: Plane, actor: Actor) -> tuple[View, ...]:
             View(
                 one,
                 *plane.copying.get(one.id, (0, 0)),
-                tuple(name for name in held.get(one.digest, ()) if seen is None or name.partition(" ")[0] in seen),
+                tuple(f"{pin.app} {pin.version}" for pin in held.get(one.digest, ()) if seen is None or pin.app in seen),
             )
             for one in store.all_of(tx)
             if able.covers(Target(app=app_of(one.repository)))

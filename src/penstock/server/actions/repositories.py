@@ -9,6 +9,7 @@ from __future__ import annotations
 from penstock.server.actions import images
 from penstock.server.actions.context import Plane, note
 from penstock.server.core.access import permit, require
+from penstock.server.core.attached import named_by
 from penstock.server.core.errors import Conflict, Invalid, missing
 from penstock.server.core.images import app_of, is_image
 from penstock.server.core.model import Actor
@@ -25,7 +26,7 @@ from penstock.server.core.oci import (
     name_fault,
     read_manifest,
 )
-from penstock.server.core.registryviews import Attached, ImageView, RepositoryUse, RepositoryView, Usage, kind_of, reached, tops, usage
+from penstock.server.core.registryviews import ImageView, RepositoryUse, RepositoryView, Usage, attachments, kind_of, reached, tops, usage
 from penstock.server.core.rights import Reach, Target
 from penstock.server.core.rights import reach as reach_of
 from penstock.wire.types import digest_fault
@@ -62,11 +63,8 @@ def get_repository(plane: Plane, actor: Actor, *, repository: str) -> Repository
     name, content = _find(plane, actor, repository), _content(plane)
     tags, sizes = content.tagged(name), content.sizes(name)
     manifests = {digest: read_manifest(found.raw, found.media_type) for digest in content.manifests(name) if (found := content.manifest(name, digest))}
-    pins, seen = images.pins(plane), reach_of(actor.rights, "releases.read")
-    attached: dict[str, list[Attached]] = {}
-    for digest, one in manifests.items():
-        if one.subject is not None:
-            attached.setdefault(one.subject.digest, []).append(Attached(digest, kind_of(one)))
+    pins, seen = plane.db.view(lambda tx: images.pins(plane, tx)), reach_of(actor.rights, "releases.read")
+    attached, about = attachments(manifests, tags), named_by((one.tag for one in tags), frozenset(manifests))
     shown = []
     for digest in tops(manifests, tags):
         manifest, parts = manifests[digest], reached(digest, manifests)
@@ -77,7 +75,7 @@ def get_repository(plane: Plane, actor: Actor, *, repository: str) -> Repository
                 digest,
                 manifest.media_type,
                 kind_of(manifest),
-                tuple(one for one in tags if one.digest == digest),
+                tuple(one for one in tags if one.digest == digest and one.tag not in about),
                 _platforms(content, manifest),
                 sum(sizes.get(part, 0) for part in parts),
                 tuple(sorted((found for part in parts for found in attached.get(part, ())), key=lambda found: found.digest)),

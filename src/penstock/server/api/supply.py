@@ -89,6 +89,8 @@ def _mirror(found: mirrors.View) -> shapes.Mirror:
         unreachable_ms=one.unreachable_ms,
         unreachable_why=one.unreachable_why,
         releases=found.releases,
+        attached=one.attached,
+        attached_why=one.attached_why,
     )
 
 

@@ -44,7 +44,8 @@ class Upstream:
 class Mirror:
     """A copy of another registry's image, or one on its way. `source` is "ghcr.io/x/y:2", `repository` and `reference` its place here. `upstream` is the
     digest it had there when it was copied, `digest` the one it has here (another where only some platforms were taken). `seen` is the digest last seen
-    there; `moved_ms`, `gone_ms`, `unreachable_ms`: since when it names other content, is no longer there, cannot be asked (0: no such thing)."""
+    there; `moved_ms`, `gone_ms`, `unreachable_ms`: since when it names other content, is no longer there, cannot be asked (0: no such thing). `attached`: how many
+    documents attached to it there are here too, and `attached_why` what of them is not."""
 
     id: str
     source: str
@@ -66,6 +67,8 @@ class Mirror:
     gone_ms: int
     unreachable_ms: int
     unreachable_why: str
+    attached: int
+    attached_why: str
 
     @property
     def host(self) -> str:
@@ -188,8 +191,8 @@ class Look:
 
 
 def due(mirror: Mirror, now_ms: int, every_ms: int) -> bool:
-    """Whether a mirror is to be looked at again: copied, by tag, and not looked at for so long."""
-    return mirror.state == DONE and mirror.by_tag and now_ms - max(mirror.checked_ms, mirror.copied_ms) >= every_ms
+    """Whether a mirror is to be looked at again: copied, and not looked at for so long. A digest cannot move, but go, and more may be attached to it."""
+    return mirror.state == DONE and now_ms - max(mirror.checked_ms, mirror.copied_ms) >= every_ms
 
 
 def looked(mirror: Mirror, found: Look, now_ms: int) -> Mirror:

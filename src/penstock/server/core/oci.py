@@ -177,7 +177,7 @@ class Content(Protocol):
         ...
 
     def delete_manifest(self, repository: str, digest: str) -> None:
-        """Remove a manifest and its tags. Raises NotThere."""
+        """Remove a manifest, its tags and those that only say what is attached to it (see `core.attached`). Raises NotThere."""
         ...
 
     def delete_tag(self, repository: str, tag: str) -> None:

@@ -1,7 +1,7 @@
 """What people see of the image registry: repositories, the images in them, and what they cost.
 
 Owns the shapes and the grouping of manifests into images: what is tagged or stands alone is an image; what an index lists is a part of it; what names a subject
-stands with its subject. Never touches storage.
+stands with its subject, as does what a tag says to be about another. Never touches storage.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from penstock.server.core.attached import kind_by, named_by
 from penstock.server.core.oci import Manifest, Tagged
 
 
@@ -99,10 +100,22 @@ def usage(held: Mapping[str, Mapping[str, int]], counts: Mapping[str, tuple[int,
     return Usage(tuple(sorted(apps, key=lambda one: (-one.bytes, one.app))), uses, sum(whole.values()))
 
 
+def attachments(manifests: Mapping[str, Manifest], tags: tuple[Tagged, ...]) -> dict[str, tuple[Attached, ...]]:
+    """What says something about which manifest, by digest of the latter: what names it as its subject, and what cosign's tags name it by."""
+    about = named_by((one.tag for one in tags), frozenset(manifests))
+    pairs = [(one.subject.digest, Attached(digest, kind_of(one))) for digest, one in manifests.items() if one.subject is not None]
+    pairs += [(about[one.tag], Attached(one.digest, kind)) for one in tags if one.tag in about and (kind := kind_by(one.tag))]
+    found: dict[str, tuple[Attached, ...]] = {}
+    for subject, one in pairs:
+        found[subject] = (*found.get(subject, ()), one)
+    return found
+
+
 def tops(manifests: Mapping[str, Manifest], tags: tuple[Tagged, ...]) -> tuple[str, ...]:
     """The manifests that are images by themselves: tagged, or neither part of another nor about another."""
-    tagged = {one.digest for one in tags}
-    parts = {child.digest for one in manifests.values() for child in one.children}
+    about = named_by((one.tag for one in tags), frozenset(manifests))
+    tagged = {one.digest for one in tags if one.tag not in about}
+    parts = {child.digest for one in manifests.values() for child in one.children} | {one.digest for one in tags if one.tag in about}
     alone = {digest for digest, one in manifests.items() if digest not in parts and (one.subject is None or one.subject.digest not in manifests)}
     return tuple(sorted((tagged & set(manifests)) | alone))
 

@@ -1,7 +1,7 @@
 """What a sweep of the image registry takes away from one repository.
 
 Owns the rule. A manifest stays while it has a tag, while a release names it, while it was pushed or used within `untagged_ms`, while a manifest that stays
-lists it, or while it says something about one that stays (a signature, a list of parts). A blob stays while a manifest that stays names it, while a release
+lists it, or while it says something about one that stays (a signature, a list of parts). A tag that only says what a manifest is about keeps it no longer than that. A blob stays while a manifest that stays names it, while a release
 does, or while it was pushed, mounted or asked for within `grace_ms`: so a push that has brought its blobs and not yet its manifest has that long. Never
 touches storage and never asks the time.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from penstock.server.core.attached import named_by
 from penstock.server.core.oci import Manifest
 
 
@@ -35,11 +36,13 @@ class Verdict:
 def judge(shelf: Shelf, keep: frozenset[str], grace_ms: int, untagged_ms: int) -> Verdict:
     """What goes. `keep` are the digests that releases name."""
     known = frozenset(shelf.manifests)
-    stay = {digest for digest in shelf.tags.values() if digest in known} | (keep & known)
+    about = named_by(shelf.tags, known)
+    stay = {digest for tag, digest in shelf.tags.items() if digest in known and tag not in about} | (keep & known)
     stay |= {digest for digest, (_, age_ms) in shelf.manifests.items() if age_ms <= untagged_ms}
     while True:
         more = {child.digest for digest in stay for child in shelf.manifests[digest][0].children}
         more |= {digest for digest, (one, _) in shelf.manifests.items() if one.subject is not None and one.subject.digest in stay}
+        more |= {shelf.tags[tag] for tag, subject in about.items() if subject in stay}
         more = (more & known) - stay
         if not more:
             break

@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from penstock.server.core.attached import subject_of
 from penstock.server.core.oci import (
     Collected,
     Manifest,
@@ -315,7 +316,7 @@ class FileContent:
     def _forget(self, repository: str, found: Stored) -> None:
         folder = self._repository(repository) / "tags"
         for tag in files.names(folder):
-            if files.text(folder / tag) == found.digest:
+            if files.text(folder / tag) == found.digest or subject_of(tag) == found.digest:
                 (folder / tag).unlink()
         subject = read_manifest(found.raw, found.media_type).subject
         if subject is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 
+from penstock.server.core.attached import subject_of
 from penstock.server.core.oci import (
     Collected,
     Manifest,
@@ -123,7 +124,7 @@ class MemoryContent:
         """See `core.oci.Content`."""
         if self._types.pop((repository, digest), None) is None:
             raise NotThere(f"the manifest {digest} is not in this repository", digest)
-        for key in [key for key, value in self._tags.items() if key[0] == repository and value == digest]:
+        for key in [key for key, value in self._tags.items() if key[0] == repository and digest in (value, subject_of(key[1]))]:
             del self._tags[key]
 
     def delete_tag(self, repository: str, tag: str) -> None:

@@ -11,20 +11,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from penstock.server.effects.upstream import BROKEN, GONE, REFUSED, Access, Fetched, UpstreamFault
+from penstock.server.core.mirrors import at_digest
+from penstock.server.effects.upstream import BROKEN, GONE, REFUSED, Access, Attached, Fetched, UpstreamFault
 from penstock.wire.types import sha256_of
 
 
 @dataclass(slots=True)
 class MemoryUpstream:
     """`tags`: "ghcr.io/x/y:2" -> digest; `content`: bytes by digest, manifests and blobs alike. `faults`: host -> fault for whatever is asked there;
-    `breaks`: digests whose fetching fails; `passwords`: host -> (user, password) it asks for."""
+    `breaks`: digests whose fetching fails; `lists`: digest -> its list of referrers, None where this registry has no such lists; `passwords`: host -> (user, password) it asks for."""
 
     tags: dict[str, str] = field(default_factory=dict)
     content: dict[str, bytes] = field(default_factory=dict)
     faults: dict[str, UpstreamFault] = field(default_factory=dict)
     breaks: set[str] = field(default_factory=set)
     passwords: dict[str, tuple[str, str]] = field(default_factory=dict)
+    lists: dict[str, bytes] | None = None
     free: int = 10**12
     fetched: list[str] = field(default_factory=list)
 
@@ -61,6 +63,12 @@ class MemoryUpstream:
         told(len(raw))
         yield _Held(self.content)
 
+    @contextmanager
+    def attached(self, source: str, access: Access) -> Iterator[Attached]:
+        """See `Upstream`."""
+        self._ask(access)
+        yield _Asked(self, at_digest(source, "").removesuffix("@"))
+
     def free_bytes(self) -> int:
         """See `Upstream`."""
         return self.free
@@ -71,6 +79,25 @@ class MemoryUpstream:
 
     def stop(self) -> None:
         """See `Upstream`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    there: MemoryUpstream
+    name: str
+
+    def referrers(self, digest: str) -> tuple[bytes, ...] | None:
+        if self.there.lists is None:
+            return None
+        return (self.there.lists.get(digest, b'{"schemaVersion":2,"manifests":[]}'),)
+
+    def manifest(self, reference: str) -> bytes | None:
+        return self.there.content.get(self.there.tags.get(f"{self.name}:{reference}", reference))
+
+    def open(self, digest: str) -> BinaryIO:
+        if digest in self.there.breaks:
+            raise UpstreamFault(BROKEN, "unexpected EOF")
+        return _Held(self.there.content).open(digest)
 
 
 @dataclass(frozen=True, slots=True)

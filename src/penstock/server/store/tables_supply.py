@@ -46,6 +46,8 @@ mirrors = Table(
     moment("gone_ms"),
     moment("unreachable_ms"),
     text("unreachable_why"),
+    number("attached"),
+    text("attached_why"),
     UniqueConstraint("repository", "reference"),
 )
 attached = Table(
