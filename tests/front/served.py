@@ -87,11 +87,11 @@ def free_port() -> int:
 class Served:
     """One control plane. `setup_token` is for the first administrator; `ready()` makes one, named mara, and gives an API token."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
         self.port = free_port()
-        self.host = f"127.0.0.1:{self.port}"
+        self.host = f"{address}:{self.port}"
         self.url = f"https://{self.host}"
-        self.settings = Settings(data=folder / "plane", addresses=(self.url,), listen=f"127.0.0.1:{self.port}")
+        self.settings = Settings(data=folder / "plane", addresses=(self.url,), listen=self.host)
         self.setup_token = commandline.init(self.settings, folder / "root.key")
         self.running = open_plane(self.settings, Limits(password_rounds=1000))
         self.plane = self.running.plane

@@ -12,13 +12,17 @@ from penstock.apiv1 import apps as a
 from penstock.apiv1 import devices as d
 from penstock.apiv1 import registry as i
 from penstock.client import ClientError
-from penstock.server.actions import passwords, people, tokens
+from penstock.server.actions import inventory, mirrors, passwords, people, releases, tokens, upstreams
 from penstock.server.core import guessing
+from penstock.server.core.attached import fallback_tag
+from penstock.server.core.errors import Conflict, Invalid
+from penstock.server.effects.skopeo import Skopeo
 from penstock.wire.types import sha256_of
+from tests.attaching import attach, cosigned, put, spdx
 from tests.front.served import PASSWORD, ScriptedDevice, Served
 from tests.needs import needs, which
 from tests.server.people import SENTENCE, person
-from tests.server.planes import ADMIN
+from tests.server.planes import ADMIN, make_plane
 from tests.server.pushing import push, put_blob, small_image
 
 DATA = b"a layer"
@@ -186,3 +190,40 @@ def test_skopeo_and_podman_sign_in_to_a_whole_plane(plane, images, tmp_path):
     assert refused.returncode != 0
     assert "denied" in refused.stderr
     assert PASSWORD not in refused.stderr
+
+
+@needs("skopeo")
+def test_a_plane_is_another_ones_upstream_with_all_that_is_attached(plane, tmp_path):
+    """By its list of referrers and its tokens, over its own authority."""
+    content = plane.plane.blobs
+    digest = push(content, "press/signed", small_image("signed", ("linux/amd64", "linux/arm64")), "1")
+    attach(content, "press/signed", digest, spdx("pkg:npm/left-pad@1.0.0"))
+    attach(content, "press/signed", digest, b"notarised", "application/vnd.cncf.notary.signature")
+    put(content, "press/signed", cosigned(b"sig"), f"{fallback_tag(digest)}.sig")
+    there = make_plane(tmp_path / "there")
+    there.upstream = Skopeo(tmp_path / "copying")
+    source = f"services: {{web: {{image: '{plane.host}/press/signed:1'}}}}".encode()
+    publish = lambda: releases.publish(there, ADMIN, source=source, app="shop", version="1")  # noqa: E731
+    upstreams.set_upstream(there, ADMIN, host=plane.host, user="bert", password=SENTENCE, ca=plane.ca)
+    with pytest.raises(Conflict, match="images-on-their-way"):
+        publish()
+    mirrors.copy_next(there)
+    with pytest.raises(Invalid, match="not yours to see"):
+        publish()  # bert may not pull from press: the image itself is not there for him
+    upstreams.set_upstream(there, ADMIN, host=plane.host, user="anna", password=SENTENCE, ca=plane.ca)
+    with pytest.raises(Conflict, match="images-on-their-way"):
+        publish()
+    mirrors.copy_next(there)
+    publish()
+    (view,) = mirrors.list_mirrors(there, ADMIN)
+    assert (view.mirror.attached, view.mirror.attached_why) == (3, "")
+    inventory.index(there)
+    (shown,) = inventory.attachments(there, ADMIN, release="shop:1")
+    assert sorted((one.kind, one.packages) for one in shown.attached) == [("signature", -1), ("signature", -1), ("spdx", 1)]
+    there.db.close()
+    with plane.client() as client:
+        (image,) = client.repository("press/signed").images
+    assert ([tag.tag for tag in image.tags], sorted(one.kind for one in image.attached)) == (
+        ["1"],
+        ["application/spdx+json", "application/vnd.cncf.notary.signature", "signature"],
+    )

@@ -93,7 +93,13 @@ def release_show(release: ReleaseName, *, common: Common = COMMON) -> int:
 
 def attachment(found: s.Attached) -> str:
     """What is attached to an image, in a line."""
-    words = {"spdx": "packages (SPDX)", "cyclonedx": "packages (CycloneDX)", "signature": "signature (not verified)", "attestation": "attestation", "other": found.media_type}
+    words = {
+        "spdx": "packages (SPDX)",
+        "cyclonedx": "packages (CycloneDX)",
+        "signature": "signature (not verified)",
+        "attestation": "attestation",
+        "other": found.media_type,
+    }
     many = f", {out.number(found.packages, 'package')}" if found.packages >= 0 and not found.why else ""
     return f"{words[found.kind]}{many}{f', cannot be read: {found.why}' if found.why else ''} {found.document[7:19]}{f' for {found.platform}' if found.platform else ''}"
 

@@ -36,8 +36,8 @@ from penstock.server.effects.ids import RandomIds
 from penstock.server.effects.keys import file_keys
 from penstock.server.effects.live import Live
 from penstock.server.effects.notify import NetCourier
-from penstock.server.effects.tokens import SessionTokens, key_file
 from penstock.server.effects.skopeo import Skopeo
+from penstock.server.effects.tokens import SessionTokens, key_file
 from penstock.server.effects.vault import open_vault
 from penstock.server.effects.verifiers import Verifiers
 from penstock.server.reconcilers.driver import Driver

@@ -55,7 +55,9 @@ def test_it_is_shown_with_its_image_and_not_as_one():
     manifests = {IMAGE: PLAIN, SIGNATURE: PLAIN, LIST: Manifest(OCI_INDEX)}
     tags = (Tagged("1", IMAGE, 0), Tagged(TAG, SIGNATURE, 0), Tagged(a.fallback_tag(IMAGE), LIST, 0))
     assert tops(manifests, tags) == (IMAGE,)
-    assert {subject: [(one.digest, one.kind) for one in found] for subject, found in attachments(manifests, tags).items()} == {IMAGE: [(SIGNATURE, "signature")]}
+    assert {subject: [(one.digest, one.kind) for one in found] for subject, found in attachments(manifests, tags).items()} == {
+        IMAGE: [(SIGNATURE, "signature")]
+    }
 
 
 def test_what_is_not_taken():

@@ -15,7 +15,9 @@ from penstock.wire.types import sha256_of
 from tests.server.pushing import small_image
 
 PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7")
-BASE = m.Mirror("mir_1", "ghcr.io/x/y:2", "ghcr.io/x/y", "2", (), m.DONE, "", False, "sha256:a", "sha256:a", 9, 1, "ada", 100, 100, "sha256:a", 0, 0, 0, "", 0, "")
+BASE = m.Mirror(
+    "mir_1", "ghcr.io/x/y:2", "ghcr.io/x/y", "2", (), m.DONE, "", False, "sha256:a", "sha256:a", 9, 1, "ada", 100, 100, "sha256:a", 0, 0, 0, "", 0, ""
+)
 
 
 def attested(index: bytes) -> bytes:

@@ -6,8 +6,10 @@ how much of it is taken is `core.attached`'s; images themselves are `mirrors`'.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from typing import BinaryIO
 
 from penstock.server.actions.context import Plane
 from penstock.server.core.attached import Tally, fallback_tag, listed, loses, size_of, subjects, tags_about, unfit
@@ -29,9 +31,7 @@ def take_in(plane: Plane, repository: str, one: Descriptor, fetched: Fetched) ->
     try:
         with fetched.open(one.digest) as file:
             at = 0
-            while piece := file.read(PIECE):
-                if at + len(piece) > one.size:
-                    raise OciError(f"{one.digest} has more than the {one.size} bytes that its manifest says")
+            for piece in _pieces(file, one):
                 at = content.append(repository, upload, piece, at)
         content.finish(repository, upload, one.digest)
     except BaseException:
@@ -39,6 +39,15 @@ def take_in(plane: Plane, repository: str, one: Descriptor, fetched: Fetched) ->
             content.abort(repository, upload)
         raise
     return one.size
+
+
+def _pieces(file: BinaryIO, one: Descriptor) -> Iterator[bytes]:
+    size = 0
+    while piece := file.read(PIECE):
+        size += len(piece)
+        if size > one.size:
+            raise OciError(f"{one.digest} has more than the {one.size} bytes that its manifest says")
+        yield piece
 
 
 def bring_along(plane: Plane, mirror: Mirror, access: Access) -> Mirror:

@@ -16,12 +16,15 @@ import urllib.request
 from collections.abc import Callable
 from email.message import Message
 from http.client import HTTPException
-from typing import IO, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from penstock.server.core.attached import MOST_LIST, MOST_PAGES
 from penstock.server.core.oci import INDEXES, MANIFESTS, MAX_MANIFEST, OCI_INDEX
 from penstock.server.effects.upstream import BROKEN, GONE, REFUSED, UNREACHABLE, Access, UpstreamFault
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 STEP_S = 30.0  # one wait
 WHOLE_S = 300.0  # everything that is asked of one image
@@ -30,7 +33,7 @@ HUB, HUB_SERVER = "docker.io", "registry-1.docker.io"
 _CHALLENGE = re.compile(r"\s*(bearer|basic)\b(.*)", re.IGNORECASE | re.DOTALL)
 _PAIR = re.compile(r'([a-zA-Z]+)="([^"]*)"')
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
-_SECRET = "Authorization"
+_HEADER = "Authorization"
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -47,7 +50,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
             raise UpstreamFault(BROKEN, f"it points to {newurl[:100]}, out of TLS")
         made = super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
         if made is not None and urlsplit(newurl).netloc != urlsplit(req.full_url).netloc:
-            made.remove_header(_SECRET)
+            made.remove_header(_HEADER)
         return made
 
 
@@ -66,7 +69,7 @@ class _Body:
             raise UpstreamFault(UNREACHABLE, f"its answer broke off: {str(fault)[:200]}") from None
         return read
 
-    def __enter__(self) -> _Body:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -145,7 +148,7 @@ class Asking:
             url = urljoin(f"{self._scheme}://{self._server}/v2/{self._name}/", path)
             if urlsplit(url).netloc != self._server:
                 raise UpstreamFault(BROKEN, f"its list goes on at another place: {url[:100]}")
-            headers = {"Accept": accept, **({_SECRET: self._sign_in} if self._sign_in else {})}
+            headers = {"Accept": accept, **({_HEADER: self._sign_in} if self._sign_in else {})}
             try:
                 found = self._open(url, headers)
                 return _Body(found, self._check), found.headers
@@ -171,7 +174,8 @@ class Asking:
 
     def _open(self, url: str, headers: dict[str, str]) -> Any:
         self._check()
-        return self._opener.open(urllib.request.Request(url, headers={"User-Agent": "penstock", **headers}), timeout=self._step_s)
+        asked = urllib.request.Request(url, headers={"User-Agent": "penstock", **headers})  # noqa: S310 (the opener has no handler but for HTTP)
+        return self._opener.open(asked, timeout=self._step_s)
 
     def _check(self) -> None:
         if self._stopped():
@@ -195,7 +199,7 @@ class Asking:
             raise UpstreamFault(REFUSED, f"{self._server} sends for a token to {realm[:100]!r}, without TLS")
         query = urlencode({**({"service": asked["service"]} if "service" in asked else {}), "scope": asked.get("scope") or f"repository:{self._name}:pull"})
         try:
-            raw = _whole(_Body(self._open(f"{realm}{'&' if '?' in realm else '?'}{query}", {_SECRET: basic} if basic else {}), self._check), MOST_TOKEN)
+            raw = _whole(_Body(self._open(f"{realm}{'&' if '?' in realm else '?'}{query}", {_HEADER: basic} if basic else {}), self._check), MOST_TOKEN)
             plain = json.loads(raw)
         except urllib.error.HTTPError as fault:
             with fault:
