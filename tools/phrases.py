@@ -114,17 +114,25 @@ def of_source(source: str, *, words: bool = False) -> Iterator[tuple[str, int]]:
 
 
 def _happenings(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """The dotted names under which something is written down: arguments of a note, and what is assigned to `verb`."""
+    """The dotted names under which something is written down: arguments of a note, what is assigned to `verb`, alone or first of several, and what is returned
+    first of several."""
     for node in ast.walk(tree):
         within: list[ast.expr] = []
         if isinstance(node, ast.Call) and (node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")) in _NOTES:
             within = list(node.args)
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "verb":
+        elif isinstance(node, ast.Assign) and getattr(_first(node.targets[0]), "id", "") == "verb":
+            within = [node.value]
+        elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
             within = [node.value]
         for one in within:
-            for part in (one, *((one.body, one.orelse) if isinstance(one, ast.IfExp) else ())):
+            for part in map(_first, (one, *((one.body, one.orelse) if isinstance(one, ast.IfExp) else ()))):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str) and _VERB.match(part.value):
                     yield part.value, part.lineno
+
+
+def _first(node: ast.expr) -> ast.expr:
+    """The first of several, or what stands alone."""
+    return node.elts[0] if isinstance(node, ast.Tuple) and node.elts else node
 
 
 def _numbered(text: str) -> str:

@@ -291,7 +291,7 @@ def an_upstream(made: Furnished) -> dict[str, str]:
 
 
 def a_mirror(made: Furnished) -> dict[str, str]:
-    mirror = Mirror("mir_1", "x.example/y:1", "x.example/y", "1", (), "done", "", False, "", "", 0, 0, "", 0, 0, "", 0, 0, 0, "")
+    mirror = Mirror("mir_1", "x.example/y:1", "x.example/y", "1", (), "done", "", False, "", "", 0, 0, "", 0, 0, "", 0, 0, 0, "", 0, "")
     made.world.plane.db.update(lambda tx: mirror_store.put(tx, mirror))
     return {"mirror": "mir_1"}
 

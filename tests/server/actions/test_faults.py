@@ -7,7 +7,7 @@ import json
 import pytest
 
 from penstock.server.actions import devices as device_actions
-from penstock.server.actions import enrolments, faults, joins, notices, sites
+from penstock.server.actions import enrolments, faults, joins, mirrors, notices, releases, sites, upstreams
 from penstock.server.actions import housekeeping as house
 from penstock.server.actions.faults import Query
 from penstock.server.api.agent import AgentApi
@@ -15,14 +15,17 @@ from penstock.server.core import rights
 from penstock.server.core.errors import Conflict, Forbidden, Invalid, Missing, Stale
 from penstock.server.core.model import Actor, Target
 from penstock.server.core.notices import Rules
+from penstock.server.core.noticetexts import mail_of
 from penstock.server.core.rights import BUILT_IN, Binding, Part, rights_of
 from penstock.server.effects.notify import NetCourier, Parcel, signature
+from penstock.server.effects.upstream_memory import MemoryUpstream
 from penstock.server.store import events, outbox
 from penstock.server.store import notices as store
 from penstock.wire.log import Boot, Gap, ServiceStatus
 from tests.server.effects.receivers import Hook, Post
 from tests.server.paper import PaperDevice, straight
 from tests.server.planes import ADMIN, a_release, a_site, make_plane, turn
+from tests.server.pushing import small_image
 
 from penstock.server.actions import deployments  # isort: skip
 
@@ -270,6 +273,49 @@ def test_filters_and_cursor(plane, api):
     for bad in ({"severity": "awful"}, {"kind": "rust"}):
         with pytest.raises(Invalid):
             wrong(plane, **bad)
+
+
+def test_a_tag_that_moved_is_a_fault_told_by_webhook_and_mail_until_a_release_takes_it(plane, api):
+    let_in(plane, api)
+    plane.upstream = MemoryUpstream()
+    upstreams.set_upstream(plane, ADMIN, host="ghcr.io")
+
+    def published(version):
+        source = b"services: {web: {image: 'ghcr.io/x/web:2'}}"
+        with pytest.raises(Conflict, match="images-on-their-way"):
+            releases.publish(plane, ADMIN, source=source, app="shop", version=version)
+        mirrors.copy_next(plane)
+        releases.publish(plane, ADMIN, source=source, app="shop", version=version)
+
+    def there(text):
+        image = small_image(text)
+        return plane.upstream.put("ghcr.io/x/web:2", image.blobs, image.variants[0].manifest)
+
+    there("one")
+    published("1")
+    a_notice(plane, rules=Rules(kinds=("tag-moved",)))
+    mirrors.check(plane, ADMIN)
+    assert wrong(plane, kind="tag-moved") == ()
+    new = there("two")
+    mirrors.check(plane, ADMIN)
+    (found,) = wrong(plane, kind="tag-moved")
+    assert (found.title, found.severity, found.since_ms) == ("ghcr.io/x/web:2: Tag moved", "warn", plane.clock.now_ms())
+    assert "pinned by shop 1" in found.why
+    assert new[7:19] in found.why
+    assert wrong(plane, acting(("viewer", "fleet", "")), kind="tag-moved") == ()
+    pass_by(plane, times=3)
+    (body,) = plane.courier.bodies()
+    assert (body["event"], body["faults"][0]["kind"], body["faults"][0]["title"]) == ("fault.opened", "tag-moved", found.title)
+    subject, text = mail_of(body)
+    assert subject == "[Penstock] ghcr.io/x/web:2: Tag moved"
+    assert "What to do: See in Images from elsewhere" in text
+    faults.acknowledge(plane, ADMIN, fault=found.id, until_ms=plane.clock.now_ms() + 86_400_000, reason="the vendor said so")
+    assert wrong(plane, kind="tag-moved")[0].known is not None
+    there("three")
+    mirrors.check(plane, ADMIN)
+    assert wrong(plane, kind="tag-moved")[0].known is None, "moved again, it is news again"
+    published("2")
+    assert wrong(plane, kind="tag-moved") == ()
 
 
 # --- notices ------------------------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ from penstock.server.core.faults import (
     MB,
     AppKnown,
     DeviceKnown,
+    Fault,
+    Moved,
     PlaneKnown,
     SiteKnown,
     alarm_kind,
@@ -116,12 +118,27 @@ def test_each_kind_from_its_evidence_and_no_other(change, wanted):
         ({"backup_ms": NOW - BACKUP_WITHIN_MS}, ("plane-no-backup", WARN)),
         ({"backup_ms": 0}, ("plane-no-backup", WARN)),
         ({"failing": (("pager", NOW - DAY_MS, "it answers 500"),)}, ("notices-failing", WARN)),
+        ({"moved": (Moved("ghcr.io/x/y:2", "sha256:aa", "sha256:bb", NOW - 1, ("shop 1",)),)}, ("tag-moved", WARN)),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
 def test_each_fault_of_the_plane(change, wanted):
     assert kinds(plane=replace(FINE, **change)) == [wanted]
     assert kinds() == [], "who may not see the plane's own sees none of it"
+
+
+def test_a_tag_that_moved_says_who_needs_the_old_one_and_is_no_fault_where_nobody_does():
+    moved = Moved("ghcr.io/x/y:2", "sha256:" + "a" * 64, "sha256:" + "b" * 64, NOW - 5, tuple(f"shop {number}" for number in range(7)))
+
+    def found(*tags: Moved) -> tuple[Fault, ...]:
+        return faults(Judged(plane=replace(FINE, moved=tags)), NOW)
+
+    (fault,) = found(moved)
+    assert (fault.name, fault.since_ms) == ("ghcr.io/x/y:2", NOW - 5)
+    assert fault.why == "it named aaaaaaaaaaaa, which is pinned by shop 0, shop 1, shop 2, shop 3, shop 4 and 2 more, and names bbbbbbbbbbbb now"
+    assert found(replace(moved, releases=())) == ()
+    (again,) = found(replace(moved, after="sha256:" + "c" * 64))
+    assert again.key != fault.key, "who knew of the first move knows nothing of the second"
 
 
 def test_who_waits_to_be_let_in():

@@ -11,18 +11,19 @@ from dataclasses import dataclass, replace
 from penstock.server.actions import visible
 from penstock.server.actions.context import Plane, bounded, make_cursor, note, read_cursor
 from penstock.server.actions.devices import find as find_device
+from penstock.server.actions.images import pins
 from penstock.server.actions.sites import find as find_site
 from penstock.server.core.access import permit, require
 from penstock.server.core.causes import Cause, Known, causes
 from penstock.server.core.errors import Conflict, Invalid, missing
 from penstock.server.core.faultkinds import KINDS, SEVERITIES
-from penstock.server.core.faults import DAY_MS, DEVICE, PLANE, SITE, DeviceKnown, Fault, PlaneKnown, SiteKnown, faults
+from penstock.server.core.faults import DAY_MS, DEVICE, PLANE, SITE, DeviceKnown, Fault, Moved, PlaneKnown, SiteKnown, faults
 from penstock.server.core.faults import Known as Judged
 from penstock.server.core.model import Actor
 from penstock.server.core.rights import EVERYWHERE, Allow, Reach, Target, may
 from penstock.server.core.rights import reach as reach_of
 from penstock.server.core.views import Page
-from penstock.server.store import devices, notices, outbox, roots, settings
+from penstock.server.store import devices, mirrors, notices, outbox, roots, settings
 from penstock.server.store import faults as store
 from penstock.server.store.db import Tx
 
@@ -71,6 +72,15 @@ def of_plane(plane: Plane, tx: Tx) -> PlaneKnown:
         number,
         oldest,
         notices.failing(tx),
+        _moved(plane, tx),
+    )
+
+
+def _moved(plane: Plane, tx: Tx) -> tuple[Moved, ...]:
+    found = mirrors.moved(tx)
+    held = pins(plane, tx) if found else {}
+    return tuple(
+        Moved(one.source, one.upstream, one.seen, one.moved_ms, tuple(f"{pin.app} {pin.version}" for pin in held.get(one.digest, ()))) for one in found
     )
 
 

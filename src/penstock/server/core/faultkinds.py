@@ -115,5 +115,11 @@ KINDS: dict[str, Kind] = {
             "Look whether the agent runs on the device and can reach an address of the control plane; else retire the device.",
         ),
         Kind("waiting-room", 24, "Waits to be let in", "Compare the fingerprint with the one shown at the device, then approve or reject it."),
+        Kind(
+            "tag-moved",
+            25,
+            "Tag moved",
+            "See in Images from elsewhere what it named and what it names. Publish a new release to take the new content; what was published stays as it is.",
+        ),
     )
 }

@@ -22,6 +22,7 @@ ROOT_WARN_MS, ROOT_BAD_MS = 90 * DAY_MS, 14 * DAY_MS
 CERTIFICATE_WARN_MS, CERTIFICATE_BAD_MS = 21 * DAY_MS, 5 * DAY_MS
 BACKUP_WITHIN_MS = 8 * DAY_MS
 FAILING_WITHIN_MS = HOUR_MS  # nothing reaches a receiver for so long
+MOST_NAMED = 5  # releases in a sentence
 
 
 # --- what is known ----------------------------------------------------------------------------------------------------
@@ -88,6 +89,17 @@ class SiteKnown:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """A tag of another registry that names other content than was copied, and the releases that pin what it named."""
+
+    source: str
+    before: str
+    after: str
+    since_ms: int
+    releases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PlaneKnown:
     """What the plane knows of itself; 0 means not known, or never. `overdue`: how much work is owed for too long, since `overdue_ms`. `failing`: (name, since,
     why) of targets of notices that nothing can be delivered to."""
@@ -101,6 +113,7 @@ class PlaneKnown:
     overdue: int = 0
     overdue_ms: int = 0
     failing: tuple[tuple[str, int, str], ...] = ()
+    moved: tuple[Moved, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +290,13 @@ def _of_plane(plane: PlaneKnown, now_ms: int, held: Mapping[str, int]) -> Iterat
         if now_ms - since_ms < FAILING_WITHIN_MS:
             continue
         yield made("notices-failing", WARN, f"to {name}: {why}", since_ms, detail=name)
+    for tag in plane.moved:
+        if not tag.releases:
+            continue
+        named = ", ".join(tag.releases[:MOST_NAMED]) + (f" and {len(tag.releases) - MOST_NAMED} more" if len(tag.releases) > MOST_NAMED else "")
+        why = f"it named {tag.before[7:19]}, which is pinned by {named}, and names {tag.after[7:19]} now"
+        # Another move is another fault: who knew of the first knows nothing of it.
+        yield replace(made("tag-moved", WARN, why, tag.since_ms, f"{tag.source[:200]} {tag.after[7:19]}"), name=tag.source)
 
 
 def _since(draft: Fault, held: Mapping[str, int], now_ms: int) -> Fault:

@@ -64,6 +64,11 @@ def all_of(tx: Tx) -> tuple[Mirror, ...]:
     return nouns(Mirror, tx.run(select(t).order_by(t.c.source)))
 
 
+def moved(tx: Tx) -> tuple[Mirror, ...]:
+    """Those whose tag names other content now, by source."""
+    return nouns(Mirror, tx.run(select(t).where(t.c.moved_ms > 0).order_by(t.c.source)))
+
+
 def next_waiting(tx: Tx) -> Mirror | None:
     """The copy to make now: one that a process died over, else the one that waits longest."""
     query = select(t).where(t.c.state.in_((COPYING, WAITING))).order_by(t.c.state, t.c.asked_ms, t.c.id)
