@@ -120,10 +120,10 @@ def _happenings(tree: ast.AST) -> Iterator[tuple[str, int]]:
         within: list[ast.expr] = []
         if isinstance(node, ast.Call) and (node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")) in _NOTES:
             within = list(node.args)
-        elif isinstance(node, ast.Assign) and getattr(_first(node.targets[0]), "id", "") == "verb":
-            within = [node.value]
-        elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
-            within = [node.value]
+        elif (isinstance(node, ast.Assign) and getattr(_first(node.targets[0]), "id", "") == "verb") or (
+            isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple)
+        ):
+            within = [node.value] if node.value is not None else []
         for one in within:
             for part in map(_first, (one, *((one.body, one.orelse) if isinstance(one, ast.IfExp) else ()))):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str) and _VERB.match(part.value):

@@ -42,6 +42,7 @@ CATALOGUE = {
             "env": [{"name": "POSTGRES_PASSWORD", "label": "Superuser password"}],
         },
         {"type": 2, "title": "Agents", "description": "for a Swarm"},
+        {"type": 3, "title": "Inner", "stackFile": "services:\n  a: {image: a, cap_dropp: [x]}\n"},
         {"type": 3, "title": "Shop", "repository": {"url": "https://git.example/shop", "stackfile": "docker-compose.yml"}},
     ],
 }
@@ -122,7 +123,16 @@ def test_templates(mara, tmp_path):
     page.set_input_files("input[name=file]", str(file))
     page.get_by_role("button", name="Import").click()
     assert page.get_by_text("It is a Swarm stack").is_visible()
+    assert page.get_by_text("Needs changes").first.is_visible()
+    assert page.get_by_text("docker-compose.yml in https://git.example/shop", exact=True).is_visible()
     mara.look("templates")
+    stack = tmp_path / "any-name.yml"
+    stack.write_text("services:\n  web: {image: shop:1}\n")
+    page.get_by_label("Shop", exact=True).set_input_files(str(stack))
+    page.get_by_role("button", name="Import these").click()
+    assert page.get_by_role("link", name="Publish shop").is_visible()
+    assert page.get_by_text("Compose files that lie elsewhere").count() == 0
+    mara.goto("/templates")
     page.get_by_role("link", name="Publish redis").click()
     assert 'image: "redis:latest"' in page.locator("#f-compose").input_value()
 

@@ -154,19 +154,29 @@ def test_finding_and_lists(served, penstock, tmp_path):
     penstock("find", code=2)
 
 
-def test_templates(penstock, tmp_path):
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_templates(penstock, tmp_path, version):
     catalogue = tmp_path / "templates.json"
-    catalogue.write_text(
-        json.dumps(
-            {"version": "2", "templates": [{"type": 1, "title": "Redis", "image": "redis:latest", "note": "mind the door"}, {"type": 2, "title": "Swarm"}]}
-        )
-    )
-    assert "1 of 2 templates stand in the app list" in penstock("app", "import-templates", str(catalogue))
-    again = json.loads(penstock("app", "import-templates", str(catalogue), "--json"))
-    assert [line["did"] for line in again["lines"]] == ["same", "refused"]
+    listed = [
+        {"type": 1, "title": "Redis", "image": "redis:latest", "note": "mind the door"},
+        {"type": 2, "title": "Swarm"},
+        {"type": 3, "title": "Inner", "stackFile": "services:\n  a: {image: a, cap_dropp: [x]}\n"},
+        {"type": 3, "title": "Shop", "repository": {"url": "https://git.example/shop", "stackfile": "compose.yml"}},
+    ]
+    catalogue.write_text(json.dumps({"version": version, "templates": listed}))
+    said = penstock("app", "import-templates", str(catalogue))
+    assert "2 of 4 templates stand in the app list" in said
+    assert "can be published" in said
+    assert "needs changes: line 2, column 17: services.a.cap_dropp" in " ".join(said.split())
+    (tmp_path / "compose.yml").write_text("services:\n  web: {image: shop}\n")
+    again = json.loads(penstock("app", "import-templates", str(catalogue), "--stack", f"shop=@{tmp_path / 'compose.yml'}", "--json"))
+    assert [line["did"] for line in again["lines"]] == ["same", "refused", "same", "new"]
+    assert [bool(line["needs"]) for line in again["lines"]] == [False, False, True, False]
+    assert {one["app"]: bool(one["needs"]) for one in json.loads(penstock("app", "templates", "--json"))} == {"redis": False, "inner": True, "shop": False}
     assert "redis" in penstock("app", "list")
     assert 'image: "redis:latest"' in penstock("app", "template", "redis")
-    penstock("app", "remove-template", "redis")
+    for app in ("redis", "inner", "shop"):
+        penstock("app", "remove-template", app)
     penstock("app", "template", "redis", code=5)
 
 

@@ -184,7 +184,7 @@ class VulnerabilitiesImported(Struct, frozen=True, kw_only=True):
 
 
 class TemplateBrief(Struct, frozen=True, kw_only=True):
-    """A catalogue entry that releases are published from."""
+    """A catalogue entry that releases are published from. `needs`: what is to be changed in it before it can be published (empty: nothing)."""
 
     app: str
     title: str
@@ -192,10 +192,11 @@ class TemplateBrief(Struct, frozen=True, kw_only=True):
     source: str
     imported_ms: int
     by: str
+    needs: str
 
 
 class Template(Struct, frozen=True, kw_only=True):
-    """A template with the Compose text to publish and what its author says of it."""
+    """A template with the Compose text to publish and what its author says of it. `needs`: what is to be changed first (empty: nothing)."""
 
     app: str
     title: str
@@ -205,6 +206,7 @@ class Template(Struct, frozen=True, kw_only=True):
     by: str
     note: str
     compose: str
+    needs: str
 
 
 class TemplatesImport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -216,13 +218,16 @@ class TemplatesImport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class TemplateLine(Struct, frozen=True, kw_only=True):
-    """What became of one template of a catalogue."""
+    """What became of one template of a catalogue. `why` it was refused; `needs`: what is to be changed in one that was taken before it can be published (empty:
+    nothing); `lacks`: where the Compose file lies that it was refused without, to be given under `app`."""
 
     number: int
     title: str
     app: str
     did: Literal["new", "changed", "same", "refused"]
     why: Text
+    needs: str
+    lacks: str
 
 
 class TemplatesImported(Struct, frozen=True, kw_only=True):

@@ -28,8 +28,8 @@ def import_templates(
     if common.json:
         out.show_json(found)
     else:
-        rows = ((x.number, x.app or "-", x.title, x.did, x.why or "-") for x in found.lines)
-        out.table(("", "app", "title", "is", "why"), rows, "The catalogue is empty.")
+        rows = ((x.number, x.app or "-", x.title, x.did, x.why if x.did == "refused" else ready(x.needs)) for x in found.lines)
+        out.table(("", "app", "title", "is", "publishing"), rows, "The catalogue is empty.")
         taken = sum(x.did != "refused" for x in found.lines)
         out.say(f"{taken} of {out.number(len(found.lines), 'template')} stand in the app list. Publish one: penstock app template NAME > compose.yaml")
     return out.DONE if not found.lines or any(x.did != "refused" for x in found.lines) else out.REFUSED
@@ -39,10 +39,14 @@ def templates(*, common: Common = COMMON) -> int:
     """The templates there are."""
     with common.client() as client:
         found = client.supply.templates()
-    rows = ((x.app, x.title, x.source or "-", out.ago(x.imported_ms), x.description) for x in found)
-    return out.listing(
-        found, ("app", "title", "catalogue", "imported", "what it is"), rows, "None yet: penstock app import-templates templates.json", json=common.json
-    )
+    rows = ((x.app, x.title, x.source or "-", out.ago(x.imported_ms), ready(x.needs), x.description) for x in found)
+    head = ("app", "title", "catalogue", "imported", "publishing", "what it is")
+    return out.listing(found, head, rows, "None yet: penstock app import-templates templates.json", json=common.json)
+
+
+def ready(needs: str) -> str:
+    """Whether a template can be published as it is, in words."""
+    return f"needs changes: {needs}" if needs else "can be published"
 
 
 def template(app: AppName, *, common: Common = COMMON) -> int:
@@ -55,6 +59,8 @@ def template(app: AppName, *, common: Common = COMMON) -> int:
         out.verbatim(found.compose)
         if found.note:
             out.aside(found.note)
+        if found.needs:
+            out.aside(f"Needs changes: {found.needs}")
     return out.DONE
 
 

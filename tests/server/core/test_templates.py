@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.server.core import compose
-from penstock.server.core.templates import CatalogueError, app_name, read_catalogue, written
+from penstock.server.core.templates import CatalogueError, alone, app_name, read_catalogue, written
 
 FULL = {
     "type": 1,
@@ -152,12 +152,55 @@ def test_a_stack_needs_its_file():
         "env": [{"name": "LEVEL", "default": "info"}],
     }
     (one,) = catalogue(stack)
-    assert one.why == "its Compose file lies elsewhere (shop/compose.yml in https://git.example/x); fetch that file and give it with --stack shop=FILE"
+    assert (
+        one.why
+        == "its Compose file lies elsewhere (shop/compose.yml in https://git.example/x); fetch that file and give it, on the page or with --stack shop=@FILE"
+    )
+    assert (one.app, one.lacks) == ("shop", "shop/compose.yml in https://git.example/x")
     (one,) = catalogue(stack, stacks={"shop": "services:\n  a:\n    image: a:1\n    environment: {LEVEL: '${LEVEL}'}\n"})
     assert one.template is not None
     assert yaml.safe_load(one.template.compose)["x-penstock"] == {"parameters": {"LEVEL": {"type": "text", "default": "info"}}}
     (one,) = catalogue(stack, stacks={"shop": "x-penstock: {}\n"})
     assert "declare the parameters there" in one.why
+
+
+INLINE = "services:\n  a:\n    image: a:1\n    environment: {LEVEL: '${LEVEL}'}\n"
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+@pytest.mark.parametrize("kind", [3, "compose"])
+def test_a_stack_may_bring_its_compose_file_along(version, kind):
+    (one,) = catalogue({"type": kind, "title": "Shop", "stackFile": INLINE, "env": [{"name": "LEVEL", "default": "info"}]}, version=version)
+    assert one.template is not None
+    assert (one.needs, one.lacks) == ("", "")
+    assert yaml.safe_load(one.template.compose)["services"]["a"]["image"] == "a:1"
+    (given,) = catalogue({"type": kind, "title": "Shop", "stackFile": INLINE}, version=version, stacks={"shop": "services: {b: {image: b}}\n"})
+    assert given.template is not None
+    assert "image: b" in given.template.compose, "what is given counts"
+
+
+@pytest.mark.parametrize("version", ["2", "3", 2, 3])
+def test_each_says_whether_it_can_be_published(version):
+    found = catalogue(
+        {"type": 1, "title": "Nginx", "image": "nginx:latest"},
+        {"type": 3, "title": "Old", "stackFile": "version: '2'\nservices:\n  a:\n    image: a:1\n    links: [b]\n    cap_dropp: [x]\n"},
+        {"type": 3, "title": "None", "stackFile": "just\nwords\n"},
+        version=version,
+    )
+    assert [one.template is not None for one in found] == [True, True, True], "what needs changes is taken: the page is where it is changed"
+    assert found[0].needs == ""
+    assert found[1].needs.startswith("line 5, column 5: services.a.links: ")
+    assert found[1].needs.endswith(" (and 1 more)")
+    assert found[2].needs
+
+
+def test_what_still_lacks_its_file_is_a_catalogue_of_its_own():
+    whole = json.dumps(
+        {"version": "3", "templates": [{"title": "a", "image": "x"}, {"type": 3, "title": "Shop", "repository": {"url": "u", "stackfile": "f"}}]}
+    )
+    rest = alone(whole, [one.number for one in read_catalogue(whole.encode()) if one.lacks])
+    (one,) = read_catalogue(rest.encode(), {"shop": "services: {a: {image: a}}"})
+    assert one.template is not None
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b'{"templates": []}', b'{"version": "1", "templates": []}', b'{"version": "2"}', b"[" * 100_000])

@@ -16,6 +16,7 @@ from penstock.server.core.errors import Invalid, missing
 from penstock.server.core.model import Actor, App
 from penstock.server.core.rights import Target
 from penstock.server.core.templates import CatalogueError, Kept, Outcome, read_catalogue
+from penstock.server.core.templates import needs as needs_of
 from penstock.server.store import releases
 from penstock.server.store import templates as store
 from penstock.server.store.db import Tx
@@ -89,6 +90,11 @@ def get_template(plane: Plane, actor: Actor, *, app: str) -> Kept:
     if found is None:
         raise missing("template", app)
     return found
+
+
+def needs(kept: Kept) -> str:
+    """What is to be changed in a template before it can be published, by today's rules; empty where nothing is."""
+    return needs_of(kept.compose)
 
 
 def remove_template(plane: Plane, actor: Actor, *, app: str) -> Kept:

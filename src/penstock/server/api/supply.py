@@ -198,7 +198,15 @@ def list_templates(call: Call) -> Page[shapes.TemplateBrief]:
     found = templates.list_templates(call.plane, call.actor)
     return Page(
         items=tuple(
-            shapes.TemplateBrief(app=one.app, title=one.title, description=one.description, source=one.source, imported_ms=one.imported_ms, by=one.imported_by)
+            shapes.TemplateBrief(
+                app=one.app,
+                title=one.title,
+                description=one.description,
+                source=one.source,
+                imported_ms=one.imported_ms,
+                by=one.imported_by,
+                needs=templates.needs(one),
+            )
             for one in found
         )
     )
@@ -214,6 +222,7 @@ def _template(one: Kept) -> shapes.Template:
         by=one.imported_by,
         note=one.note,
         compose=one.compose,
+        needs=templates.needs(one),
     )
 
 
@@ -230,9 +239,11 @@ def import_templates(call: Call) -> shapes.TemplatesImported:
         shapes.TemplateLine(
             number=line.outcome.number,
             title=line.outcome.title,
-            app=line.outcome.template.app if line.outcome.template else "",
+            app=line.outcome.app,
             did=one_of(line.did),
             why=line.outcome.why[:1000],
+            needs=line.outcome.needs,
+            lacks=line.outcome.lacks,
         )
         for line in found
     )

@@ -1,6 +1,6 @@
 """Catalogues of app templates as Portainer keeps them (JSON, versions 2 and 3): each template becomes a Compose text with declared parameters, or is refused.
 
-Owns the meaning of a template's keys. A key that says how an app runs and has no meaning here refuses the template by name; keys that only describe it
+Owns the meaning of a template's keys; whether its Compose text can be published is what the reader of Compose files says. A key that says how an app runs and has no meaning here refuses the template by name; keys that only describe it
 are kept or left out. Never fetches anything: the file of a stack must be given.
 """
 
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.server.core import compose, package
 from penstock.wire.types import name_fault
 
 MOST_TEMPLATES = 2000
@@ -34,7 +35,12 @@ class CatalogueError(ValueError):
 
 
 class _Refused(ValueError):
-    pass
+    """`lacks`: the place of a Compose file that would help, empty where none would."""
+
+    def __init__(self, why: str, lacks: str = "", app: str = "") -> None:
+        super().__init__(why)
+        self.lacks = lacks
+        self.app = app
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +71,16 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one template: its place in the file and its title; the template, or why it was refused."""
+    """What became of one template: its place in the file and its title; the template, or why it was refused. `needs`: what is to be changed in its Compose text
+    before it can be published (empty: nothing). `lacks`: where the Compose file lies that `app` is refused without."""
 
     number: int
     title: str
     template: Template | None
     why: str = ""
+    needs: str = ""
+    app: str = ""
+    lacks: str = ""
 
 
 def read_catalogue(raw: bytes, stacks: Mapping[str, str] | None = None) -> tuple[Outcome, ...]:
@@ -94,10 +104,26 @@ def read_catalogue(raw: bytes, stacks: Mapping[str, str] | None = None) -> tuple
             if made.app in taken:
                 raise _Refused(f"template {taken[made.app]} of this file is named {made.app} too")  # noqa: TRY301
             taken[made.app] = number
-            found.append(Outcome(number, made.title, made))
+            found.append(Outcome(number, made.title, made, needs=needs(made.compose), app=made.app))
         except _Refused as fault:
-            found.append(Outcome(number, title, None, str(fault)))
+            found.append(Outcome(number, title, None, str(fault), app=fault.app, lacks=fault.lacks))
     return tuple(found)
+
+
+def needs(text: str) -> str:
+    """What the reader of Compose files refuses in a template's text, as publishing would; empty where it can be published as it is."""
+    try:
+        package.read({compose.ALONE: text.encode("utf-8", "replace")})
+    except compose.ComposeError as fault:
+        more = f" (and {len(fault.faults) - 1} more)" if len(fault.faults) > 1 else ""
+        return f"{fault.faults[0]}{more}"
+    return ""
+
+
+def alone(raw: str, numbers: Sequence[int]) -> str:
+    """A catalogue of those templates alone, by their place in a catalogue that was read."""
+    plain = json.loads(raw)
+    return json.dumps({"version": plain["version"], "templates": [plain["templates"][number - 1] for number in numbers]})
 
 
 def app_name(text: str) -> str:
@@ -297,13 +323,16 @@ def _labels(one: dict[str, Any]) -> dict[str, str]:
 
 
 def _stack(one: dict[str, Any], app: str, stacks: Mapping[str, str]) -> str:
+    """The Compose text given for it, or written in the template itself."""
     _known(one, DESCRIBES | {"repository", "env", "stackFile", "stackfile"})
     place = one.get("repository")
     url = str(place.get("url", ""))[:200] if isinstance(place, dict) else ""
     file = str(place.get("stackfile", "docker-compose.yml"))[:200] if isinstance(place, dict) else "its Compose file"
-    text = stacks.get(app)
+    inner = next((found for key in ("stackFile", "stackfile") if isinstance(found := one.get(key), str) and "\n" in found), None)
+    text = stacks.get(app, inner)
     if text is None:
-        raise _Refused(f"its Compose file lies elsewhere ({file} in {url or 'a repository'}); fetch that file and give it with --stack {app}=FILE")
+        lies = f"{file} in {url or 'a repository'}"
+        raise _Refused(f"its Compose file lies elsewhere ({lies}); fetch that file and give it, on the page or with --stack {app}=@FILE", lies, app)
     _, parameters = _environment(one)
     fixed = {name: value for name, value in _environment(one)[0].items() if name not in parameters}
     if fixed:

@@ -8,6 +8,7 @@ from penstock.apiv1 import supply as s
 from penstock.server.api import queries, supply
 from penstock.server.core.errors import Invalid
 from penstock.server.core.rights import reach
+from penstock.server.core.templates import alone
 from penstock.server.web.frame import PAGE_FAULTS, Go, Show, faults_of, read, told
 
 if TYPE_CHECKING:
@@ -136,25 +137,32 @@ def remove_list(ask: Ask) -> Go:
 # --- templates --------------------------------------------------------------------------------------------------------------
 
 
+STACK = "stack."  # before an app's name: the form's field of its Compose file
+
+
 def templates(ask: Ask) -> Show:
     """Catalogue entries that releases are published from."""
     return _templates(ask)
 
 
-def _templates(ask: Ask, problem: Problem | None = None, made: s.TemplatesImported | None = None) -> Show:
-    context = {"templates": ask.ask(supply.list_templates).items, "made": made, "problem": problem, "faults": faults_of(problem)}
-    return Show("templates.html", context, 422 if problem else 200)
+def _templates(ask: Ask, problem: Problem | None = None, made: s.TemplatesImported | None = None, rest: str = "", source: str = "") -> Show:
+    """`rest`: a catalogue of those templates alone that still lack their Compose file."""
+    context = {"templates": ask.ask(supply.list_templates).items, "made": made, "rest": rest, "source": source}
+    return Show("templates.html", context | {"problem": problem, "faults": faults_of(problem)}, 422 if problem else 200)
 
 
 def import_templates(ask: Ask) -> Show:
-    """Take in a catalogue; what became of each template is shown."""
+    """Take in a catalogue, or what was left of one together with Compose files; what became of each template is shown."""
+    catalogue, source = ask.secret("file") or ask.secret("rest"), ask.first("source")
+    stacks = {key.removeprefix(STACK): value[0] for key, value in ask.form.items() if key.startswith(STACK) and value[0].strip()}
     try:
-        given = {"catalogue": ask.secret("file"), "source": ask.first("source")}
-        if not given["catalogue"].strip():
+        if not catalogue.strip():
             raise Invalid("catalogue-empty", "no file is chosen", field="file", remedy="choose a catalogue, a JSON file")
-        return _templates(ask, made=ask.ask(supply.import_templates, body=read(s.TemplatesImport, given)))
+        made = ask.ask(supply.import_templates, body=read(s.TemplatesImport, {"catalogue": catalogue, "source": source, "stacks": stacks}))
     except PAGE_FAULTS as fault:
         return _templates(ask, told(fault))
+    lacking = [line.number for line in made.lines if line.lacks]
+    return _templates(ask, made=made, rest=alone(catalogue, lacking) if lacking else "", source=source)
 
 
 def remove_template(ask: Ask) -> Go:
