@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from penstock.server.actions.context import Plane
 from penstock.server.actions.remembering import remember
 from penstock.server.core.images import MAX_VARIANTS, Documents, Wanted, digests, is_image
-from penstock.server.core.oci import DOCKER_CONFIG, OCI_CONFIG, Collected, Content, read_manifest
+from penstock.server.core.oci import CONFIGS, Collected, Content, read_manifest
 from penstock.server.core.registryviews import Pin
 from penstock.server.core.release import load
 from penstock.server.store import releases
@@ -41,7 +41,7 @@ def find(content: Content, where: Wanted) -> Documents | None:
             parts[child.digest] = stored.raw
     for raw in [top.raw, *parts.values()]:
         inner = read_manifest(raw)
-        if inner.config is not None and inner.config.media_type in (OCI_CONFIG, DOCKER_CONFIG):
+        if inner.config is not None and inner.config.media_type in CONFIGS:
             size = content.blob_size(inner.config.digest, where.repository)
             if size is not None and size == inner.config.size <= MAX_CONFIG:
                 parts[inner.config.digest] = content.read(inner.config.digest, 0, size)

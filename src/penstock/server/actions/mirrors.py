@@ -26,7 +26,6 @@ from penstock.server.core.mirrors import (
     Mirror,
     at_digest,
     choose,
-    content_of,
     due,
     host_of,
     looked,
@@ -210,6 +209,12 @@ def copy_next(plane: Plane) -> bool:
     return True
 
 
+def _still(tx: Tx, mirror: Mirror) -> Mirror | None:
+    """The mirror as it stands now; None where it was removed or copied anew meanwhile."""
+    found = store.find(tx, mirror.id)
+    return None if found is None or found.state != DONE or found.copied_ms != mirror.copied_ms else found
+
+
 def _along(plane: Plane, mirror: Mirror) -> None:
     """Copy what is attached to an image that is here; what came, and why not all of it, is kept and told."""
     try:
@@ -218,9 +223,9 @@ def _along(plane: Plane, mirror: Mirror) -> None:
         after = replace(mirror, attached_why=fault.why)
 
     def work(tx: Tx) -> None:
-        before = store.find(tx, mirror.id)
-        if before is None or before.state != DONE or before.copied_ms != mirror.copied_ms:
-            return  # it was removed or copied anew meanwhile
+        before = _still(tx, mirror)
+        if before is None:
+            return
         if (before.attached, before.attached_why) == (after.attached, after.attached_why):
             return
         store.stand(tx, mirror.id, attached=after.attached, attached_why=after.attached_why)
@@ -274,7 +279,7 @@ def _copied(plane: Plane, mirror: Mirror) -> Mirror:
             plane.blobs.put_manifest(mirror.repository, part.raw, part.manifest)
     named = choice.top or parts[0].raw
     plane.blobs.put_manifest(mirror.repository, named, read_manifest(named, choice.media_type), *((mirror.reference,) if mirror.by_tag else ()))
-    size = sum({one.digest: one.size for part in parts for one in content_of(part.manifest)}.values())
+    size = sum({one.digest: one.size for part in parts for one in part.manifest.content}.values())
     return replace(
         mirror,
         state=DONE,
@@ -307,7 +312,7 @@ def _part(plane: Plane, mirror: Mirror, child: Descriptor, held: bytes | None, a
     if sha256_of(raw) != child.digest:
         raise OciError(f"the manifest {child.digest} came as {sha256_of(raw)}")
     manifest = read_manifest(raw, child.media_type)
-    content = content_of(manifest)
+    content = manifest.content
     if any(one.foreign for one in content):
         raise OciError("a layer is kept in another place, where devices cannot fetch it")
     return _Part(child, raw, manifest, tuple(one for one in content if plane.blobs.blob_size(one.digest, mirror.repository) != one.size))
@@ -316,11 +321,11 @@ def _part(plane: Plane, mirror: Mirror, child: Descriptor, held: bytes | None, a
 def _room(plane: Plane, parts: tuple[_Part, ...]) -> None:
     """Raise where the image is larger than is allowed, or than there is room for: it is held once more on its way, one platform at a time."""
     assert plane.upstream is not None
-    total = sum({one.digest: one.size for part in parts for one in content_of(part.manifest)}.values())
+    total = sum({one.digest: one.size for part in parts for one in part.manifest.content}.values())
     if total > plane.limits.mirror_bytes:
         raise OciError(f"it has {total} bytes, more than the {plane.limits.mirror_bytes} allowed; name the platforms that are needed")
     coming = sum({one.digest: one.size for part in parts for one in part.lacking}.values())
-    held = max((sum(one.size for one in content_of(part.manifest)) for part in parts if part.lacking), default=0)
+    held = max((sum(one.size for one in part.manifest.content) for part in parts if part.lacking), default=0)
     free = plane.upstream.free_bytes()
     if coming and free < coming + held + SPARE:
         raise NoSpace(f"it needs {coming + held + SPARE} bytes of room here, and {free} are free; free space or name the platforms that are needed")
@@ -366,9 +371,9 @@ def _look(plane: Plane, mirror: Mirror) -> None:
         seen = Look(gone=True) if fault.kind == GONE else Look(why=fault.why)
 
     def work(tx: Tx) -> None:
-        before = store.find(tx, mirror.id)
-        if before is None or before.state != DONE or before.copied_ms != mirror.copied_ms:
-            return  # it was removed or copied anew meanwhile
+        before = _still(tx, mirror)
+        if before is None:
+            return
         after = looked(before, seen, plane.clock.now_ms())
         store.put(tx, after)
         verb, why = news(before, after)

@@ -14,8 +14,7 @@ from penstock.server.core.errors import Conflict, Invalid, missing
 from penstock.server.core.images import app_of, is_image
 from penstock.server.core.model import Actor
 from penstock.server.core.oci import (
-    DOCKER_CONFIG,
-    OCI_CONFIG,
+    CONFIGS,
     TAG,
     Collected,
     Content,
@@ -94,7 +93,7 @@ def _platforms(content: Content, manifest: Manifest) -> tuple[str, ...]:
     if manifest.children:
         return tuple(dict.fromkeys(child.platform for child in manifest.children if child.platform and is_image(child)))
     config = manifest.config
-    if config is None or config.media_type not in (OCI_CONFIG, DOCKER_CONFIG) or config.size > MAX_CONFIG:
+    if config is None or config.media_type not in CONFIGS or config.size > MAX_CONFIG:
         return ()
     try:
         return (config_platform(content.read(config.digest, 0, config.size)),)

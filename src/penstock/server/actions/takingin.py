@@ -14,7 +14,7 @@ from typing import BinaryIO
 from penstock.server.actions.context import Plane
 from penstock.server.core.attached import Tally, fallback_tag, listed, loses, size_of, subjects, tags_about, unfit
 from penstock.server.core.images import is_image
-from penstock.server.core.mirrors import Mirror, content_of
+from penstock.server.core.mirrors import Mirror
 from penstock.server.core.oci import Descriptor, Manifest, NoSpace, OciError, read_manifest
 from penstock.server.effects.upstream import BROKEN, GONE, Access, Attached, Fetched, UpstreamFault
 from penstock.wire.types import sha256_of
@@ -100,7 +100,7 @@ def _one(plane: Plane, repository: str, asked: Attached, reference: str, tag: st
         if not why and held is not None and loses(read_manifest(held.raw, held.media_type), manifest):
             why = "what is here under that tag has more in it than what is there, and stays"
         if not why:
-            for one in content_of(manifest):
+            for one in manifest.content:
                 take_in(plane, repository, one, asked)
             plane.blobs.put_manifest(repository, raw, manifest, tag)
             tally.came(size_of(manifest))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from penstock.apiv1 import supply as shapes
 from penstock.apiv1.common import Outcome, Page
 from penstock.server.actions import finding, inventory, mirrors, templates, upstreams
@@ -196,20 +198,8 @@ def remove_list(call: Call) -> Outcome:
 def list_templates(call: Call) -> Page[shapes.TemplateBrief]:
     """Catalogue entries that releases are published from."""
     found = templates.list_templates(call.plane, call.actor)
-    return Page(
-        items=tuple(
-            shapes.TemplateBrief(
-                app=one.app,
-                title=one.title,
-                description=one.description,
-                source=one.source,
-                imported_ms=one.imported_ms,
-                by=one.imported_by,
-                needs=templates.needs(one),
-            )
-            for one in found
-        )
-    )
+    briefs = map(_template, found)
+    return Page(items=tuple(msgspec.convert(one, shapes.TemplateBrief, from_attributes=True) for one in briefs))
 
 
 def _template(one: Kept) -> shapes.Template:

@@ -62,7 +62,7 @@ def listed(manifest: Manifest, subject: str) -> tuple[str, ...]:
 
 def size_of(manifest: Manifest) -> int:
     """Bytes of its config and layers."""
-    return sum({one.digest: one.size for one in (*((manifest.config,) if manifest.config else ()), *manifest.layers)}.values())
+    return sum(one.size for one in manifest.content)
 
 
 def unfit(manifest: Manifest, subject: str, *, by_tag: bool) -> str:

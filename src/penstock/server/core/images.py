@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from penstock.rules.platforms import normal
-from penstock.server.core.oci import DOCKER_CONFIG, MANIFESTS, OCI_CONFIG, TAG, Descriptor, OciError, Stored, config_platform, name_fault, read_manifest
+from penstock.server.core.oci import CONFIGS, MANIFESTS, TAG, Descriptor, OciError, Stored, config_platform, name_fault, read_manifest
 from penstock.wire.codec import MAX_ITEMS
 from penstock.wire.types import Blob, Image, Variant, digest_fault
 
@@ -123,7 +123,7 @@ def _variant(descriptor: Descriptor, raw: bytes, parts: Mapping[str, bytes]) -> 
     manifest = read_manifest(raw)
     if manifest.config is None:
         raise OciError("an index inside an index cannot be run; push the inner one")
-    if manifest.config.media_type not in (OCI_CONFIG, DOCKER_CONFIG):
+    if manifest.config.media_type not in CONFIGS:
         raise OciError(f"this is no container image but {manifest.artifact_type or manifest.config.media_type or 'something else'}")
     config = parts.get(manifest.config.digest)
     if config is None:

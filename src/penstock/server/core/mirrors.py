@@ -172,12 +172,6 @@ def _some(raw: bytes, manifest: Manifest, upstream: str, platforms: tuple[str, .
     return Choice(upstream, (*taken, *attesting), top, manifest.media_type or OCI_INDEX)
 
 
-def content_of(manifest: Manifest) -> tuple[Descriptor, ...]:
-    """Config and layers of a manifest, each digest once."""
-    found = {one.digest: one for one in (*((manifest.config,) if manifest.config else ()), *manifest.layers)}
-    return tuple(found.values())
-
-
 # --- looking again ------------------------------------------------------------------------------------------------------
 
 

@@ -29,6 +29,7 @@ MANIFESTS = (OCI_MANIFEST, DOCKER_MANIFEST)
 INDEXES = (OCI_INDEX, DOCKER_INDEX)
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+CONFIGS = (OCI_CONFIG, DOCKER_CONFIG)
 
 
 class OciError(ValueError):
@@ -86,6 +87,12 @@ class Manifest:
     subject: Descriptor | None = None
     artifact_type: str = ""
     annotations: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def content(self) -> tuple[Descriptor, ...]:
+        """Config and layers, each digest once."""
+        found = {one.digest: one for one in (*((self.config,) if self.config else ()), *self.layers)}
+        return tuple(found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +222,8 @@ class Content(Protocol):
 
 def check_references(manifest: Manifest, blob_size: Callable[[str], int | None], has_manifest: Callable[[str], bool]) -> None:
     """Raise when a manifest names content that is not here, or not of the size it says. A subject may come later (distribution-spec)."""
-    for descriptor in (*((manifest.config,) if manifest.config else ()), *manifest.layers):
-        if descriptor.foreign:
+    for descriptor in (manifest.config, *manifest.layers):  # each time it is named: two sizes of one digest cannot both be right
+        if descriptor is None or descriptor.foreign:
             continue
         size = blob_size(descriptor.digest)
         if size is None:

@@ -131,9 +131,7 @@ def reached(digest: str, manifests: Mapping[str, Manifest]) -> frozenset[str]:
         manifest = manifests.get(one)
         if manifest is not None:
             todo += [child.digest for child in manifest.children]
-            found.update(layer.digest for layer in manifest.layers)
-            if manifest.config is not None:
-                found.add(manifest.config.digest)
+            found.update(one.digest for one in manifest.content)
     return frozenset(found)
 
 

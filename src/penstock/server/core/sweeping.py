@@ -49,9 +49,6 @@ def judge(shelf: Shelf, keep: frozenset[str], grace_ms: int, untagged_ms: int) -
         stay |= more
     named = set(stay) | (keep & frozenset(shelf.blobs))
     for digest in stay:
-        one = shelf.manifests[digest][0]
-        named.update(layer.digest for layer in one.layers)
-        if one.config is not None:
-            named.add(one.config.digest)
+        named.update(one.digest for one in shelf.manifests[digest][0].content)
     loose = frozenset(digest for digest, age_ms in shelf.blobs.items() if digest not in named and age_ms > grace_ms)
     return Verdict(known - stay, loose, frozenset(named))
