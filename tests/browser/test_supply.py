@@ -9,9 +9,10 @@ import pytest
 from penstock.apiv1 import apps as a
 from penstock.cli.publishing import published
 from penstock.server.actions import finding, inventory, mirrors, upstreams
+from penstock.server.core.attached import fallback_tag
 from penstock.server.effects.upstream import UNREACHABLE, UpstreamFault
 from penstock.server.effects.upstream_memory import MemoryUpstream
-from tests.attaching import attach, spdx
+from tests.attaching import attach, cosigned, listing, spdx
 from tests.browser.conftest import DESK, PHONE, Viewer
 from tests.needs import needs
 from tests.server.planes import ADMIN
@@ -62,6 +63,10 @@ def upstream(served):
     for name in names:
         image = small_image(name, ("linux/amd64", "linux/arm64"))
         found.put(name, dict(image.blobs), image.index or b"")
+    redis = found.tags[names[1]]
+    signature = cosigned(b"sig")
+    found.put(f"docker.io/library/redis:{fallback_tag(redis)}.sig", signature[1], signature[0])
+    found.put(f"docker.io/library/redis:{fallback_tag(redis)}", {}, listing(b"never pushed"))
     with served.client() as client:
         text = "services:\n" + "".join(f"  s{at}:\n    image: {name.removeprefix('docker.io/library/')}\n" for at, name in enumerate(names))
         published(lambda: client.publish(a.Publish(app="mixed", version="1.0.0", compose=text)), "publishing")
@@ -100,9 +105,15 @@ def test_mirrors(mara, upstream):
     assert page.get_by_text("The tag moved").is_visible()
     assert page.get_by_text("no route to host").first.is_visible()
     assert page.get_by_text("mixed 1.0.0").first.is_visible()
+    assert page.get_by_text("1 document attached to it came along").is_visible()
+    assert page.get_by_text("Not all that is attached to it there is here").is_visible()
     mara.look("mirrors")
     page.get_by_role("button", name="Look again at docker.io/library/redis:7").click()
     assert page.get_by_text("all are as they were copied").is_visible()
+    mara.goto("/faults")
+    assert page.get_by_text("ghcr.io/plant/historian:2: Tag moved").is_visible()
+    assert page.get_by_text("which is pinned by mixed 1.0.0").is_visible()
+    mara.look("faults-tag-moved")
 
 
 def test_find(mara, indexed):
@@ -112,6 +123,7 @@ def test_find(mara, indexed):
     mara.look("find")
     mara.goto("/apps/press/1.0.0")
     assert page.get_by_text("Packages, SPDX").is_visible()
+    assert page.get_by_text("Kept and shown, not verified").is_visible()
     mara.look("release-attached")
 
 

@@ -6,14 +6,15 @@ import json
 
 import pytest
 
-from penstock.server.actions import finding, inventory, releases
+from penstock.server.actions import finding, inventory, releases, repositories
 from penstock.server.actions.images import pins
 from penstock.server.api.agent import AgentApi
 from penstock.server.app import RegistryImages
+from penstock.server.core.attached import fallback_tag
 from penstock.server.core.errors import Forbidden, Invalid, Missing
 from penstock.server.core.oci import read_manifest
 from penstock.server.effects.blobs import FileContent
-from tests.attaching import attach, push_attested, spdx
+from tests.attaching import attach, cosigned, push_attested, put, spdx
 from tests.server.actions.test_main_path import deploy, let_in, soak
 from tests.server.people import person
 from tests.server.planes import ADMIN, a_release, make_plane, turn
@@ -174,4 +175,31 @@ def test_lists_are_taken_in_whole_or_not_at_all(tmp_path):
         finding.remove_source(plane, ADMIN, source="own")
     with pytest.raises(Forbidden):
         take(json.dumps(OSV), actor=person(plane, "vera", ("viewer", "fleet")))
+    plane.db.close()
+
+
+def test_what_cosigns_tags_attach_is_found_swept_and_deleted_with_its_image(tmp_path):
+    plane = make_plane(tmp_path)
+    content = plane.blobs = FileContent(tmp_path / "registry", grace_ms=0, untagged_ms=0)
+    plane.images = RegistryImages(content)
+    digest = push(content, "a/b", small_image(), "1")
+    put(content, "a/b", cosigned(b"sig"), f"{fallback_tag(digest)}.sig")
+    put(content, "a/b", cosigned(spdx("pkg:npm/left-pad@1.0.0"), kind="text/spdx+json"), f"{fallback_tag(digest)}.sbom")
+    loose = push(content, "a/b", small_image("loose"), "2")
+    put(content, "a/b", cosigned(b"other"), f"{fallback_tag(loose)}.sig")
+    gone = push(content, "a/b", small_image("gone"), "3")
+    put(content, "a/b", cosigned(b"third"), f"{fallback_tag(gone)}.sig")
+    releases.publish(plane, ADMIN, source=b"services: {b: {image: a/b:1}}", app="a", version="1")
+    inventory.index(plane)
+    assert [place.version for place in finding.find(plane, ADMIN, package="left-pad").places] == ["1"]
+    (image, *_) = [one for one in repositories.get_repository(plane, ADMIN, repository="a/b").images if one.digest == digest]
+    assert ([tag.tag for tag in image.tags], sorted(one.kind for one in image.attached)) == (["1"], ["sbom", "signature"])
+    for tag in ("1", "2"):
+        content.delete_tag("a/b", tag)
+    content.delete_manifest("a/b", gone)
+    assert content.tags("a/b") == tuple(sorted([f"{fallback_tag(digest)}.sbom", f"{fallback_tag(digest)}.sig", f"{fallback_tag(loose)}.sig"]))
+    content.collect(4_000_000_000_000, plane.db.view(lambda tx: frozenset(pins(plane, tx))))
+    assert content.tags("a/b") == (f"{fallback_tag(digest)}.sbom", f"{fallback_tag(digest)}.sig"), "a release needs their image"
+    assert len(content.manifests("a/b")) == 3
+    assert len(inventory.attachments(plane, ADMIN, release="a:1")[0].attached) == 2
     plane.db.close()
