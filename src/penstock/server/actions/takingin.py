@@ -89,7 +89,7 @@ def _one(plane: Plane, repository: str, asked: Attached, reference: str, tag: st
     raw = asked.manifest(reference)
     if raw is None:
         if not tag:
-            tally.whys.append(f"{reference} is listed there and not there")
+            tally.whys.append(f"{_called(reference)} stands in its list and cannot be had")
         return
     if held is not None and held.digest == sha256_of(raw):
         tally.came(0)
@@ -113,7 +113,12 @@ def _one(plane: Plane, repository: str, asked: Attached, reference: str, tag: st
         if fault.kind not in (BROKEN, GONE):
             raise
         why = fault.why
-    tally.whys.append(f"{reference}: {why}")
+    tally.whys.append(f"{_called(reference)}: {why}")
+
+
+def _called(reference: str) -> str:
+    """A digest, or a tag that names one, as short as people read it."""
+    return reference[7:19] + reference[71:]
 
 
 def _refused(manifest: Manifest, raw: bytes, reference: str, tag: str, subject: str) -> str:
