@@ -15,6 +15,7 @@ from penstock.wire.types import digest_fault
 
 MOST_ATTACHED = 100  # manifests attached to one image that are copied along
 MOST_BYTES = 256 * 1024 * 1024  # of all of them together
+MOST_LIST, MOST_PAGES = MAX_MANIFEST, 10  # bytes of one page of a list of referrers; pages
 COSIGN = (".sig", ".att", ".sbom")
 _ABOUT = re.compile(r"sha256-([0-9a-f]{64})(\.sig|\.att|\.sbom|)\Z")
 _KINDS = {".sig": "signature", ".att": "attestation", ".sbom": "sbom"}
@@ -113,7 +114,3 @@ class Tally:
         if len(self.whys) == 1:
             return f"not all that is attached to it there is here: {first}"
         return f"not all that is attached to it there is here, {len(self.whys)} times over; the first: {first}"
-
-
-MOST_LIST = MAX_MANIFEST  # bytes of a list of referrers, one page of it
-MOST_PAGES = 10
