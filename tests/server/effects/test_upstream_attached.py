@@ -139,6 +139,12 @@ def test_pages_are_followed_in_one_place_and_not_for_ever(odd):
     Odd.answers[LIST] = (200, {**TYPE, "Link": '<http://elsewhere.example/v2/>; rel="next"'}, one)
     with pytest.raises(UpstreamFault, match="at another place"):
         ask(odd).referrers(NONE)
+    Odd.answers[LIST] = (200, {**TYPE, "Link": '<http://[bad/v2/>; rel="next"'}, one)
+    with pytest.raises(UpstreamFault, match="an address that is none"):
+        ask(odd).referrers(NONE)
+    Odd.answers[LIST] = (401, {"WWW-Authenticate": 'Bearer realm="http://[bad"'}, b"")
+    with pytest.raises(UpstreamFault, match="an address that is none"):
+        ask(odd).referrers(NONE)
     Odd.answers[LIST] = (200, {"Content-Type": "text/html"}, b"<html>")
     assert ask(odd).referrers(NONE) is None, "a page for people is no list"
 

@@ -143,6 +143,12 @@ class Asking:
 
     def _ask(self, path: str, accept: str) -> tuple[_Body, Message] | None:
         """What is answered; None where there is nothing, or nobody who knows the question. Raises UpstreamFault."""
+        try:
+            return self._answer(path, accept)
+        except ValueError:
+            raise UpstreamFault(BROKEN, f"{self._server} points to an address that is none") from None
+
+    def _answer(self, path: str, accept: str) -> tuple[_Body, Message] | None:
         signed = False
         while True:
             url = urljoin(f"{self._scheme}://{self._server}/v2/{self._name}/", path)
