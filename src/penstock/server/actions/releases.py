@@ -24,8 +24,9 @@ from penstock.server.core.hazards import hazards
 from penstock.server.core.images import Documents, Wanted, app_of
 from penstock.server.core.model import STANDING, Actor, App, ReleaseBrief, ReleaseId, ReleaseRow
 from penstock.server.core.package import PackageRow
-from penstock.server.core.release import Release, digest, document, images_wanted, load
-from penstock.server.core.release import publish as make
+from penstock.server.core.parts import PartShown, hazards_of, images_wanted, irreversible_of, shown
+from penstock.server.core.parts import publish as make
+from penstock.server.core.release import Release, digest, document, load
 from penstock.server.core.releasechange import ReleaseChange, between
 from penstock.server.core.rights import Allow, Target, may, reach
 from penstock.server.core.views import AppView, ImageView, Page, Parameter, ReleaseView
@@ -58,6 +59,7 @@ class ReleasePreview:
     copies: tuple[str, ...] = ()
     version: str = ""
     hazards: tuple[str, ...] = ()
+    parts: tuple[PartShown, ...] = ()
 
 
 def refused(fault: ComposeError, what: str = "the Compose file") -> Invalid:
@@ -96,18 +98,18 @@ class Given:
         """What it is called in a refusal."""
         return "the package" if self.contents else "the Compose file"
 
-    def read(self, fixed: Mapping[str, str] | None) -> tuple[package.Package, compose.Template]:
+    def read(self, fixed: Mapping[str, str] | None) -> package.Templates:
         """What it says. Raises ComposeError, Invalid."""
         return package.read(self.all, self.entries, self.profiles, fixed)
 
 
-def _build(plane: Plane, actor: Actor, given: Given, template: compose.Template, app: str, version: str, bring: Bring) -> Release:
+def _build(plane: Plane, actor: Actor, given: Given, read: package.Templates, app: str, version: str, bring: Bring) -> Release:
     hosts = registry_hosts(plane)
     # An image that the actor may not pull is not there: a release is no way to another's content.
-    places = images_wanted(template, hosts)
+    places = images_wanted(read, hosts)
     found = {one.name: plane.images.find(one) if _may_pull(actor, one.repository) else None for one in places}
     digests = {path: sha256_of(content) for path, content in given.contents.items()}
-    return make(app, version, template, found, hosts[0] if hosts else "HOST", hosts, bring(places, found), digests)
+    return make(app, version, read, found, hosts[0] if hosts else "HOST", hosts, bring(places, found), digests)
 
 
 def _may_pull(actor: Actor, repository: str) -> bool:
@@ -115,11 +117,23 @@ def _may_pull(actor: Actor, repository: str) -> bool:
 
 
 def _parameters(release: Release | compose.Template) -> tuple[Parameter, ...]:
+    found, fixed = (release.every_parameter, release.every_fixed) if isinstance(release, Release) else (release.parameters, release.fixed)
     return tuple(
         Parameter(one.name, one.default, (one.message or "it has no default") if one.required else "", one.secret, one.used_at, one.declared)
-        for one in release.parameters
-        if one.name not in release.fixed
+        for one in found
+        if one.name not in fixed
     )
+
+
+def _coming(read: package.Templates, coming: frozenset[str]) -> frozenset[tuple[str, str, int]]:
+    """Where images stand that are not here yet: path, file and line."""
+    found = set()
+    for _, template in read.every:
+        for service, image in template.images.items():
+            path = f"services.{service}.image"
+            if image in coming:
+                found.add((path, *template.sources.place(template.places.get(path, (0, 0))[0])))
+    return frozenset(found)
 
 
 def check(
@@ -128,7 +142,7 @@ def check(
     """Read files as `publish` would, and say everything that is wrong with them. Stores nothing."""
     require(actor, "releases.publish")
     given = given or Given(source)
-    template = None
+    read = None
     coming: frozenset[str] = frozenset()
 
     def would(places: tuple[Wanted, ...], found: Mapping[str, Documents | None]) -> dict[str, str]:
@@ -137,13 +151,14 @@ def check(
         return {}
 
     try:
-        said, template = given.read(fixed)
+        read = given.read(fixed)
+        said, template = read.package, read.common
         name = app or said.name or template.name or "app"
-        release = _build(plane, actor, given, template, name, version or said.version or "0", would)
+        release = _build(plane, actor, given, read, name, version or said.version or "0", would)
     except ComposeError as fault:
-        paths = {f"services.{service}.image" for service, image in template.images.items() if image in coming} if template is not None else set()
-        left = tuple(one for one in fault.faults if one.path not in paths)
-        if left or template is None:
+        places = _coming(read, coming) if read is not None else frozenset()
+        left = tuple(one for one in fault.faults if (one.path, one.file, one.line) not in places)
+        if left or read is None:
             return ReleasePreview((), (), left)
         # Nothing is wrong but that images are not here yet, which publishing sees to.
         return ReleasePreview(
@@ -154,11 +169,21 @@ def check(
             version=said.version,
             copies=tuple(sorted(coming)),
             hazards=hazards(template.services),
+            parts=shown(None, given.contents, said.entries),
         )
     newest = plane.db.view(lambda tx: store.newest_of(tx, name) if _sees(tx, actor, name) else None)
     difference = between_releases(load(newest.document), release) if newest is not None else None
     services = tuple(str(one["name"]) for one in release.services)
-    return ReleasePreview(_parameters(release), services, (), difference, said.name or template.name, version=said.version, hazards=hazards(release.services))
+    return ReleasePreview(
+        _parameters(release),
+        services,
+        (),
+        difference,
+        said.name or template.name,
+        version=said.version,
+        hazards=hazards_of(release),
+        parts=shown(release, given.contents, said.entries),
+    )
 
 
 def _named(said: package.Package, name: str, app: str, version: str) -> tuple[str, str]:
@@ -185,7 +210,7 @@ def builds(plane: Plane, actor: Actor, *, given: Given, app: str = "", version: 
         name = building.name_of(given.all, opened.package.entries)
         app, version = _named(opened.package, name, app, version)
         permit(actor, "images.push", Target(app=app))
-        return building.plan(given.all, opened.package.entries, opened.package.profiles, app, version, hosts[0] if hosts else "HOST")
+        return building.plan(given.all, opened.package.entries, opened.package.profiles, app, version, hosts[0] if hosts else "HOST", opened.package.parts)
     except ComposeError as fault:
         raise refused(fault, given.what) from None
 
@@ -211,15 +236,16 @@ def publish(
     if app:
         permit(actor, "releases.publish", Target(app=app))
     try:
-        said, template = given.read(fixed)
-        app, version = _named(said, template.name, app, version)
+        read = given.read(fixed)
+        said = read.package
+        app, version = _named(said, read.common.name, app, version)
         permit(actor, "releases.publish", Target(app=app))
         known = plane.db.view(lambda tx: store.by_version(tx, app, version)) is not None
 
         def bring(places: tuple[Wanted, ...], found: Mapping[str, Documents | None]) -> dict[str, str]:
             return mirrors.bring(plane, actor, places, found, platforms=platforms, fresh=not known)
 
-        release = _build(plane, actor, given, template, app, version, bring)
+        release = _build(plane, actor, given, read, app, version, bring)
     except ComposeError as fault:
         raise refused(fault, given.what) from None
     title = title or said.title
@@ -334,15 +360,29 @@ def count_releases(plane: Plane, actor: Actor) -> int:
 
 def get_release(plane: Plane, actor: Actor, *, release: str) -> ReleaseView:
     """One release, by id or "app:version", with what a person wants to see of it."""
-    row = plane.db.view(lambda tx: visible.release(tx, actor, release))
+
+    def work(tx: Tx) -> tuple[ReleaseRow, PackageRow | None]:
+        row = visible.release(tx, actor, release)
+        return row, packages.get(tx, row.id)
+
+    row, said = plane.db.view(work)
     loaded = load(row.document)
+    readings = [one for _, one in loaded.readings]
     platforms = [{variant.platform for variant in image.variants} for image in loaded.images]
     common = set.intersection(*platforms) if platforms else set()
-    images = tuple(ImageView(image, tuple(str(one["name"]) for one in loaded.services if one["image"] == image.name)) for image in loaded.images)
-    irreversible = tuple(str(volume["name"]) for volume in loaded.volumes if volume.get("policy") == "irreversible")
-    ruled = any(one.get("healthcheck") or one.get("probes") for one in loaded.services)
-    services = tuple(str(one["name"]) for one in loaded.services)
-    return ReleaseView(row, _parameters(loaded), services, images, tuple(sorted(common)), irreversible, ruled, hazards(loaded.services))
+    users = {(str(service["image"]), str(service["name"])): None for one in readings for service in one.services}
+    images = tuple(ImageView(image, tuple(name for used, name in users if used == image.name)) for image in loaded.every_image)
+    return ReleaseView(
+        row,
+        _parameters(loaded),
+        tuple(str(one["name"]) for one in loaded.services),
+        images,
+        tuple(sorted(common)),
+        irreversible_of(loaded),
+        all(any(service.get("healthcheck") or service.get("probes") for service in one.services) for one in readings),
+        hazards_of(loaded),
+        shown(loaded, loaded.files, said.entries if said is not None else ()),
+    )
 
 
 def compare(plane: Plane, actor: Actor, *, old: str, new: str, device: str = "") -> tuple[ReleaseBrief, ReleaseBrief, str, ReleaseChange]:
