@@ -385,23 +385,39 @@ def get_release(plane: Plane, actor: Actor, *, release: str) -> ReleaseView:
     )
 
 
-def compare(plane: Plane, actor: Actor, *, old: str, new: str, device: str = "") -> tuple[ReleaseBrief, ReleaseBrief, str, ReleaseChange]:
-    """What the release `new` would change where `old` runs, or what runs of the app on `device` (id or name). Raises Missing; Invalid where nothing of the
-    app runs there."""
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two releases, and what the new one changes where the old one runs. `device` is the one that the old was read from, empty for none; `engine` whose parts
+    were compared, empty for what is common; `engines` those that either has a part for."""
 
-    def work(tx: Tx) -> tuple[ReleaseRow, ReleaseRow, str]:
+    old: ReleaseBrief
+    new: ReleaseBrief
+    device: str
+    engine: str
+    engines: tuple[str, ...]
+    change: ReleaseChange
+
+
+def compare(plane: Plane, actor: Actor, *, old: str, new: str, device: str = "", engine: str = "") -> Compared:
+    """What the release `new` would change where `old` runs, or what runs of the app on `device` (id or name), by the device's engine or `engine`. Raises
+    Missing; Invalid where nothing of the app runs there."""
+    if engine and (device or engine not in package.RUNTIMES):
+        why = f"engine is {engine[:40]!r}; it is {' or '.join(package.RUNTIMES)}, or left out where a device is named, which has its own"
+        raise Invalid("engine-unclear", why, field="engine")
+
+    def work(tx: Tx) -> tuple[ReleaseRow, ReleaseRow, str, str]:
         two = visible.release(tx, actor, new)
         if not device:
-            return visible.release(tx, actor, old), two, ""
+            return visible.release(tx, actor, old), two, "", engine
         found = devices.find(tx, actor, device)
         seen = next((one.observed for one in observations.of_device(tx, found.id) if one.app == two.app and not one.observed.removed), None)
         if seen is None or not seen.version:
             raise Invalid(
                 "nothing-runs", f"{found.name} has reported no release of {two.app}", field="device", remedy="compare two releases, or wait for its report"
             )
-        return visible.release(tx, actor, f"{two.app}:{seen.version}"), two, found.name
+        return visible.release(tx, actor, f"{two.app}:{seen.version}"), two, found.name, found.engine
 
-    one, two, name = plane.db.view(work)
+    one, two, name, kind = plane.db.view(work)
     if one.app != two.app:
         raise Invalid(
             "another-app",
@@ -409,7 +425,10 @@ def compare(plane: Plane, actor: Actor, *, old: str, new: str, device: str = "")
             field="b",
             remedy="name two releases of one app",
         )
-    return _brief(one), _brief(two), name, between(load(one.document), load(two.document))
+    before, after = load(one.document), load(two.document)
+    engines = tuple(sorted({*before.parts, *after.parts}))
+    change = between(before.of(kind), after.of(kind))
+    return Compared(_brief(one), _brief(two), name, kind if kind in engines else "", engines, change)
 
 
 def _brief(row: ReleaseRow) -> ReleaseBrief:

@@ -29,7 +29,6 @@ ICON = ("icon.svg", "icon.png")
 RUNTIMES = ("docker", "podman")  # engines that a package may have a part for
 LATER = ("kubernetes",)  # likewise, and nothing runs it yet
 PART = re.compile(rf"compose\.({'|'.join((*RUNTIMES, *LATER))})\.ya?ml\Z")
-NOT_READ = "it is kept with the release and not read: no device runs {} yet"
 SETTINGS = ("parameters", "needs", "secrets", "soak", "deadline", "drift", "keep", "volumes")
 
 MAX_TEXT = 1024 * 1024
@@ -182,6 +181,11 @@ def parts_of(paths: Iterable[str], entries: Sequence[str]) -> tuple[tuple[str, s
     folder = folder_of(entries[0])
     found = ((path, path.rpartition("/")) for path in sorted(paths))
     return tuple((known.group(1), path) for path, (where, _, name) in found if where == folder and (known := PART.match(name)))
+
+
+def not_read(engine: str) -> str:
+    """Why the part for an engine is only kept."""
+    return f"it is kept with the release and not read: no device runs {engine.capitalize()} yet"
 
 
 def alone(files: Mapping[str, bytes]) -> bool:

@@ -14,8 +14,9 @@ from penstock.server.core.compose import ComposeError, Fault, Template
 from penstock.server.core.difference import Difference, FieldChange, between_releases, told
 from penstock.server.core.hazards import hazards
 from penstock.server.core.images import Documents, Wanted
+from penstock.server.core.interpolate import Parameter
 from penstock.server.core.needs import to_plain
-from penstock.server.core.package import LATER, NOT_READ, Templates, parts_of, together
+from penstock.server.core.package import LATER, Templates, not_read, parts_of, together
 from penstock.server.core.release import Release
 from penstock.server.core.releasechange import settings_between
 
@@ -66,41 +67,51 @@ def publish(
             faults[engine] = fault.faults
     if faults:
         raise together(faults)
-    common = made.pop("")
-    wrong = tuple(fault for engine, one in made.items() for fault in _disagree(engine, common, one, templates.parts[engine]))
+    common, own = made.pop(""), dict(templates.package.parts)
+    wrong = tuple(fault for engine in made for fault in _disagree(engine, own[engine], templates.common, templates.parts[engine]))
     if not wrong and len(made) > 1:
-        (first, one), (second, two) = made.items()
-        wrong = tuple(_disagree(second, one, two, templates.parts[second], first))
+        first, second = made
+        wrong = tuple(_disagree(second, own[second], templates.parts[first], templates.parts[second], first))
     if wrong:
         raise ComposeError(wrong)
     return replace(common, parts=made)
 
 
-def _disagree(engine: str, one: Release, two: Release, template: Template, other: str = "") -> Iterator[Fault]:
-    """Parameters that are one thing here and another there: a deployment gives one value for all devices."""
+def _disagree(engine: str, file: str, one: Template, two: Template, other: str = "every engine") -> Iterator[Fault]:
+    """Parameters that are one thing for others and another in the part that `file` makes: a deployment gives one value for all devices."""
     known = {parameter.name: parameter for parameter in one.parameters}
-    elsewhere = f"on {other}" if other else "elsewhere"
     for parameter in two.parameters:
-        path = next(iter(parameter.used_at), "")
-        line, column = template.places.get(path, (0, 0))
-        file, line = template.sources.place(line)
-        before = known.get(parameter.name)
+        before, at = known.get(parameter.name), _place(two, parameter, file)
         if before is not None and before.secret != parameter.secret:
-            words = ("a secret", "none") if parameter.secret else ("no secret", "one")
-            why = f"the parameter {parameter.name} is {words[0]} on {engine} and {words[1]} {elsewhere}"
-            yield Fault(path, line, column, why, "name it under `secrets` in penstock.yaml, which holds for every engine", file)
+            sealed, plain = (engine, other) if parameter.secret else (other, engine)
+            why = f"the parameter {parameter.name} is a secret for {sealed}, and none for {plain}"
+            yield _fault(at, why, "name it under `secrets` in penstock.yaml, which holds for every engine")
         elif before is not None and before.declared != parameter.declared:
-            why = f"the parameter {parameter.name} is declared differently on {engine} and {elsewhere}"
-            yield Fault(path, line, column, why, "declare it once, in penstock.yaml, which holds for every engine", file)
-        elif parameter.name in one.fixed:
-            yield Fault(path, line, column, *_settled(parameter.name, elsewhere), file)
-    for name in two.fixed:
-        if name in known:
-            yield Fault("", 0, 0, *_settled(name, f"on {engine}"), template.sources.firsts[-1][1] if template.sources.firsts else "")
+            why = f"the parameter {parameter.name} is declared differently for {engine} and for {other}"
+            yield _fault(at, why, "declare it once, in penstock.yaml, which holds for every engine")
+        elif parameter.name in one.settled:
+            yield _fault(at, *_settled(parameter.name, other, engine))
+    for name in sorted(two.settled & known.keys()):
+        yield _fault(_place(two, known[name], file), *_settled(name, engine, other))
 
 
-def _settled(name: str, where: str) -> tuple[str, str]:
-    why = f"the parameter {name} stands in an image {where}, so it is settled when the release is made, and open on another engine"
+def _place(template: Template, parameter: Parameter, file: str) -> tuple[str, str, int, int]:
+    """Where a part says something of a parameter: path, file, line, column; no more than the file where that is not kept."""
+    for path in (f"x-penstock.parameters.{parameter.name}", f"x-penstock.secrets.{parameter.name}", *parameter.used_at):
+        line, column = template.places.get(path, (0, 0))
+        where, there = template.sources.place(line)
+        if where == file:
+            return path, file, there, column
+    return "", file, 0, 0
+
+
+def _fault(at: tuple[str, str, int, int], why: str, remedy: str) -> Fault:
+    path, file, line, column = at
+    return Fault(path, line, column, why, remedy, file)
+
+
+def _settled(name: str, settled: str, left: str) -> tuple[str, str]:
+    why = f"the parameter {name} stands in an image for {settled}, so it is settled when the release is made, and it is open for {left}"
     return why, "use another parameter in `image`"
 
 
@@ -112,7 +123,7 @@ def shown(release: Release | None, paths: Mapping[str, object], entries: tuple[s
     found = []
     for engine, path in parts_of(paths, entries) if entries else ():
         if engine in LATER:
-            found.append(PartShown(engine, path, note=NOT_READ.format(engine.capitalize())))
+            found.append(PartShown(engine, path, note=not_read(engine)))
         elif release is None:
             found.append(PartShown(engine, path))
         elif engine in release.parts:  # a release of before there were parts has the files of some, and is what it was

@@ -33,7 +33,7 @@ class Template:
     """What a Compose file says, with holes where parameters stand. Services, volumes and networks have the shape of `wire.types`
     (fields at their default may be left out). `images`: service name -> image reference as written, parameters settled. `fixed`:
     parameters settled when the file was read. `places`: path -> (line, column), the lines numbered through `sources`. `unused`: what is declared
-    and stands nowhere, where that was not refused."""
+    and stands nowhere, where that was not refused; `settled`: names that no deployment can give a value, since they stand in an image."""
 
     name: str
     services: tuple[dict[str, Any], ...]
@@ -46,6 +46,7 @@ class Template:
     places: Places = field(default_factory=dict)
     sources: Sources = field(default_factory=Sources)
     unused: tuple[Fault, ...] = ()
+    settled: frozenset[str] = frozenset()
 
 
 ALONE = "compose.yaml"  # what a file is called that came without others
@@ -57,9 +58,7 @@ def read(source: str | bytes, fixed: Mapping[str, str] | None = None, files: Map
     return read_assembled(assemble({**(files or {}), ALONE: content}, (ALONE,)), fixed, files)
 
 
-def read_assembled(
-    assembled: Assembled, fixed: Mapping[str, str] | None = None, files: Mapping[str, bytes] | None = None, *, one_of: bool = False
-) -> Template:
+def read_assembled(assembled: Assembled, fixed: Mapping[str, str] | None = None, files: Mapping[str, bytes] | None = None, *, one_of: bool = False) -> Template:
     """The template that a tree is; `files` are those of its package, by their path in it. Raises ComposeError with every fault found, and
     nothing else.
 
@@ -202,6 +201,7 @@ class _Top:
             fixed=settled,
             places=reader.places,
             sources=sources,
+            settled=reader.fixed_names,
         )
 
     def _settings(self, settings: Settings) -> None:
