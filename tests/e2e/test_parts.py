@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterator
+
+import pytest
 
 from penstock.apiv1 import archives
 from tests.e2e.house import House, eventually
@@ -46,6 +49,11 @@ def known(house: House, name: str, kind: str) -> None:
     eventually(lambda: str(house.plane.device(name)["facts"]["engine"]).lower(), lambda said: kind in said, 60, what=f"the engine of {name} is known")
 
 
+def running(engine: Engine) -> list[str]:
+    found = map(engine.inspect, engine.containers())
+    return [one["Name"].lstrip("/") for one in found if one["State"]["Running"]]
+
+
 def runs(engine: Engine) -> tuple[str, str, list[str]]:
     """What the running writer was built as and given, and which services stand there."""
     plain = engine.inspect(container(engine, "line-writer-1"))
@@ -54,47 +62,71 @@ def runs(engine: Engine) -> tuple[str, str, list[str]]:
     return environment["BUILT"], environment["PART"], there
 
 
-def test_a_part_for_each_engine(house: House, docker: Engine, podman: Engine) -> None:
-    for engine, name in ((docker, "docker-1"), (podman, "podman-1")):
+@pytest.fixture
+def both(house: House, docker: Engine, podman: Engine) -> Iterator[tuple[Engine, Engine]]:
+    for engine in (docker, podman):
         engine.start()
         engine.reset()
-        house.agent(engine, name)
+    yield docker, podman
+    for agent in house.agents:
+        agent.end()
+    for engine in (docker, podman):
+        engine.reset()
+
+
+def test_a_part_for_each_engine(house: House, both: tuple[Engine, Engine]) -> None:
+    docker, podman = both
+    house.agent(docker, "docker-1")
+    house.agent(podman, "podman-1")
     plane = house.plane
     for name, kind in (("docker-1", "docker"), ("podman-1", "podman")):
         known(house, name, kind)
-    try:
-        published(house, "1")
-        made = plane.deploy("line:1", ["docker-1", "podman-1"])["id"]
-        for name in ("docker-1", "podman-1"):
-            plane.wait_app(name, "line", "1")
-        assert runs(docker) == ("docker-1", "docker", ["line-writer-1"])
-        assert runs(podman) == ("podman-1", "podman", ["line-beside-1", "line-writer-1"])
+    published(house, "1")
+    made = plane.deploy("line:1", ["docker-1", "podman-1"])["id"]
+    for name in ("docker-1", "podman-1"):
+        plane.wait_app(name, "line", "1")
+    assert runs(docker) == ("docker-1", "docker", ["line-writer-1"])
+    assert runs(podman) == ("podman-1", "podman", ["line-beside-1", "line-writer-1"])
 
-        published(house, "2")
-        plane.redeploy(made, release="line:2")
-        for name in ("docker-1", "podman-1"):
-            plane.wait_app(name, "line", "2")
-        assert runs(docker)[:2] == ("docker-2", "docker")
-        assert runs(podman)[:2] == ("podman-2", "podman")
+    published(house, "2")
+    plane.redeploy(made, release="line:2")
+    for name in ("docker-1", "podman-1"):
+        plane.wait_app(name, "line", "2")
+    assert runs(docker)[:2] == ("docker-2", "docker")
+    assert runs(podman)[:2] == ("podman-2", "podman")
 
-        # The third is ill on Podman alone: that device goes back to its own part of the second, by itself.
-        published(house, "3", ill=', UNHEALTHY: "1"')
-        plane.redeploy(made, release="line:3")
-        plane.wait_app("docker-1", "line", "3")
-        plane.wait_app("podman-1", "line", "2", "failed", 120)
-        eventually(lambda: runs(podman)[:2], lambda now: now == ("podman-2", "podman"), 60, what="Podman runs its part of 2 again")
-        assert runs(docker)[:2] == ("docker-3", "docker")
+    # The third is ill on Podman alone: that device goes back to its own part of the second, by itself.
+    published(house, "3", ill=', UNHEALTHY: "1"')
+    plane.redeploy(made, release="line:3")
+    plane.wait_app("docker-1", "line", "3")
+    plane.wait_app("podman-1", "line", "2", "failed", 120)
+    eventually(lambda: runs(podman)[:2], lambda now: now == ("podman-2", "podman"), 60, what="Podman runs its part of 2 again")
+    assert runs(docker)[:2] == ("docker-3", "docker")
 
-        # And back for both, from the centre.
-        plane.redeploy(made, release="line:1")
-        for name in ("docker-1", "podman-1"):
-            plane.wait_app(name, "line", "1")
-        assert runs(docker) == ("docker-1", "docker", ["line-writer-1"])
-        assert runs(podman) == ("podman-1", "podman", ["line-beside-1", "line-writer-1"])
-        for engine in (docker, podman):
-            assert not [one for one in engine.containers() if "common" in engine.inspect(one)["Config"]["Image"]]
-    finally:
-        for agent in house.agents:
-            agent.end()
-        for engine in (docker, podman):
-            engine.reset()
+    # And back for both, from the centre.
+    plane.redeploy(made, release="line:1")
+    for name in ("docker-1", "podman-1"):
+        plane.wait_app(name, "line", "1")
+    assert runs(docker) == ("docker-1", "docker", ["line-writer-1"])
+    assert runs(podman) == ("podman-1", "podman", ["line-beside-1", "line-writer-1"])
+    for engine in (docker, podman):
+        assert not [one for one in engine.containers() if "common" in engine.inspect(one)["Config"]["Image"]]
+
+
+def test_a_device_that_comes_back_with_another_engine_gets_its_part(house: House, both: tuple[Engine, Engine]) -> None:
+    docker, podman = both
+    agent = house.agent(docker, "press-7")
+    known(house, "press-7", "docker")
+    published(house, "1")
+    house.plane.deploy("line:1", ["press-7"])
+    house.plane.wait_app("press-7", "line", "1")
+    assert runs(docker)[:2] == ("docker-1", "docker")
+    agent.stop()
+    agent.engine = podman
+    agent.start()
+    known(house, "press-7", "podman")
+    eventually(
+        lambda: runs(podman)[:2] if "line-writer-1" in running(podman) else (), lambda now: now == ("podman-1", "podman"), 120, what="Podman runs its part"
+    )
+    house.plane.wait_app("press-7", "line", "1")
+    assert runs(podman)[2] == ["line-beside-1", "line-writer-1"]

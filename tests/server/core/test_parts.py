@@ -172,6 +172,13 @@ def test_kubernetes_is_kept_and_not_read():
     assert "no device runs Kubernetes yet" in shown.note
 
 
+def test_a_part_takes_away_by_the_rules_of_overlays():
+    made = published({**FILES, "compose.podman.yaml": b"services: {db: !reset null, web: {ports: !override ['81:80']}}"})
+    (web,) = state(made, "podman").services
+    assert [port.host for port in web.ports] == [81]
+    assert len(state(made, "docker").services) == 2
+
+
 def test_two_files_for_one_engine_are_refused():
     (fault,) = refused({**BOTH, "compose.podman.yml": PODMAN})
     assert "compose.podman.yaml and compose.podman.yml both say" in fault.why
