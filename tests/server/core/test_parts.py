@@ -273,6 +273,6 @@ def test_what_differs_is_shown():
     assert podman.difference is not None
     assert {one.name: one.kind for one in podman.difference.services} == {"web": "changed", "db": "same", "extra": "added"}
     assert {one.field for one in podman.settings} == {"soak_s", "needs"}
-    said = parts.hazards_of(made)
+    said = parts.hazards_of(made.readings)
     assert len(hazards(made.services)) < len(said)
     assert all(text.startswith("on podman: web runs privileged") for text in said)

@@ -15,18 +15,17 @@ from penstock.server.actions import devices, mirrors, visible
 from penstock.server.actions.context import Plane, bounded, make_cursor, read_cursor
 from penstock.server.actions.context import note as record
 from penstock.server.actions.images import registry_hosts
-from penstock.server.core import compose, package
+from penstock.server.core import compose, interpolate, package
 from penstock.server.core.access import permit, require
 from penstock.server.core.compose import ComposeError, building
 from penstock.server.core.difference import Difference, between_releases
 from penstock.server.core.errors import Conflict, Invalid, missing
-from penstock.server.core.hazards import hazards
 from penstock.server.core.images import Documents, Wanted, app_of
 from penstock.server.core.model import STANDING, Actor, App, ReleaseBrief, ReleaseId, ReleaseRow
 from penstock.server.core.package import PackageRow
 from penstock.server.core.parts import PartShown, hazards_of, images_wanted, irreversible_of, shown
 from penstock.server.core.parts import publish as make
-from penstock.server.core.release import Release, digest, document, load
+from penstock.server.core.release import Release, asked_of, digest, document, load
 from penstock.server.core.releasechange import ReleaseChange, between
 from penstock.server.core.rights import Allow, Target, may, reach
 from penstock.server.core.views import AppView, ImageView, Page, Parameter, ReleaseView
@@ -116,13 +115,13 @@ def _may_pull(actor: Actor, repository: str) -> bool:
     return isinstance(may(actor.rights, "images.pull", Target(app=app_of(repository))), Allow)
 
 
-def _parameters(release: Release | compose.Template) -> tuple[Parameter, ...]:
-    found, fixed = (release.every_parameter, release.every_fixed) if isinstance(release, Release) else (release.parameters, release.fixed)
-    return tuple(
-        Parameter(one.name, one.default, (one.message or "it has no default") if one.required else "", one.secret, one.used_at, one.declared)
-        for one in found
-        if one.name not in fixed
-    )
+def _parameters(release: Release) -> tuple[Parameter, ...]:
+    fixed = release.every_fixed
+    return tuple(_parameter(one) for one in release.every_parameter if one.name not in fixed)
+
+
+def _parameter(one: interpolate.Parameter) -> Parameter:
+    return Parameter(one.name, one.default, (one.message or "it has no default") if one.required else "", one.secret, one.used_at, one.declared)
 
 
 def _coming(read: package.Templates, coming: frozenset[str]) -> frozenset[tuple[str, str, int]]:
@@ -162,13 +161,13 @@ def check(
             return ReleasePreview((), (), left)
         # Nothing is wrong but that images are not here yet, which publishing sees to.
         return ReleasePreview(
-            _parameters(template),
+            tuple(_parameter(one) for one in asked_of([one for _, one in read.every])),
             tuple(template.images),
             (),
             name=said.name or template.name,
             version=said.version,
             copies=tuple(sorted(coming)),
-            hazards=hazards(template.services),
+            hazards=hazards_of(read.every),
             parts=shown(None, given.contents, said.entries),
         )
     newest = plane.db.view(lambda tx: store.newest_of(tx, name) if _sees(tx, actor, name) else None)
@@ -181,7 +180,7 @@ def check(
         difference,
         said.name or template.name,
         version=said.version,
-        hazards=hazards_of(release),
+        hazards=hazards_of(release.readings),
         parts=shown(release, given.contents, said.entries),
     )
 
@@ -380,7 +379,7 @@ def get_release(plane: Plane, actor: Actor, *, release: str) -> ReleaseView:
         tuple(sorted(common)),
         irreversible_of(loaded),
         all(any(service.get("healthcheck") or service.get("probes") for service in one.services) for one in readings),
-        hazards_of(loaded),
+        hazards_of(loaded.readings),
         shown(loaded, loaded.files, said.entries if said is not None else ()),
     )
 

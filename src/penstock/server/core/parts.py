@@ -6,7 +6,7 @@ Owns the making of one release of all readings of a package (`publish`), that th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from penstock.server.core import release as releases
@@ -143,9 +143,9 @@ def irreversible_of(release: Release) -> tuple[str, ...]:
     return tuple(found)
 
 
-def hazards_of(release: Release) -> tuple[str, ...]:
-    """What a release may do to devices beyond its own containers; what only a part does says for which engine."""
-    found = dict.fromkeys(hazards(release.services))
-    for engine, one in sorted(release.parts.items()):
-        found |= dict.fromkeys(f"on {engine}: {text}" for text in hazards(one.services) if text not in found)
+def hazards_of(readings: Iterable[tuple[str, Release | Template]]) -> tuple[str, ...]:
+    """What a release may do to devices beyond its own containers, the common reading first; what only a part does says for which engine."""
+    found: dict[str, None] = {}
+    for engine, one in readings:
+        found |= dict.fromkeys(f"on {engine}: {text}" if engine else text for text in hazards(one.services) if text not in found)
     return tuple(found)

@@ -10,7 +10,7 @@ the reader has learned new keys.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as altered
 from typing import Any
@@ -78,14 +78,7 @@ class Release:
     @property
     def every_parameter(self) -> tuple[Parameter, ...]:
         """What the readings ask for, each name once. What one of them does not need is not required of all."""
-        if not self.parts:
-            return self.parameters
-        found: dict[str, Parameter] = {}
-        for _, one in self.readings:
-            for parameter in one.parameters:
-                found.setdefault(parameter.name, parameter)
-        needed = [{parameter.name for parameter in one.parameters if parameter.required} for _, one in self.readings]
-        return tuple(altered(one, required=all(one.name in names for names in needed)) for one in found.values())
+        return asked_of([one for _, one in self.readings]) if self.parts else self.parameters
 
     @property
     def every_image(self) -> tuple[Image, ...]:
@@ -107,6 +100,16 @@ class Release:
     def of(self, engine: str) -> Release:
         """What a device of this engine gets: the engine's part, or what is common where there is none or the device has not said."""
         return self.parts.get(engine, self)
+
+
+def asked_of(readings: Sequence[Release | Template]) -> tuple[Parameter, ...]:
+    """What the readings of a package ask for, each name once; required is what all of them require."""
+    found: dict[str, Parameter] = {}
+    for one in readings:
+        for parameter in one.parameters:
+            found.setdefault(parameter.name, parameter)
+    needed = [{parameter.name for parameter in one.parameters if parameter.required} for one in readings]
+    return tuple(altered(one, required=all(one.name in names for names in needed)) for one in found.values())
 
 
 # --- making one -------------------------------------------------------------------------------------------------------
