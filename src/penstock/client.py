@@ -396,9 +396,9 @@ class Client:
         """Every file a release was made from."""
         return self._ask("GET", f"/releases/{_part(release)}/archive", a.PackageArchive)
 
-    def compare_releases(self, new: str, *, old: str = "", device: str = "") -> a.ReleaseChange:
-        """What `new` would change where `old` runs, or on a device."""
-        return self._ask("GET", "/compare/releases", a.ReleaseChange, query={"a": old, "b": new, "device": device})
+    def compare_releases(self, new: str, *, old: str = "", device: str = "", engine: str = "") -> a.ReleaseChange:
+        """What `new` would change where `old` runs, or on a device. `engine`: for devices of it."""
+        return self._ask("GET", "/compare/releases", a.ReleaseChange, query={"a": old, "b": new, "device": device, "engine": engine})
 
     def preview(self, body: a.PreviewRequest) -> a.Preview:
         """What a deployment would change where."""

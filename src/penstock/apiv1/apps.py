@@ -56,8 +56,38 @@ class PinnedImage(Struct, frozen=True, kw_only=True):
     services: tuple[str, ...]
 
 
+class FieldChange(Struct, frozen=True, kw_only=True):
+    """One setting; empty: it was not set, or is not any more."""
+
+    field: str
+    before: str
+    after: str
+
+
+class PartChange(Struct, frozen=True, kw_only=True):
+    """One service, volume, network or parameter."""
+
+    name: str
+    kind: str
+    changes: tuple[FieldChange, ...]
+
+
+class ReleasePart(Struct, frozen=True, kw_only=True):
+    """What devices of one engine get in place of what is common, made by the file `file` of the package: what differs. `note`: why it is not run, empty where
+    it is."""
+
+    engine: str
+    file: str
+    note: str
+    services: tuple[PartChange, ...] = ()
+    volumes: tuple[PartChange, ...] = ()
+    networks: tuple[PartChange, ...] = ()
+    parameters: tuple[PartChange, ...] = ()
+    settings: tuple[FieldChange, ...] = ()
+
+
 class Release(Struct, frozen=True, kw_only=True):
-    """One immutable version of an app. `images` are pinned by digest; `irreversible` names volumes a change cannot
+    """One immutable version of an app. `services` and `platforms` are what is common, `parts` what differs by engine; all else counts both. `images` are pinned by digest; `irreversible` names volumes a change cannot
     take back; `hazards` are sentences on what it may do to the device beyond its own containers; `compose` is the file it was made from."""
 
     id: str
@@ -75,12 +105,13 @@ class Release(Struct, frozen=True, kw_only=True):
     health_rule: bool
     compose: str
     hazards: tuple[str, ...] = ()
+    parts: tuple[ReleasePart, ...] = ()
 
 
 class ReleaseCheck(Struct, frozen=True, kw_only=True):
     """What a Compose file or a package would become. It can be published when there are no `faults`. `name` and `version` are what it calls itself;
     `restarts` what would happen to each service of the app's newest release; `hazards` are sentences on what it may do to the device beyond its own
-    containers; `copies` are images that publishing copies here first."""
+    containers; `copies` are images that publishing copies here first; `parts` differ by engine, and say how once their images are here."""
 
     name: str
     version: str
@@ -90,14 +121,16 @@ class ReleaseCheck(Struct, frozen=True, kw_only=True):
     restarts: dict[str, str]
     copies: tuple[str, ...] = ()
     hazards: tuple[str, ...] = ()
+    parts: tuple[ReleasePart, ...] = ()
 
 
 class PackageFile(Struct, frozen=True, kw_only=True):
-    """One file that a release was made from, by its path in the package."""
+    """One file that a release was made from, by its path in the package. `engine`: whose part it is, empty for none's."""
 
     path: str
     digest: str
     bytes: int
+    engine: str = ""
 
 
 class Package(Struct, frozen=True, kw_only=True):
@@ -128,14 +161,6 @@ class PackageArchive(Struct, frozen=True, kw_only=True):
     archive: bytes
 
 
-class FieldChange(Struct, frozen=True, kw_only=True):
-    """One setting; empty: it was not set, or is not any more."""
-
-    field: str
-    before: str
-    after: str
-
-
 class ServiceChange(Struct, frozen=True, kw_only=True):
     """One service. `restarts`: its container is stopped or replaced."""
 
@@ -155,14 +180,6 @@ class VolumeChange(Struct, frozen=True, kw_only=True):
     policy: str
     why: str
     services: tuple[str, ...]
-    changes: tuple[FieldChange, ...]
-
-
-class PartChange(Struct, frozen=True, kw_only=True):
-    """One network or parameter."""
-
-    name: str
-    kind: str
     changes: tuple[FieldChange, ...]
 
 
@@ -186,7 +203,7 @@ class FileChange(Struct, frozen=True, kw_only=True):
 
 class ReleaseChange(Struct, frozen=True, kw_only=True):
     """What release `b` would change where `a` runs. `fetched`: platform -> bytes that a device with `a` still has to fetch. `device` is the one that `a`
-    was read from, empty for none."""
+    was read from, empty for none. `engine`: whose parts of the two are compared, empty for what is common; `engines` are those that either has a part for."""
 
     a: ReleaseBrief
     b: ReleaseBrief
@@ -200,6 +217,8 @@ class ReleaseChange(Struct, frozen=True, kw_only=True):
     files: tuple[FileChange, ...]
     settings: tuple[FieldChange, ...]
     fetched: dict[str, int]
+    engine: str = ""
+    engines: tuple[str, ...] = ()
 
 
 Archive = Annotated[bytes, Meta(max_length=MAX_BYTES, description="a package as tar, gzipped tar or zip, in base64")]

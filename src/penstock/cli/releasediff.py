@@ -15,7 +15,7 @@ MARKS = {"added": "+", "removed": "-", "changed": "~"}
 def lines_of(found: a.ReleaseChange) -> Iterator[str]:
     """The difference, worst first: what restarts, what happens to data, then the rest."""
     where = f" (runs on {found.device})" if found.device else ""
-    yield f"{found.a.app} {found.a.version}{where} -> {found.b.version}"
+    yield f"{found.a.app} {found.a.version}{where} -> {found.b.version}{f', on {found.engine}' if found.engine else ''}"
     if found.same and not found.files:
         yield "Nothing changes."
         return
@@ -44,12 +44,28 @@ def lines_of(found: a.ReleaseChange) -> Iterator[str]:
     yield from (f"{MARKS[one.kind]} file {one.path}" for one in found.files)
 
 
+def lines_of_parts(found: tuple[a.ReleasePart, ...], *, short: bool = False) -> Iterator[str]:
+    """What devices of each engine get in place of what is common; `short`: only that there are parts, and what is not run."""
+    for part in found:
+        if part.note:
+            yield f"Part for {part.engine}, {part.file}: {part.note}"
+            continue
+        yield f"Part for {part.engine}, {part.file}"
+        if short:
+            continue
+        for noun, many in (("service", part.services), ("volume", part.volumes), ("network", part.networks), ("parameter", part.parameters)):
+            for one in many:
+                yield f"  {MARKS[one.kind]} {noun} {one.name}"
+                yield from (f"    {line}" for line in _fields(one.changes if one.kind == "changed" else (), image=True))
+        yield from (f"  ~ {one.field}: {one.before} -> {one.after}" for one in part.settings)
+
+
 def _image(name: str, digest: str) -> str:
     return f"{name.partition('@')[0]} {digest[7:19]}" if name else "none"
 
 
-def _fields(changes: tuple[a.FieldChange, ...]) -> Iterator[str]:
+def _fields(changes: tuple[a.FieldChange, ...], *, image: bool = False) -> Iterator[str]:
     for one in changes:
-        if one.field == "image":
+        if one.field == "image" and not image:
             continue  # stands below, by digest
         yield f"    {one.field}: {one.before or '(not set)'} -> {one.after or '(not set)'}"

@@ -17,7 +17,7 @@ from penstock.cli.common import COMMON, All, Common, Limit, Usage, most
 from penstock.cli.names import AppName, DeviceName, ReleaseName, apps
 from penstock.cli.packing import ALONE, folder_of, gather, write
 from penstock.cli.publishing import published
-from penstock.cli.releasediff import lines_of
+from penstock.cli.releasediff import lines_of, lines_of_parts
 
 app = App(name="app", help="The catalogue.")
 release = App(name="release", help="Releases: publish, check, compare, list, show.")
@@ -88,6 +88,8 @@ def release_show(release: ReleaseName, *, common: Common = COMMON) -> int:
     )
     _print_hazards(found.hazards)
     _print_parameters(found.parameters)
+    for line in lines_of_parts(found.parts):
+        out.say(line)
     return out.DONE
 
 
@@ -145,6 +147,8 @@ def release_check(source: Source, *, app: AppName = "", file: Over = (), profile
         out.say(f"Publishing copies here first: {', '.join(found.copies)}")
     _print_hazards(found.hazards)
     _print_parameters(found.parameters)
+    for line in lines_of_parts(found.parts):
+        out.say(line)
     return out.DONE
 
 
@@ -188,6 +192,8 @@ def release_publish(
         pinned = out.number(len(made.images), "image")
         out.say(f"{made.app} {made.version} is published, {pinned} pinned; deploy it with: penstock deploy {made.app}:{made.version} --device NAME")
         _print_hazards(made.hazards)
+        for line in lines_of_parts(made.parts, short=True):
+            out.say(line)
     return out.DONE
 
 
@@ -198,8 +204,8 @@ def release_files(release: ReleaseName, *, common: Common = COMMON) -> int:
         found = client.package(release)
     return out.listing(
         found.files,
-        ("path", "bytes", "digest"),
-        ((one.path, one.bytes, one.digest[7:19]) for one in found.files),
+        ("path", "bytes", "digest", "part for"),
+        ((one.path, one.bytes, one.digest[7:19], one.engine) for one in found.files),
         "None.",
         json=common.json,
     )
@@ -222,16 +228,22 @@ def release_diff(
     other: ReleaseName = "",
     *,
     device: Annotated[DeviceName, Parameter(help="From what runs on this device; then name one release, the new one.")] = "",
+    engine: Annotated[str, Parameter(help="On devices of this engine only, docker or podman; on all unless said.")] = "",
     common: Common = COMMON,
 ) -> int:
-    """What a change from one release to another does on a device: services, volumes, parameters, images, files."""
+    """What a change from one release to another does on a device: services, volumes, parameters, images, files.
+
+    What is common comes first, then what each engine has in place of it. With --json: only what is common, or that of the engine named.
+    """
     if bool(other) == bool(device):
         raise Usage("name two releases, the old one first; or the new one and --device NAME")
     with common.client() as client:
-        found = client.compare_releases(release, device=device) if device else client.compare_releases(other, old=release)
+        found = client.compare_releases(release, device=device) if device else client.compare_releases(other, old=release, engine=engine)
+        more = () if device or engine or common.json else tuple(client.compare_releases(other, old=release, engine=one) for one in found.engines)
     if common.json:
         out.show_json(found)
         return out.DONE
-    for line in lines_of(found):
-        out.say(line)
+    for one in (found, *more):
+        for line in lines_of(one):
+            out.say(line)
     return out.DONE

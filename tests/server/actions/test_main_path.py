@@ -492,6 +492,7 @@ def test_what_a_release_changes_on_a_device(plane, api):
     work_off(plane)
     device.poll()
     soak(plane, device)
-    before, after, name, found = releases.compare(plane, ADMIN, old="", new=two.id, device="press-4")
-    assert (before.id, after.id, name) == (one.id, two.id, "press-4")
+    whole = releases.compare(plane, ADMIN, old="", new=two.id, device="press-4")
+    found = whole.change
+    assert (whole.old.id, whole.new.id, whole.device) == (one.id, two.id, "press-4")
     assert [part.name for part in found.services if part.restarts] == ["web"]

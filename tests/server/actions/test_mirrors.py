@@ -420,3 +420,14 @@ def test_a_mirror_is_forgotten_and_its_image_stays(plane):
     mirrors.forget(plane, ADMIN, mirror=SOURCE)
     assert mirrors.list_mirrors(plane, ADMIN) == ()
     assert plane.blobs.manifest("ghcr.io/x/web", "2") is not None
+
+
+def test_a_check_of_a_package_with_a_part_says_what_either_would_copy(plane):
+    allow(plane)
+    files = {"compose.yaml": b"services:\n  db:\n    image: shop/db:1\n", "compose.podman.yaml": f"services:\n  db:\n    image: {SOURCE}\n".encode()}
+    found = releases.check(plane, ADMIN, given=releases.Given(files=files), app="shop")
+    assert (found.faults, found.copies) == ((), (SOURCE,))
+    assert [(part.engine, part.difference) for part in found.parts] == [("podman", None)]
+    files["compose.yaml"] = b"services:\n  db:\n    image: shop/db:9\n"
+    (fault,) = releases.check(plane, ADMIN, given=releases.Given(files=files), app="shop").faults
+    assert (fault.file, fault.path, fault.line) == ("compose.yaml", "services.db.image", 3), "the other one comes"

@@ -160,8 +160,9 @@ def test_what_a_release_changes(plane):
     files["penstock.yaml"] = files["penstock.yaml"].replace(b"version: 1.4.0", b"version: 1.5.0").replace(b"soak: 60s", b"soak: 90s")
     files["compose.yaml"] = files["compose.yaml"].replace(b"collector:1.4.0", b"collector:1.5.0").replace(b"${LINE:-press}", b"${LINE:-paint}")
     new = publish(plane, files)
-    one, two, device, found = releases.compare(plane, ADMIN, old=old.id, new="line-monitor:1.5.0")
-    assert (one.id, two.id, device) == (old.id, new.id, "")
+    whole = releases.compare(plane, ADMIN, old=old.id, new="line-monitor:1.5.0")
+    found = whole.change
+    assert (whole.old.id, whole.new.id, whole.device, whole.engine, whole.engines) == (old.id, new.id, "", "", ())
     assert {part.name: part.restarts for part in found.services} == {"broker": False, "collector": True, "dashboard": False}
     collector = next(part for part in found.services if part.name == "collector")
     assert collector.why == "its container is made anew: environment.LINE and image change"
@@ -188,14 +189,14 @@ def test_what_a_release_changes(plane):
     assert found.fetched["linux/arm64"] == sum(size for digest, size in after.items() if digest not in before) > 0
     assert [(part.path, part.kind) for part in found.files] == [("compose.yaml", "changed"), ("penstock.yaml", "changed")]
     assert [(part.field, part.before, part.after) for part in found.settings] == [("soak_s", "60", "90")]
-    assert releases.compare(plane, ADMIN, old=old.id, new=old.id)[3].same
+    assert releases.compare(plane, ADMIN, old=old.id, new=old.id).change.same
 
 
 def test_another_tag_of_the_same_image_restarts_nothing(plane):
     push(plane.blobs, "line-monitor/broker", small_image("broker 2.0", ("linux/amd64", "linux/arm64")), "2.0.1")
     text = "services: {{a: {{image: line-monitor/broker:{}}}}}"
     old, new = (releases.publish(plane, ADMIN, source=text.format(tag).encode(), app="tags", version=tag) for tag in ("2.0", "2.0.1"))
-    found = releases.compare(plane, ADMIN, old=old.id, new=new.id)[3]
+    found = releases.compare(plane, ADMIN, old=old.id, new=new.id).change
     assert [(part.restarts, part.why) for part in found.services] == [(False, "it goes on running; image changes")]
 
 
@@ -203,7 +204,7 @@ def test_a_mounted_file_that_changes_restarts_who_mounts_it(plane):
     files = {"compose.yaml": b"services: {a: {image: line-monitor/broker:2.0, volumes: ['./a.conf:/etc/a.conf:ro']}}", "a.conf": b"one"}
     old = releases.publish(plane, ADMIN, given=releases.Given(files=files), app="mounts", version="1")
     new = releases.publish(plane, ADMIN, given=releases.Given(files={**files, "a.conf": b"two"}), app="mounts", version="2")
-    found = releases.compare(plane, ADMIN, old=old.id, new=new.id)[3]
+    found = releases.compare(plane, ADMIN, old=old.id, new=new.id).change
     assert [(part.name, part.restarts, part.why) for part in found.services] == [("a", True, "its container is made anew: files./etc/a.conf changes")]
     assert "b25l" not in str(found.services), "content is told by its digest"
     assert [(part.path, part.kind) for part in found.files] == [("a.conf", "changed")]

@@ -19,6 +19,12 @@ def example() -> dict[str, bytes]:
     return {path.relative_to(EXAMPLE).as_posix(): path.read_bytes() for path in sorted(EXAMPLE.rglob("*")) if path.is_file()}
 
 
+def both(*asked, **more):
+    """A package and its common template."""
+    found = package.read(*asked, **more)
+    return found.package, found.common
+
+
 def refused(files: dict[str, bytes], **more) -> str:
     with pytest.raises(ComposeError) as caught:
         package.read(files, **more)
@@ -27,7 +33,7 @@ def refused(files: dict[str, bytes], **more) -> str:
 
 
 def test_the_example():
-    said, template = package.read(example())
+    said, template = both(example())
     assert said == package.Package(
         name="line-monitor",
         title="Line monitor",
@@ -58,13 +64,13 @@ def test_the_example():
 
 def test_both_ways_of_saying_a_thing_mean_the_same():
     files = example()
-    _, other = package.read(files)
+    _, other = both(files)
     moved = files | {
         "penstock.yaml": b"name: line-monitor\nversion: 1.4.0\norder: [broker, collector, dashboard]\nsecrets: [BROKER_PASSWORD]\n",
         "compose.yaml": files["compose.yaml"]
         + b"x-penstock:\n  probes: {dashboard: [{http: {port: 8080, path: /healthz}, interval: 10s, retries: 3}]}\n  soak: 60s\n  deadline: 2m\n  volumes: {history: snapshot}\n",
     }
-    _, made = package.read(moved)
+    _, made = both(moved)
     assert _to_json(made.services, places=False) == _to_json(other.services, places=False)
     assert (made.volumes, made.settings) == (other.volumes, other.settings)
 
@@ -127,18 +133,12 @@ def test_icons_that_can_be():
     assert package.icon_fault("icon.svg", b"<?xml version='1.0'?>\n<!-- made by hand -->\n<svg><use href='#a'/></svg>") == ""
 
 
-def test_what_is_different_for_an_engine_is_refused_not_ignored():
-    assert "compose.podman.yaml says what is different on podman" in refused(example() | {"compose.podman.yaml": b"services: {}"})
-    said, _ = package.read(example() | {"compose.podman.yaml": b"services: {}"}, ("compose.yaml", "compose.podman.yaml"))
-    assert said.entries == ("compose.yaml", "compose.podman.yaml")
-
-
 def test_a_package_without_a_compose_file():
     assert "there is no Compose file in the package" in refused({"README.md": b"x", "penstock.yaml": b"name: x"})
 
 
 def test_an_override_file_is_laid_over_as_compose_does():
     files = {"docker-compose.yml": b"services: {a: {image: x}}", "docker-compose.override.yml": b"services: {a: {environment: {A: '1'}}}"}
-    said, template = package.read(files)
+    said, template = both(files)
     assert said.entries == ("docker-compose.yml", "docker-compose.override.yml")
     assert template.services[0]["environment"] == {"A": "1"}

@@ -30,12 +30,14 @@ UNSEALED = Sealed("", "", "", "")
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A plan filled in: the state with secrets by name and version only, its content digest, its text where it needs no sealing; `owners`: whose each secret is."""
+    """A plan filled in: the state with secrets by name and version only, its content digest, its text where it needs no sealing; `owners`: whose each secret is;
+    `part`: the engine whose part of the release it is, empty for what is common."""
 
     state: AppState
     content: str
     text: bytes | None
     owners: dict[str, str]
+    part: str = ""
 
 
 def release_of(plane: Plane, tx: Tx, release: str) -> tuple[Release, str]:
@@ -65,12 +67,14 @@ def site_name(plane: Plane, tx: Tx, site: str) -> str:
 def fill(plane: Plane, tx: Tx, plan: Plan, device: Device | Lean, levels: Levels | None = None) -> Filled:
     """A plan filled in for a device, secrets not sealed. `levels`: what the levels say; the newest, if not given. Raises Invalid with all faults, and Conflict
     where groups disagree."""
-    release, digest = release_of(plane, tx, plan.release)
-    held = valued.held(tx, release, plan, device, valued.newest(plane, tx, release.app) if levels is None else levels)
-    own = remember(plane, ("asks", plan.release), lambda: (asks_device(release),))[0] or valued.asks(held.values)
+    whole, digest = release_of(plane, tx, plan.release)
+    part = device.engine if device.engine in whole.parts else ""
+    release = whole.of(part)
+    held = valued.held(tx, whole, plan, device, valued.newest(plane, tx, release.app) if levels is None else levels)
+    own = remember(plane, ("asks", plan.release, part), lambda: (asks_device(release),))[0] or valued.asks(held.values)
     place = valued.site_of(tx, device, own=own)
     given = tuple(sorted(held.values.items())), tuple(sorted(held.secrets.items()))
-    key = ("filled", plan.deployment, plan.release, plan.drift, plan.soak_s, plan.deadline_s, given, place)
+    key = ("filled", plan.deployment, plan.release, part, plan.drift, plan.soak_s, plan.deadline_s, given, place)
 
     def make() -> Filled:
         try:
@@ -90,7 +94,7 @@ def fill(plane: Plane, tx: Tx, plan: Plan, device: Device | Lean, levels: Levels
         used = _used(state)
         state = replace_secrets(state, tuple(Secret(name, version, UNSEALED) for name, version in used))
         owners = {name: held.owners[name] for name, _ in used}
-        return Filled(state, content_digest(state), None if used else app_text(state), owners)
+        return Filled(state, content_digest(state), None if used else app_text(state), owners, part)
 
     filled: Filled = remember(plane, key, make)
     return filled
@@ -119,8 +123,9 @@ def unfit(release: Release, device: Device | Lean) -> str:
     platforms = set(device.platforms)
     if not platforms:
         return ""
-    by_name = {image.name: {variant.platform for variant in image.variants} for image in release.images}
-    for service in release.services:
+    mine = release.of(device.engine)
+    by_name = {image.name: {variant.platform for variant in image.variants} for image in mine.images}
+    for service in mine.services:
         have = by_name.get(str(service["image"]), set())
         asked = service.get("platform")
         wanted = {asked} if isinstance(asked, str) and asked else platforms

@@ -31,6 +31,7 @@ from penstock.server.core.model import (
     ReleaseRow,
     Target,
 )
+from penstock.server.core.parts import irreversible_of
 from penstock.server.core.release import Release, check_values, load
 from penstock.server.core.rights import EVERYWHERE
 from penstock.server.core.targeting import check_target, meant
@@ -84,14 +85,26 @@ def _check_values(release: Release, values: Mapping[str, str], given: Mapping[st
         raise catalog.values_refused(fault) from None
 
 
-def _missing(plane: Plane, tx: Tx, release: Release, values: Mapping[str, str], held: Mapping[str, str]) -> tuple[Parameter, ...]:
-    """What nobody gives a value. Where a level gives one to some devices, the others are left out one by one, each with its sentence."""
+def _missing(plane: Plane, tx: Tx, release: Release, target: Target, values: Mapping[str, str], held: Mapping[str, str]) -> tuple[Parameter, ...]:
+    """What nobody gives a value, of all that the devices meant need, each with the part for its engine. Where a level gives one to some devices, the others
+    are left out one by one, each with its sentence."""
     levels = valued.newest(plane, tx, release.app).given
-    return tuple(
-        Parameter(one.name, one.default, one.message or "it has no default", one.secret, one.used_at, one.declared)
-        for one in release.parameters
-        if one.required and one.name not in values and one.name not in held and one.name not in release.fixed and one.name not in levels
-    )
+    found: dict[str, Parameter] = {}
+    for reading in _readings(tx, release, target):
+        for one in reading.parameters:
+            if one.required and not any(one.name in given for given in (values, held, reading.fixed, levels)):
+                found.setdefault(one.name, Parameter(one.name, one.default, one.message or "it has no default", one.secret, one.used_at, one.declared))
+    return tuple(found.values())
+
+
+def _readings(tx: Tx, release: Release, target: Target) -> tuple[Release, ...]:
+    """The readings of a release that the devices meant get; what is common where none is meant yet."""
+    if not release.parts:
+        return (release,)
+    labels = [(device, given) for device, _, _, given in devices.labels(tx, EVERYWHERE)]
+    aimed = meant(target, labels, groups.members_of(tx, {target.group}))
+    engines = {one.engine if one.engine in release.parts else "" for one in devices.lean(tx, aimed).values()}
+    return tuple(release.of(engine) for engine in sorted(engines)) or (release,)
 
 
 def _fits(plane: Plane, tx: Tx, release: Release, plan: Plan) -> None:
@@ -144,14 +157,14 @@ def preview(
         aim = _target(tx, actor, target)
         ident = now.id if now is not None else DeploymentId("dep_preview")
         plan = Plan(ident, 0, row.id, aim, given, held, drift, soak_s, deadline_s)
-        lacking = _missing(plane, tx, loaded, given, held)
+        lacking = _missing(plane, tx, loaded, aim, given, held)
         told: dict[str, list[str]] = {}
         rows = _rows(plane, tx, actor, loaded, plan, now, lacking, told)
         counts: dict[str, int] = {}
         for one in rows:
             counts[one.what] = counts.get(one.what, 0) + 1
         warnings = []
-        irreversible = [str(volume["name"]) for volume in loaded.volumes if volume.get("policy") == "irreversible"]
+        irreversible = irreversible_of(loaded)
         if irreversible:
             warnings.append(f"volume {', '.join(irreversible)} is irreversible: this change will not be taken back by itself if it fails")
         warnings += [f"{why} ({_few(names)})" for why, names in list(told.items())[:20]]
@@ -283,8 +296,8 @@ def _keep_secrets(plane: Plane, tx: Tx, deployment: str, given: Mapping[str, str
     return versions
 
 
-def _complete(plane: Plane, tx: Tx, release: Release, values: Mapping[str, str], held: Mapping[str, str]) -> None:
-    lacking = _missing(plane, tx, release, values, held)
+def _complete(plane: Plane, tx: Tx, release: Release, target: Target, values: Mapping[str, str], held: Mapping[str, str]) -> None:
+    lacking = _missing(plane, tx, release, target, values, held)
     if lacking:
         first = lacking[0]
         names = ", ".join(one.name for one in lacking)
@@ -323,7 +336,7 @@ def create_deployment(
         made = Deployment(DeploymentId(plane.ids.new("dep")), name, row.app, STANDING, 1, now)
         store.add(tx, made)
         versions = _keep_secrets(plane, tx, made.id, secrets or {})
-        _complete(plane, tx, loaded, given, versions)
+        _complete(plane, tx, loaded, aim, given, versions)
         plan = Plan(made.id, 1, row.id, aim, given, versions, drift, soak_s, deadline_s, now, actor.name, reason)
         _fits(plane, tx, loaded, plan)
         store.add_plan(tx, plan)
@@ -369,7 +382,7 @@ def change_deployment(
         wanted = _check_values(loaded, wanted, secrets or {})
         held = {name: version for name, version in old.secrets.items() if name in loaded.secrets}
         held |= _keep_secrets(plane, tx, now.id, secrets or {})
-        _complete(plane, tx, loaded, wanted, held)
+        _complete(plane, tx, loaded, aim, wanted, held)
         plan = Plan(
             now.id,
             now.plan + 1,
@@ -396,7 +409,7 @@ def change_deployment(
 
 
 def _known(release: Release, name: str) -> bool:
-    return any(one.name == name and not one.secret for one in release.parameters)
+    return any(one.name == name and not one.secret for one in release.every_parameter)
 
 
 def _noted(plane: Plane, tx: Tx, actor: Actor, verb: str, deployment: Deployment, row: ReleaseRow, reason: str) -> None:

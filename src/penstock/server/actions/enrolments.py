@@ -334,6 +334,8 @@ def _take_place(plane: Plane, tx: Tx, actor: Actor, asked: Enrolment, taken: Dev
     )
     projections.restate(plane, tx, device)
     rollouts.begin_again(plane, tx, device.id)
+    if device.engine != taken.engine:
+        rollouts.follow_engines(plane, tx, [device.id])
     states.make(plane, tx, [device.id])
     refresh(plane, tx, [device.id])
     if labels != taken.labels:

@@ -20,6 +20,7 @@ from penstock.server.core.errors import Invalid, missing
 from penstock.server.core.images import digests
 from penstock.server.core.model import Actor, Device
 from penstock.server.core.purl import Package
+from penstock.server.core.release import Release
 from penstock.server.core.rights import Target, reach
 from penstock.server.core.vulnerabilities import (
     AFFECTED,
@@ -115,7 +116,7 @@ def find(plane: Plane, actor: Actor, *, digest: str = "", package: str = "", cve
         seen = visible.apps_seen(tx, actor) if reach(actor.rights, "apps.read") else frozenset()
         every = [(app, version, image) for (app, version), images in _images(plane, tx).items() for image in images]
         places = [place for app, version, image in every for place in _places(app, version, image, digest, matches)]
-        hits = _hits(tx, inside, places)
+        hits = _hits(plane, tx, inside, places)
         shown = tuple(place for place in places if seen is None or place.app in seen)
         images = {image.index or image.variants[0].manifest.digest: image for app, _, image in every if seen is None or app in seen}
         indexed = sum(1 for image in images.values() if known & {image.index, *(variant.manifest.digest for variant in image.variants)})
@@ -161,7 +162,7 @@ def _images(plane: Plane, tx: Tx) -> Mapping[tuple[str, str], tuple[Image, ...]]
     versions = releases.versions(tx)
 
     def read() -> Mapping[tuple[str, str], tuple[Image, ...]]:
-        return {named: release_of(plane, tx, release)[0].images for release, named in sorted(versions.items())}
+        return {named: release_of(plane, tx, release)[0].every_image for release, named in sorted(versions.items())}
 
     known: Mapping[tuple[str, str], tuple[Image, ...]] = remember(plane, ("release-images", len(versions)), lambda: (read(),))[0]
     return known
@@ -181,16 +182,25 @@ def _own(variant: Variant) -> frozenset[str]:
     return digests(Image(name="x", variants=(variant,)))
 
 
-def _hits(tx: Tx, inside: Any, places: list[Place]) -> list[Hit]:
+def _for_engine(release: Release, places: list[Place], engine: str) -> list[Place]:
+    """Those of its images that a device of this engine gets."""
+    mine = {image.name for image in release.of(engine).images}
+    return [place for place in places if place.image in mine] if release.parts else places
+
+
+def _hits(plane: Plane, tx: Tx, inside: Any, places: list[Place]) -> list[Hit]:
     by_release: dict[str, dict[str, list[Place]]] = {}
     for place in places:
         by_release.setdefault(place.app, {}).setdefault(place.version, []).append(place)
+    named = {version: release for release, version in releases.versions(tx).items()}
     found: list[Hit] = []
     for app, versions in sorted(by_release.items()):
         running = store.running(tx, inside, app, sorted(versions))
         machines = device_store.many(tx, {one.device for one in running})
+        made = {version: release_of(plane, tx, named[app, version])[0] for version in versions}
         for one in running:
-            mine = _for_platform(versions[one.version], machines[one.device])
+            device = machines[one.device]
+            mine = _for_platform(_for_engine(made[one.version], versions[one.version], device.engine), device)
             found += [Hit(one.device, one.name, one.site, place) for place in mine]
     found.sort(key=lambda hit: (hit.place.match.verdict.word != AFFECTED, hit.name, hit.place.app, hit.place.image))
     return found

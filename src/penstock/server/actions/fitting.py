@@ -34,9 +34,10 @@ class Beside:
 
 def _parts(plane: Plane, release: Release, filled: catalog.Filled, platforms: tuple[str, ...]) -> tuple[Room, Claims]:
     def make() -> tuple[Room, Claims]:
-        return room_of(filled.state, release.needs, platforms), claims_of(filled.state, release.needs)
+        needs = release.of(filled.part).needs
+        return room_of(filled.state, needs, platforms), claims_of(filled.state, needs)
 
-    found: tuple[Room, Claims] = remember(plane, ("takes", filled.content, filled.state.release, platforms), make)
+    found: tuple[Room, Claims] = remember(plane, ("takes", filled.content, filled.state.release, filled.part, platforms), make)
     return found
 
 

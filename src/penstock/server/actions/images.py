@@ -60,7 +60,7 @@ def pins(plane: Plane, tx: Tx) -> Mapping[str, tuple[Pin, ...]]:
     def read() -> Mapping[str, tuple[Pin, ...]]:
         found: dict[str, set[Pin]] = {}
         for row in releases.of_app(tx):
-            for digest in frozenset[str]().union(*(digests(image) for image in load(row.document).images)):
+            for digest in frozenset[str]().union(*(digests(image) for image in load(row.document).every_image)):
                 found.setdefault(digest, set()).add(Pin(row.app, row.version))
         return {digest: tuple(sorted(who, key=lambda pin: (pin.app, pin.version))) for digest, who in found.items()}
 

@@ -119,7 +119,7 @@ def index(plane: Plane) -> int:
 
 
 def _of_release(plane: Plane, release: Release, hosts: tuple[str, ...]) -> Iterator[tuple[Image, Attachment]]:
-    for image in release.images:
+    for image in release.every_image:
         try:
             repository = wanted(image.name, hosts).repository
         except OciError:
@@ -163,7 +163,7 @@ def attachments(plane: Plane, actor: Actor, *, release: str) -> tuple[ImageAttac
     """What is attached to the images of a release. Raises Missing."""
     row, known = plane.db.view(lambda tx: (visible.release(tx, actor, release), store.attached_all(tx)))
     loaded = load(row.document)
-    by_image: dict[str, list[Attachment]] = {image.name: [] for image in loaded.images}
+    by_image: dict[str, list[Attachment]] = {image.name: [] for image in loaded.every_image}
     for image, one in _of_release(plane, loaded, registry_hosts(plane)):
         kept = known.get((one.document, one.subject))
         by_image[image.name].append(one if kept is None else replace(one, packages=kept.packages, why=kept.why))

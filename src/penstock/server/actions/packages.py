@@ -5,7 +5,8 @@ Owns the reading of them. Who publishes them is `actions.releases`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from penstock.server.actions import visible
 from penstock.server.actions.context import Plane
@@ -13,6 +14,8 @@ from penstock.server.core.compose import ALONE
 from penstock.server.core.errors import missing
 from penstock.server.core.model import Actor, ReleaseRow
 from penstock.server.core.package import PackageFile, PackageRow
+from penstock.server.core.parts import shown
+from penstock.server.core.release import load
 from penstock.server.store import packages
 from penstock.server.store.db import Tx
 from penstock.wire.types import sha256_of
@@ -22,7 +25,7 @@ MAX_SHOWN = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class PackageView:
-    """A release's package for people: its texts read, its files by path."""
+    """A release's package for people: its texts read, its files by path. `engines`: the engine that a file is the part for."""
 
     row: ReleaseRow
     said: PackageRow
@@ -30,6 +33,7 @@ class PackageView:
     readme: str
     notes: str
     licence: str
+    engines: Mapping[str, str] = field(default_factory=dict)
 
 
 def get_package(plane: Plane, actor: Actor, *, release: str) -> PackageView:
@@ -42,8 +46,10 @@ def get_package(plane: Plane, actor: Actor, *, release: str) -> PackageView:
             source = row.source.encode()
             alone = PackageFile(ALONE, sha256_of(source), len(source))
             return PackageView(row, PackageRow(row.id, "", "", "", "", "", "", "", (ALONE,), ()), (alone,), "", "", "")
-        texts = [_text(tx, row, path) for path in (said.readme, said.notes, said.licence)]
-        return PackageView(row, said, packages.files_of(tx, row.id), *texts)
+        readme, notes, licence = (_text(tx, row, path) for path in (said.readme, said.notes, said.licence))
+        files = packages.files_of(tx, row.id)
+        engines = {one.file: one.engine for one in shown(load(row.document), {one.path: one for one in files}, said.entries)}
+        return PackageView(row, said, files, readme, notes, licence, engines)
 
     return plane.db.view(work)
 

@@ -141,7 +141,7 @@ def _asked(tx: Tx, app: str, found: Sequence[Standing]) -> tuple[Release, ...]:
 def _parameters(meant: Sequence[Release]) -> dict[str, Parameter]:
     found: dict[str, Parameter] = {}
     for release in meant:
-        for one in release.parameters:
+        for one in release.every_parameter:
             found.setdefault(one.name, one)
     return found
 
@@ -370,7 +370,7 @@ def _checked(meant: Sequence[Release], app: str, values: Mapping[str, str], secr
             raise Invalid("parameter-unknown", f"{app} has no parameter {name[:60]!r}", field=f"values.{name[:60]}", remedy=f"its parameters are: {offered}")
     canonical: dict[str, str] = {}
     for release in meant:
-        for one in release.parameters:
+        for one in release.every_parameter:
             for given, secret in ((values, False), (secrets, True)):
                 if one.name not in given:
                     continue
@@ -454,7 +454,7 @@ def _effect(
 
 
 def _from_to(tx: Tx, one: Standing, device: Device, before: Levels, after: Levels, name: str) -> ValueChange | None:
-    parameter = next((found for found in one.release.parameters if found.name == name), None)
+    parameter = next((found for found in one.release.of(device.engine).parameters if found.name == name), None)
     if parameter is None:
         return None
     sides: list[tuple[str | None, str, tuple[str | None, str]]] = []

@@ -75,10 +75,11 @@ def latest(known: Facts | None, said: Facts) -> Facts:
 
 @dataclass(slots=True)
 class Changed:
-    """Devices a rollout should look at, and devices whose tag changed."""
+    """Devices a rollout should look at, devices whose tag changed, and devices that said something new of themselves."""
 
     moved: set[str] = field(default_factory=set)
     owed: set[str] = field(default_factory=set)
+    facts: set[str] = field(default_factory=set)
 
 
 def save(plane: Plane, tx: Tx, found: Gathered) -> Changed:
@@ -97,7 +98,8 @@ def save(plane: Plane, tx: Tx, found: Gathered) -> Changed:
             tell(plane, tx, [(f"device/{device}", outcome.command)])
     for device, facts in found.facts.items():
         known = devices.find(tx, EVERYWHERE, device) if facts.engine is None else None
-        devices.set_facts(tx, device, latest(known.facts if known else None, facts))
+        if devices.set_facts(tx, device, latest(known.facts if known else None, facts)):
+            changed.facts.add(device)
     for device, seq, why in found.unread:
         note(plane, tx, SYSTEM, "log.entry-unread", device, outcome="failed", reason=f"entry {seq}: {why}")
     _status(plane, tx, found, concerned, held)

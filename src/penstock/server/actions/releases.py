@@ -15,17 +15,17 @@ from penstock.server.actions import devices, mirrors, visible
 from penstock.server.actions.context import Plane, bounded, make_cursor, read_cursor
 from penstock.server.actions.context import note as record
 from penstock.server.actions.images import registry_hosts
-from penstock.server.core import compose, package
+from penstock.server.core import compose, interpolate, package
 from penstock.server.core.access import permit, require
 from penstock.server.core.compose import ComposeError, building
 from penstock.server.core.difference import Difference, between_releases
 from penstock.server.core.errors import Conflict, Invalid, missing
-from penstock.server.core.hazards import hazards
 from penstock.server.core.images import Documents, Wanted, app_of
 from penstock.server.core.model import STANDING, Actor, App, ReleaseBrief, ReleaseId, ReleaseRow
 from penstock.server.core.package import PackageRow
-from penstock.server.core.release import Release, digest, document, images_wanted, load
-from penstock.server.core.release import publish as make
+from penstock.server.core.parts import PartShown, hazards_of, images_wanted, irreversible_of, shown
+from penstock.server.core.parts import publish as make
+from penstock.server.core.release import Release, asked_of, digest, document, load
 from penstock.server.core.releasechange import ReleaseChange, between
 from penstock.server.core.rights import Allow, Target, may, reach
 from penstock.server.core.views import AppView, ImageView, Page, Parameter, ReleaseView
@@ -58,6 +58,7 @@ class ReleasePreview:
     copies: tuple[str, ...] = ()
     version: str = ""
     hazards: tuple[str, ...] = ()
+    parts: tuple[PartShown, ...] = ()
 
 
 def refused(fault: ComposeError, what: str = "the Compose file") -> Invalid:
@@ -96,30 +97,42 @@ class Given:
         """What it is called in a refusal."""
         return "the package" if self.contents else "the Compose file"
 
-    def read(self, fixed: Mapping[str, str] | None) -> tuple[package.Package, compose.Template]:
+    def read(self, fixed: Mapping[str, str] | None) -> package.Templates:
         """What it says. Raises ComposeError, Invalid."""
         return package.read(self.all, self.entries, self.profiles, fixed)
 
 
-def _build(plane: Plane, actor: Actor, given: Given, template: compose.Template, app: str, version: str, bring: Bring) -> Release:
+def _build(plane: Plane, actor: Actor, given: Given, read: package.Templates, app: str, version: str, bring: Bring) -> Release:
     hosts = registry_hosts(plane)
     # An image that the actor may not pull is not there: a release is no way to another's content.
-    places = images_wanted(template, hosts)
+    places = images_wanted(read, hosts)
     found = {one.name: plane.images.find(one) if _may_pull(actor, one.repository) else None for one in places}
     digests = {path: sha256_of(content) for path, content in given.contents.items()}
-    return make(app, version, template, found, hosts[0] if hosts else "HOST", hosts, bring(places, found), digests)
+    return make(app, version, read, found, hosts[0] if hosts else "HOST", hosts, bring(places, found), digests)
 
 
 def _may_pull(actor: Actor, repository: str) -> bool:
     return isinstance(may(actor.rights, "images.pull", Target(app=app_of(repository))), Allow)
 
 
-def _parameters(release: Release | compose.Template) -> tuple[Parameter, ...]:
-    return tuple(
-        Parameter(one.name, one.default, (one.message or "it has no default") if one.required else "", one.secret, one.used_at, one.declared)
-        for one in release.parameters
-        if one.name not in release.fixed
-    )
+def _parameters(release: Release) -> tuple[Parameter, ...]:
+    fixed = release.every_fixed
+    return tuple(_parameter(one) for one in release.every_parameter if one.name not in fixed)
+
+
+def _parameter(one: interpolate.Parameter) -> Parameter:
+    return Parameter(one.name, one.default, (one.message or "it has no default") if one.required else "", one.secret, one.used_at, one.declared)
+
+
+def _coming(read: package.Templates, coming: frozenset[str]) -> frozenset[tuple[str, str, int]]:
+    """Where images stand that are not here yet: path, file and line."""
+    found = set()
+    for _, template in read.every:
+        for service, image in template.images.items():
+            path = f"services.{service}.image"
+            if image in coming:
+                found.add((path, *template.sources.place(template.places.get(path, (0, 0))[0])))
+    return frozenset(found)
 
 
 def check(
@@ -128,7 +141,7 @@ def check(
     """Read files as `publish` would, and say everything that is wrong with them. Stores nothing."""
     require(actor, "releases.publish")
     given = given or Given(source)
-    template = None
+    read = None
     coming: frozenset[str] = frozenset()
 
     def would(places: tuple[Wanted, ...], found: Mapping[str, Documents | None]) -> dict[str, str]:
@@ -137,28 +150,39 @@ def check(
         return {}
 
     try:
-        said, template = given.read(fixed)
+        read = given.read(fixed)
+        said, template = read.package, read.common
         name = app or said.name or template.name or "app"
-        release = _build(plane, actor, given, template, name, version or said.version or "0", would)
+        release = _build(plane, actor, given, read, name, version or said.version or "0", would)
     except ComposeError as fault:
-        paths = {f"services.{service}.image" for service, image in template.images.items() if image in coming} if template is not None else set()
-        left = tuple(one for one in fault.faults if one.path not in paths)
-        if left or template is None:
+        places = _coming(read, coming) if read is not None else frozenset()
+        left = tuple(one for one in fault.faults if (one.path, one.file, one.line) not in places)
+        if left or read is None:
             return ReleasePreview((), (), left)
         # Nothing is wrong but that images are not here yet, which publishing sees to.
         return ReleasePreview(
-            _parameters(template),
+            tuple(_parameter(one) for one in asked_of([one for _, one in read.every])),
             tuple(template.images),
             (),
             name=said.name or template.name,
             version=said.version,
             copies=tuple(sorted(coming)),
-            hazards=hazards(template.services),
+            hazards=hazards_of(read.every),
+            parts=shown(None, given.contents, said.entries),
         )
     newest = plane.db.view(lambda tx: store.newest_of(tx, name) if _sees(tx, actor, name) else None)
     difference = between_releases(load(newest.document), release) if newest is not None else None
     services = tuple(str(one["name"]) for one in release.services)
-    return ReleasePreview(_parameters(release), services, (), difference, said.name or template.name, version=said.version, hazards=hazards(release.services))
+    return ReleasePreview(
+        _parameters(release),
+        services,
+        (),
+        difference,
+        said.name or template.name,
+        version=said.version,
+        hazards=hazards_of(release.readings),
+        parts=shown(release, given.contents, said.entries),
+    )
 
 
 def _named(said: package.Package, name: str, app: str, version: str) -> tuple[str, str]:
@@ -185,7 +209,7 @@ def builds(plane: Plane, actor: Actor, *, given: Given, app: str = "", version: 
         name = building.name_of(given.all, opened.package.entries)
         app, version = _named(opened.package, name, app, version)
         permit(actor, "images.push", Target(app=app))
-        return building.plan(given.all, opened.package.entries, opened.package.profiles, app, version, hosts[0] if hosts else "HOST")
+        return building.plan(given.all, opened.package.entries, opened.package.profiles, app, version, hosts[0] if hosts else "HOST", opened.package.parts)
     except ComposeError as fault:
         raise refused(fault, given.what) from None
 
@@ -211,15 +235,16 @@ def publish(
     if app:
         permit(actor, "releases.publish", Target(app=app))
     try:
-        said, template = given.read(fixed)
-        app, version = _named(said, template.name, app, version)
+        read = given.read(fixed)
+        said = read.package
+        app, version = _named(said, read.common.name, app, version)
         permit(actor, "releases.publish", Target(app=app))
         known = plane.db.view(lambda tx: store.by_version(tx, app, version)) is not None
 
         def bring(places: tuple[Wanted, ...], found: Mapping[str, Documents | None]) -> dict[str, str]:
             return mirrors.bring(plane, actor, places, found, platforms=platforms, fresh=not known)
 
-        release = _build(plane, actor, given, template, app, version, bring)
+        release = _build(plane, actor, given, read, app, version, bring)
     except ComposeError as fault:
         raise refused(fault, given.what) from None
     title = title or said.title
@@ -334,34 +359,64 @@ def count_releases(plane: Plane, actor: Actor) -> int:
 
 def get_release(plane: Plane, actor: Actor, *, release: str) -> ReleaseView:
     """One release, by id or "app:version", with what a person wants to see of it."""
-    row = plane.db.view(lambda tx: visible.release(tx, actor, release))
+
+    def work(tx: Tx) -> tuple[ReleaseRow, PackageRow | None]:
+        row = visible.release(tx, actor, release)
+        return row, packages.get(tx, row.id)
+
+    row, said = plane.db.view(work)
     loaded = load(row.document)
+    readings = [one for _, one in loaded.readings]
     platforms = [{variant.platform for variant in image.variants} for image in loaded.images]
     common = set.intersection(*platforms) if platforms else set()
-    images = tuple(ImageView(image, tuple(str(one["name"]) for one in loaded.services if one["image"] == image.name)) for image in loaded.images)
-    irreversible = tuple(str(volume["name"]) for volume in loaded.volumes if volume.get("policy") == "irreversible")
-    ruled = any(one.get("healthcheck") or one.get("probes") for one in loaded.services)
-    services = tuple(str(one["name"]) for one in loaded.services)
-    return ReleaseView(row, _parameters(loaded), services, images, tuple(sorted(common)), irreversible, ruled, hazards(loaded.services))
+    users = {(str(service["image"]), str(service["name"])): None for one in readings for service in one.services}
+    images = tuple(ImageView(image, tuple(name for used, name in users if used == image.name)) for image in loaded.every_image)
+    return ReleaseView(
+        row,
+        _parameters(loaded),
+        tuple(str(one["name"]) for one in loaded.services),
+        images,
+        tuple(sorted(common)),
+        irreversible_of(loaded),
+        all(any(service.get("healthcheck") or service.get("probes") for service in one.services) for one in readings),
+        hazards_of(loaded.readings),
+        shown(loaded, loaded.files, said.entries if said is not None else ()),
+    )
 
 
-def compare(plane: Plane, actor: Actor, *, old: str, new: str, device: str = "") -> tuple[ReleaseBrief, ReleaseBrief, str, ReleaseChange]:
-    """What the release `new` would change where `old` runs, or what runs of the app on `device` (id or name). Raises Missing; Invalid where nothing of the
-    app runs there."""
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two releases, and what the new one changes where the old one runs. `device` is the one that the old was read from, empty for none; `engine` whose parts
+    were compared, empty for what is common; `engines` those that either has a part for."""
 
-    def work(tx: Tx) -> tuple[ReleaseRow, ReleaseRow, str]:
+    old: ReleaseBrief
+    new: ReleaseBrief
+    device: str
+    engine: str
+    engines: tuple[str, ...]
+    change: ReleaseChange
+
+
+def compare(plane: Plane, actor: Actor, *, old: str, new: str, device: str = "", engine: str = "") -> Compared:
+    """What the release `new` would change where `old` runs, or what runs of the app on `device` (id or name), by the device's engine or `engine`. Raises
+    Missing; Invalid where nothing of the app runs there."""
+    if engine and (device or engine not in package.RUNTIMES):
+        why = f"engine is {engine[:40]!r}; it is {' or '.join(package.RUNTIMES)}, or left out where a device is named, which has its own"
+        raise Invalid("engine-unclear", why, field="engine")
+
+    def work(tx: Tx) -> tuple[ReleaseRow, ReleaseRow, str, str]:
         two = visible.release(tx, actor, new)
         if not device:
-            return visible.release(tx, actor, old), two, ""
+            return visible.release(tx, actor, old), two, "", engine
         found = devices.find(tx, actor, device)
         seen = next((one.observed for one in observations.of_device(tx, found.id) if one.app == two.app and not one.observed.removed), None)
         if seen is None or not seen.version:
             raise Invalid(
                 "nothing-runs", f"{found.name} has reported no release of {two.app}", field="device", remedy="compare two releases, or wait for its report"
             )
-        return visible.release(tx, actor, f"{two.app}:{seen.version}"), two, found.name
+        return visible.release(tx, actor, f"{two.app}:{seen.version}"), two, found.name, found.engine
 
-    one, two, name = plane.db.view(work)
+    one, two, name, kind = plane.db.view(work)
     if one.app != two.app:
         raise Invalid(
             "another-app",
@@ -369,7 +424,10 @@ def compare(plane: Plane, actor: Actor, *, old: str, new: str, device: str = "")
             field="b",
             remedy="name two releases of one app",
         )
-    return _brief(one), _brief(two), name, between(load(one.document), load(two.document))
+    before, after = load(one.document), load(two.document)
+    engines = tuple(sorted({*before.parts, *after.parts}))
+    change = between(before.of(kind), after.of(kind))
+    return Compared(_brief(one), _brief(two), name, kind if kind in engines else "", engines, change)
 
 
 def _brief(row: ReleaseRow) -> ReleaseBrief:

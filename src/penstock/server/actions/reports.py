@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from penstock.server.actions import projections, retiring, states
+from penstock.server.actions import projections, retiring, rollouts, states
 from penstock.server.actions.context import Plane, note, refresh, seal
 from penstock.server.core import chain
 from penstock.server.core.errors import Forbidden, Invalid, Refused, missing
@@ -122,6 +122,7 @@ def _store(plane: Plane, tx: Tx, works: list[_Work]) -> None:
                 topics=[(f"device/{device}", device)],
             )
     _reviews(plane, tx, names, changed)
+    rollouts.follow_engines(plane, tx, changed.facts)
     states.owe(plane, tx, sorted(changed.owed))
     if changed.moved:
         moved = set(changed.moved)

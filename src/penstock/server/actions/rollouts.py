@@ -13,6 +13,7 @@ from penstock.server.actions import catalog, fitting, states, valued
 from penstock.server.actions import planesettings as plane_settings
 from penstock.server.actions.context import Plane, note, seal, tell
 from penstock.server.actions.membership import regroup
+from penstock.server.actions.remembering import remember
 from penstock.server.core.assign import Moves, claims, describe_conflict, moves
 from penstock.server.core.errors import Conflict, Refused
 from penstock.server.core.model import (
@@ -40,7 +41,7 @@ from penstock.server.core.model import (
 )
 from penstock.server.core.rights import EVERYWHERE
 from penstock.server.core.rollout import Decision, Standing, decide
-from penstock.server.store import deployments, devices, groups, observations, receipts, status
+from penstock.server.store import deployments, devices, groups, observations, receipts, releases, status
 from penstock.server.store import rollouts as store
 from penstock.server.store import states as state_store
 from penstock.server.store.db import Tx
@@ -407,10 +408,25 @@ def retarget(plane: Plane, tx: Tx, actor: Actor, changed: Sequence[str]) -> None
         revalue(plane, tx, app, changed)
 
 
-def revalue(plane: Plane, tx: Tx, app: str, concerned: Iterable[str]) -> tuple[str, ...]:
+def follow_engines(plane: Plane, tx: Tx, changed: Iterable[str]) -> None:
+    """Devices said something new of themselves, or other hardware took their place: those that have now an engine with another part of a release get that.
+    Where it cannot stand there, what was ordered stays, without leave to apply anything else, and it is noted."""
+    wanted = sorted(set(changed))
+    parted: frozenset[str] = remember(plane, ("parted", releases.count(tx, None)), lambda: (releases.apps_in_parts(tx),))[0] if wanted else frozenset()
+    if not parted:
+        return
+    for app in sorted(parted):
+        revalue(plane, tx, app, wanted, strict=False)
+    owed = store.assigned_to(tx, wanted)
+    # What was ordered may be the same as before while the document is not: it was made when nothing was known of the engine.
+    states.owe(plane, tx, [device for device in wanted if any(one.app in parted for one in owed[device])])
+
+
+def revalue(plane: Plane, tx: Tx, app: str, concerned: Iterable[str], *, strict: bool = True) -> tuple[str, ...]:
     """What these devices shall run of an app may have changed without a new plan (a value at a level, their labels or site): those for which it has join the
     newest rollout of their deployment anew; they are given back. A rollout that was stopped stays so: its devices keep what they have until the deployment is
-    changed. Raises Conflict for a device that has the app and could not be given what results: groups that disagree, a label that a value asks for."""
+    changed. Raises Conflict for a device that has the app and could not be given what results: groups that disagree, a label that a value asks for; that is
+    only noted where it is not `strict`."""
     wanted = set(concerned)
     assigned = store.assigned_to(tx, sorted(wanted))
     moved: list[str] = []
@@ -426,7 +442,10 @@ def revalue(plane: Plane, tx: Tx, app: str, concerned: Iterable[str]) -> tuple[s
         if not names:
             continue
         found = _contents(plane, tx, plan, names)
-        _refuse_lost(plane, tx, deployment, plan, mine, found)
+        if strict:
+            _refuse_lost(plane, tx, deployment, plan, mine, found)
+        else:
+            _note_lost(plane, tx, deployment, mine, found)
         now = {device: _ordered(known.get(device), mine.get(device)) for device in names}
         change = {device: content for device, content in found.contents.items() if content != now[device]}
         if not change:
@@ -451,6 +470,12 @@ def _refuse_lost(plane: Plane, tx: Tx, deployment: Deployment, plan: Plan, mine:
                 f"on {lean.name}, which has {deployment.name}: {refusal.why}",
                 remedy=refusal.remedy or "give that device a value of its own first",
             ) from None
+
+
+def _note_lost(plane: Plane, tx: Tx, deployment: Deployment, mine: dict[str, Assignment], found: Wanted) -> None:
+    for device in sorted(found.unfit.keys() & mine.keys()):
+        why = f"what {deployment.name} has for its engine cannot stand there: {found.unfit[device]}"
+        note(plane, tx, SYSTEM, "device.document-failed", device, app=deployment.app, outcome="failed", reason=why, topics=[(f"device/{device}", device)])
 
 
 def _ordered(member: Member | None, assigned: Assignment | None) -> str:

@@ -181,14 +181,17 @@ def blob_for(plane: Plane, device: str, digest: str) -> int:
 
 
 def _earlier(plane: Plane, tx: Tx, device: str) -> frozenset[str]:
-    """Every digest of the releases in this device's history."""
+    """Every digest of the releases in this device's history, of parts for other engines nothing."""
     wanted = {member.content for member in rollouts.memberships(tx, device)}
     wanted |= {seen.content for seen in observations.of_device(tx, device)}
     found: set[str] = set()
+    engine = devices.lean(tx, [device])[device].engine
     for deployment, number in rollouts.plans_of(tx, wanted - {""}):
         plan = deployments.plan(tx, deployment, number)
         if plan is not None:
-            found.update(*(digests(image) for image in catalog.release_of(plane, tx, plan.release)[0].images))
+            # What is common counts too: it may have had that before it said which engine it has.
+            release, _ = catalog.release_of(plane, tx, plan.release)
+            found.update(*(digests(image) for image in (*release.images, *release.of(engine).images)))
     return frozenset(found)
 
 

@@ -5,7 +5,7 @@ Owns loading the levels of an app, and gathering values, secrets' versions and f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penstock.server.actions.context import Plane
 from penstock.server.actions.remembering import remember
@@ -58,10 +58,15 @@ def place_of(tx: Tx, levels: Levels, device: Device | Lean) -> Place:
 
 
 def held(tx: Tx, release: Release, plan: Plan, device: Device | Lean, levels: Levels) -> Held:
-    """What holds on a device. What levels say of parameters that this release has not is left out. Raises Conflict where groups disagree."""
+    """What holds on a device. What levels say of parameters that this release has not is left out, and so is what a plan says for other engines' parts of
+    it. Raises Conflict where groups disagree."""
+    if release.parts:
+        names = {one.name for one in release.of(device.engine).parameters}
+        own = {name: value for name, value in plan.values.items() if name in names}
+        plan = replace(plan, values=own, secrets={name: version for name, version in plan.secrets.items() if name in names})
     if not levels.given:
         return Held(plan.values, plan.secrets, dict.fromkeys(plan.secrets, plan.deployment))
-    names = {one.name for one in release.parameters}
+    names = {one.name for one in release.of(device.engine).parameters}
     try:
         found = chosen(levels, place_of(tx, levels, device), names & levels.given.keys(), plan.values, plan.secrets)
     except Ambiguous as fault:

@@ -118,7 +118,7 @@ def compare_releases(call: Call) -> shapes.ReleaseChange:
     q = call.query
     if bool(q.a) == bool(q.device):
         raise Invalid("release-or-device", "compare with one release, or with what runs on a device", field="a", remedy="give either `a` or `device`")
-    return present_apps.change(*releases.compare(call.plane, call.actor, old=q.a, new=q.b, device=q.device))
+    return present_apps.change(releases.compare(call.plane, call.actor, old=q.a, new=q.b, device=q.device, engine=q.engine))
 
 
 def target_of(plane: Plane, actor: Actor, target: shapes.Target) -> model.Target:

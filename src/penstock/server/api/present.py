@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.apiv1 import apps, common, devices, fleet, groups, people
 from penstock.server.api import problems, words
+from penstock.server.api.present_parts import release_parts
 from penstock.server.core.compose.parameters import allowed
 from penstock.server.core.declared import SECRET, TEXT, Declared
 from penstock.server.core.rights import VERBS, reach
@@ -429,6 +430,7 @@ def release(found: views.ReleaseView) -> apps.Release:
         irreversible=found.irreversible,
         health_rule=found.health_rule,
         hazards=found.hazards,
+        parts=release_parts(found.parts),
         compose=found.row.source,
     )
 
@@ -445,6 +447,7 @@ def check(found: releases.ReleasePreview) -> apps.ReleaseCheck:
         hazards=found.hazards,
         restarts={} if change is None else {item.name: "restarts" if item.restarts else item.kind for item in change.services},
         copies=found.copies,
+        parts=release_parts(found.parts),
     )
 
 

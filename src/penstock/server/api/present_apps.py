@@ -5,17 +5,16 @@ Owns the translation only, like `present`, of which it is a part.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from penstock.apiv1 import apps
 from penstock.server.api import present
+from penstock.server.api.present_parts import fields as _fields
+from penstock.server.api.present_parts import parts as _parts
 
 if TYPE_CHECKING:
     from penstock.server.actions.packages import PackageView
-    from penstock.server.core.difference import FieldChange, PartChange
-    from penstock.server.core.model import ReleaseBrief
-    from penstock.server.core.releasechange import ReleaseChange
+    from penstock.server.actions.releases import Compared
 
 
 def package(found: PackageView) -> apps.Package:
@@ -34,24 +33,19 @@ def package(found: PackageView) -> apps.Package:
         icon=bool(said.icon),
         entries=said.entries,
         profiles=said.profiles,
-        files=tuple(apps.PackageFile(path=one.path, digest=one.digest, bytes=one.size) for one in found.files),
+        files=tuple(apps.PackageFile(path=one.path, digest=one.digest, bytes=one.size, engine=found.engines.get(one.path, "")) for one in found.files),
     )
 
 
-def _fields(found: Iterable[FieldChange]) -> tuple[apps.FieldChange, ...]:
-    return tuple(apps.FieldChange(field=one.field, before=one.before, after=one.after) for one in found)
-
-
-def _parts(found: Iterable[PartChange]) -> tuple[apps.PartChange, ...]:
-    return tuple(apps.PartChange(name=one.name, kind=one.kind, changes=_fields(one.changes)) for one in found)
-
-
-def change(one: ReleaseBrief, two: ReleaseBrief, device: str, found: ReleaseChange) -> apps.ReleaseChange:
+def change(whole: Compared) -> apps.ReleaseChange:
     """What one release would change where another runs."""
+    found = whole.change
     return apps.ReleaseChange(
-        a=present.brief(one),
-        b=present.brief(two),
-        device=device,
+        a=present.brief(whole.old),
+        b=present.brief(whole.new),
+        device=whole.device,
+        engine=whole.engine,
+        engines=whole.engines,
         same=found.same,
         services=tuple(
             apps.ServiceChange(name=part.name, kind=part.kind, restarts=part.restarts, why=part.why, changes=_fields(part.changes)) for part in found.services

@@ -65,11 +65,13 @@ class Find(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CompareReleases(Struct, frozen=True, forbid_unknown_fields=True):
-    """Two releases of an app, by id or "app:version"; or what runs on `device`, in place of `a`."""
+    """Two releases of an app, by id or "app:version"; or what runs on `device`, in place of `a`. `engine`: what devices of it get, docker or podman; empty for
+    what is common."""
 
     b: Annotated[str, Meta(min_length=1, max_length=200)]
     a: Word = ""
     device: Word = ""
+    engine: Word = ""
 
 
 class Timeline(Struct, frozen=True, forbid_unknown_fields=True):

@@ -199,6 +199,11 @@ def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def told(value: Any) -> str:
+    """A value for people, cut where it is long."""
+    return _short(value)
+
+
 def _short(value: Any) -> str:
     text = _shown(value)
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."

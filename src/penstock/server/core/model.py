@@ -202,6 +202,11 @@ class Device:
         """What it runs, best first."""
         return self.facts.platforms
 
+    @property
+    def engine(self) -> str:
+        """The engine it has: docker, podman; empty while it has not said."""
+        return self.facts.engine.kind if self.facts.engine is not None else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Lean:
@@ -216,6 +221,7 @@ class Lean:
     key_epoch: int
     platforms: tuple[str, ...]
     moved: bool = False
+    engine: str = ""
 
 
 NOTHING, APPS, DATA = "nothing", "apps", "data"  # what goes when a device is retired; with data its volumes too

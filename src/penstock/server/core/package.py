@@ -1,6 +1,7 @@
 """A package: the files a vendor hands over, what they say of themselves, and the template they make.
 
-Owns `penstock.yaml`, which files of a package mean what, and the one way from files to a template (`read`). Its words on parameters, needs,
+Owns `penstock.yaml`, which files of a package mean what, and the one way from files to templates (`read`): one for every engine, and one for each engine
+with a part of its own. Its words on parameters, needs,
 health, volumes and order become part of the Compose tree before it is read, so that both ways of saying them mean the same. Never reads an
 archive, a disk or an image.
 """
@@ -8,12 +9,12 @@ archive, a disk or an image.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from penstock.server.core.compose import ComposeError, Fault, Sources, Template, assemble, read_assembled, tree
 from penstock.server.core.compose.assemble_merge import as_names, entry, mapping, put, text
-from penstock.server.core.compose.assemble_paths import inside
+from penstock.server.core.compose.assemble_paths import folder_of, inside
 from penstock.server.core.compose.faults import Faults
 from penstock.server.core.compose.reader import Reader
 from penstock.server.core.model import ReleaseId
@@ -25,7 +26,9 @@ README = ("README.md", "README.txt", "README")
 NOTES = ("NOTES.md", "NOTES.txt", "CHANGELOG.md", "CHANGELOG.txt", "CHANGELOG")
 LICENCE = ("LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE", "LICENCE.md", "LICENCE.txt", "COPYING")
 ICON = ("icon.svg", "icon.png")
-RUNTIMES = ("docker", "podman")
+RUNTIMES = ("docker", "podman")  # engines that a package may have a part for
+LATER = ("kubernetes",)  # likewise, and nothing runs it yet
+PART = re.compile(rf"compose\.({'|'.join((*RUNTIMES, *LATER))})\.ya?ml\Z")
 SETTINGS = ("parameters", "needs", "secrets", "soak", "deadline", "drift", "keep", "volumes")
 
 MAX_TEXT = 1024 * 1024
@@ -39,7 +42,8 @@ UNSAFE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """What a package says of itself. Paths are those of its files; empty: it has none. `entries` are the Compose files laid over each other."""
+    """What a package says of itself. Paths are those of its files; empty: it has none. `entries` are the Compose files laid over each other, `parts` the
+    file that is laid over them for each engine that has one."""
 
     name: str = ""
     title: str = ""
@@ -52,6 +56,21 @@ class Package:
     icon: str = ""
     entries: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
+    parts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """What the files of a package make: the template for every engine, and those for engines with a part of their own."""
+
+    package: Package
+    common: Template
+    parts: Mapping[str, Template]
+
+    @property
+    def every(self) -> tuple[tuple[str, Template], ...]:
+        """All of them, by engine; the common one first, under no name."""
+        return (("", self.common), *self.parts.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +117,75 @@ def opened(files: Mapping[str, bytes], entries: Sequence[str] = (), profiles: Se
     found = _Manifest(files, faults)
     if MANIFEST in files:
         found.take(tree.parse(files[MANIFEST], sources, MANIFEST, "a penstock.yaml has at least `name` and `version`"))
-    readme, notes, licence, icon = _parts(files, faults)
+    readme, notes, licence, icon = _texts(files, faults)
     chosen = tuple(entries) or found.package.entries or _entries(files, faults)
-    package = replace(found.package, readme=readme, notes=notes, licence=licence, icon=icon, entries=chosen, profiles=tuple(profiles) or found.package.profiles)
+    parts = _parts(files, chosen, faults) if chosen else ()
+    package = replace(
+        found.package,
+        readme=readme,
+        notes=notes,
+        licence=licence,
+        icon=icon,
+        entries=chosen,
+        profiles=tuple(profiles) or found.package.profiles,
+        parts=parts,
+    )
     faults.check()
     return Opened(package, found.ours, found.order, sources)
 
 
-def read(
-    files: Mapping[str, bytes], entries: Sequence[str] = (), profiles: Sequence[str] = (), fixed: Mapping[str, str] | None = None
-) -> tuple[Package, Template]:
-    """A package and the template it makes. `entries` and `profiles` chosen when publishing take the place of the package's own. Raises ComposeError
+def read(files: Mapping[str, bytes], entries: Sequence[str] = (), profiles: Sequence[str] = (), fixed: Mapping[str, str] | None = None) -> Templates:
+    """A package and the templates it makes. `entries` and `profiles` chosen when publishing take the place of the package's own. Raises ComposeError
     with every fault found, each with its file."""
-    found = opened(files, entries, profiles)
-    made = assemble(files, found.package.entries, found.package.profiles, found.ours, found.sources)
-    made = replace(made, top=_ordered(made.top, found.order))
-    return found.package, read_assembled(made, fixed, {} if alone(files) else files)
+    package = opened(files, entries, profiles).package
+    made: dict[str, Template] = {}
+    faults: dict[str, tuple[Fault, ...]] = {}
+    for runtime, path in (("", ""), *package.parts):
+        # Each is numbered anew: its files are others.
+        found = opened(files, entries, profiles)
+        over = (*package.entries, path) if path else package.entries
+        try:
+            tree_of = assemble(files, over, package.profiles, found.ours, found.sources)
+            tree_of = replace(tree_of, top=_ordered(tree_of.top, found.order))
+            made[runtime] = read_assembled(tree_of, fixed, {} if alone(files) else files, one_of=bool(package.parts))
+        except ComposeError as fault:
+            faults[runtime] = fault.faults
+    if not faults:
+        faults = _unused(package, made)
+    if faults:
+        raise together(faults)
+    return Templates(package, made.pop(""), made)
+
+
+def _unused(package: Package, made: Mapping[str, Template]) -> dict[str, tuple[Fault, ...]]:
+    """What is declared and stands in no reading that knows of it, by engine."""
+    nowhere = frozenset[Fault]().union(*(one.unused for one in made.values())).intersection(*(one.unused for one in made.values()))
+    own = dict(package.parts)
+    found = {engine: tuple(fault for fault in one.unused if fault in nowhere or (engine and fault.file == own[engine])) for engine, one in made.items()}
+    return {engine: many for engine, many in found.items() if many}
+
+
+def together(faults: Mapping[str, tuple[Fault, ...]]) -> ComposeError:
+    """The faults of all readings, by engine, as one error: what is wrong for every engine is said once, what is wrong for one says for which."""
+    found = dict.fromkeys(faults.get("", ()))
+    for runtime, many in faults.items():
+        found |= dict.fromkeys(replace(one, why=f"for {runtime}: {one.why}") for one in many if runtime and one not in found)
+    return ComposeError(tuple(found))
+
+
+def parts_of(paths: Iterable[str], entries: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The files that say what is different on one engine, by its name: those that stand beside the first Compose file. None where one of them is itself among
+    `entries`: then the package is for that engine."""
+    if any(PART.match(path.rpartition("/")[2]) for path in entries):
+        return ()
+    folder = folder_of(entries[0])
+    found = ((path, path.rpartition("/")) for path in sorted(paths))
+    return tuple((known.group(1), path) for path, (where, _, name) in found if where == folder and (known := PART.match(name)))
+
+
+def not_read(engine: str) -> str:
+    """Why the part for an engine is only kept."""
+    return f"it is kept with the release and not read: no device runs {engine.capitalize()} yet"
 
 
 def alone(files: Mapping[str, bytes]) -> bool:
@@ -131,17 +203,22 @@ def _entries(files: Mapping[str, bytes], faults: Faults) -> tuple[str, ...]:
     if not first:
         faults.add("", 0, 0, "there is no Compose file in the package", f"call it {COMPOSE[0]}, or name it under `files` in {MANIFEST}")
         return ()
-    for runtime in RUNTIMES:
-        for name in (f"compose.{runtime}.yaml", f"compose.{runtime}.yml"):
-            if name in files:
-                why = f"{name} says what is different on {runtime}, and a release is the same for every engine"
-                remedy = f"publish a package for each engine, with {name} under `files`, or remove it"
-                faults.add("", 0, 0, why, remedy)
     over = _first(files, OVERRIDE)
     return (first, over) if over else (first,)
 
 
-def _parts(files: Mapping[str, bytes], faults: Faults) -> tuple[str, str, str, str]:
+def _parts(files: Mapping[str, bytes], entries: Sequence[str], faults: Faults) -> tuple[tuple[str, str], ...]:
+    """The parts that are read, each engine's file."""
+    found: dict[str, str] = {}
+    for runtime, path in parts_of(files, entries):
+        if runtime in found:
+            faults.add("", 0, 0, f"{found[runtime]} and {path} both say what is different on {runtime}", "keep one of the two")
+        elif runtime in RUNTIMES:
+            found[runtime] = path
+    return tuple(found.items())
+
+
+def _texts(files: Mapping[str, bytes], faults: Faults) -> tuple[str, str, str, str]:
     """The files that people read: readme, notes, licence, icon."""
     readme, notes, licence, icon = (_first(files, names) for names in (README, NOTES, LICENCE, ICON))
     for name in (readme, notes, licence):
@@ -237,7 +314,7 @@ class _Manifest:
 
         handlers |= {"files": listed, "profiles": listed, "order": order}
         self.reader.keys(top, "", handlers, REFUSED, MANIFEST)  # type: ignore[arg-type]
-        self.package = Package(**words, entries=paths.get("files", ()), profiles=paths.get("profiles", ()))
+        self.package = Package(**words, entries=paths.get("files", ()), profiles=paths.get("profiles", ()), parts=())
         self.ours = mapping(ours, top) if ours else None
 
 

@@ -1,7 +1,7 @@
 """A release: one immutable version of an app, and what it asks of one device.
 
 Owns the making of a release from a template and the images found for it (`publish`), its digest and its document, and the filling-in for
-a device (`resolve`). Comparing releases stands in `difference`. Never reads a file, a registry or a secret's value.
+a device (`resolve`). How the readings of one package become one release stands in `parts`; comparing releases stands in `difference`. Never reads a file, a registry or a secret's value.
 
 A release keeps services in normal form with holes where parameters stand, not the Compose text: what was published means the same after
 the reader has learned new keys.
@@ -10,8 +10,9 @@ the reader has learned new keys.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as altered
 from typing import Any
 
 from penstock.server.core.compose.faults import ComposeError, Fault, Faults, Sources
@@ -33,6 +34,7 @@ from penstock.wire.record import replace
 from penstock.wire.types import AppState, Image, name_fault, sha256_of, wire_needed
 
 FORMAT = 1
+IN_PARTS = 2  # of a release that has parts for engines: a plane that knows none must not take it for one without
 HOLE = "$hole"  # no key of a service, label or option may hold '$', so no other mapping looks like a hole
 
 Plain = dict[str, Any]
@@ -43,7 +45,7 @@ class Release:
     """One immutable version of an app. Services, volumes and networks have the shape of `wire.types`, with holes. `fixed` are parameters
     that were settled when it was made. `files` are those of its package, path -> digest; none where it was made from one Compose file.
     `places` (path -> line and column in the Compose file) serves messages and is no part of the digest, and so does `sources`: the number of
-    each file's first line, and its name."""
+    each file's first line, and its name. `parts`: what devices of an engine get in place of it, each a release as a whole; `Release.of` chooses."""
 
     app: str
     version: str
@@ -61,11 +63,53 @@ class Release:
     needs: Needs = NO_NEEDS
     files: dict[str, str] = field(default_factory=dict)
     sources: tuple[tuple[int, str], ...] = ()
+    parts: dict[str, Release] = field(default_factory=dict)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The names of the parameters whose values travel sealed."""
-        return tuple(parameter.name for parameter in self.parameters if parameter.secret)
+        """The names of the parameters whose values travel sealed, on any engine."""
+        return tuple(parameter.name for parameter in self.every_parameter if parameter.secret)
+
+    @property
+    def readings(self) -> tuple[tuple[str, Release], ...]:
+        """What devices may get, by engine: the common one first, under no name."""
+        return (("", self), *sorted(self.parts.items()))
+
+    @property
+    def every_parameter(self) -> tuple[Parameter, ...]:
+        """What the readings ask for, each name once. What one of them does not need is not required of all."""
+        return asked_of([one for _, one in self.readings]) if self.parts else self.parameters
+
+    @property
+    def every_image(self) -> tuple[Image, ...]:
+        """The images of all readings, each name once: one name is pinned to one digest."""
+        if not self.parts:
+            return self.images
+        found = {image.name: image for _, one in self.readings for image in one.images}
+        return tuple(found[name] for name in sorted(found))
+
+    @property
+    def every_fixed(self) -> dict[str, str]:
+        """The parameters that are settled in any reading; the value is that of the first."""
+        return {name: text for _, one in reversed(self.readings) for name, text in one.fixed.items()}
+
+    def asks_for(self, name: str) -> bool:
+        """Whether this reading has a parameter of that name."""
+        return any(parameter.name == name for parameter in self.parameters)
+
+    def of(self, engine: str) -> Release:
+        """What a device of this engine gets: the engine's part, or what is common where there is none or the device has not said."""
+        return self.parts.get(engine, self)
+
+
+def asked_of(readings: Sequence[Release | Template]) -> tuple[Parameter, ...]:
+    """What the readings of a package ask for, each name once; required is what all of them require."""
+    found: dict[str, Parameter] = {}
+    for one in readings:
+        for parameter in one.parameters:
+            found.setdefault(parameter.name, parameter)
+    needed = [{parameter.name for parameter in one.parameters if parameter.required} for one in readings]
+    return tuple(altered(one, required=all(one.name in names for names in needed)) for one in found.values())
 
 
 # --- making one -------------------------------------------------------------------------------------------------------
@@ -216,7 +260,18 @@ def _meaning(release: Release, *, places: bool) -> Plain:
         plain["needs"] = needs_plain(release.needs)
     if release.files:
         plain["files"] = release.files
+    if release.parts:
+        plain["format"] = IN_PARTS
+        plain["parts"] = {engine: _part(one, places=places) for engine, one in release.parts.items()}
     return plain
+
+
+SHARED = ("format", "app", "version", "files")  # what a part has from the whole
+
+
+def _part(release: Release, *, places: bool) -> Plain:
+    plain = _written(release) if places else _meaning(release, places=False)
+    return {key: value for key, value in plain.items() if key not in SHARED}
 
 
 def _said(release: Release, *, places: bool) -> Plain:
@@ -244,20 +299,30 @@ def digest(release: Release) -> str:
 
 def document(release: Release) -> str:
     """A release as JSON text, to be kept for ever; `load` reads it."""
+    return canonical(_written(release)).decode("ascii")
+
+
+def _written(release: Release) -> Plain:
     plain = _meaning(release, places=True)
     for item, parameter in zip(plain["parameters"], release.parameters, strict=True):
         item["used_at"] = list(parameter.used_at)
     plain["places"] = {path: list(place) for path, place in release.places.items()}
     if release.sources:
         plain["sources"] = [list(one) for one in release.sources]
-    return canonical(plain).decode("ascii")
+    return plain
 
 
 def load(text: str) -> Release:
     """The release of a document. Raises ValueError for a document this program did not write."""
     plain = json.loads(text)
-    if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+    if not isinstance(plain, dict) or plain.get("format") != (IN_PARTS if "parts" in plain else FORMAT):
         raise ValueError("the release was written by a newer control plane; update this one")
+    parts = plain.pop("parts", {})
+    shared = {key: plain[key] for key in SHARED if key in plain}
+    return altered(_read(plain), parts={engine: _read({**one, **shared}) for engine, one in parts.items()})
+
+
+def _read(plain: Plain) -> Release:
     return Release(
         app=plain["app"],
         version=plain["version"],
@@ -294,23 +359,32 @@ def check_values(release: Release, values: Mapping[str, str], secrets: Mapping[s
     faults = Faults(Sources(release.sources))
     _check_given(faults, release, values, secrets)
     made = {**values}
-    for parameter in release.parameters:
+    for parameter in release.every_parameter:
         for given in (values, secrets):
             if parameter.name in given:
                 text = _judged(faults, parameter, given[parameter.name])
                 if given is values:
                     made[parameter.name] = text
     faults.check()
-    tried = Faults()
-    same = {name: text for name, text in {**_defaults(release), **release.fixed, **made}.items() if not asks(text)}
+    for engine, one in release.readings:
+        wrong = _tried(one, {name: text for name, text in made.items() if not release.parts or one.asks_for(name)})
+        if wrong:
+            said = f"for {engine}: " if engine else ""
+            raise ComposeError(tuple(Fault(fault.path, fault.line, fault.column, said + fault.why, fault.remedy, fault.file) for fault in wrong))
+    return made
+
+
+def _tried(release: Release, values: Mapping[str, str]) -> tuple[Fault, ...]:
+    """What is wrong with these values where they stand in one reading of a release."""
+    faults, tried = Faults(Sources(release.sources)), Faults()
+    same = {name: text for name, text in {**_defaults(release), **release.fixed, **values}.items() if not asks(text)}
     try_values(tried, release.places, same, release.services, release.volumes, release.networks)
     for fault in tried.listed():
         names = [parameter.name for parameter in release.parameters if parameter.name in values and fault.path in parameter.used_at]
         path = f"values.{names[0]}" if len(names) == 1 else fault.path
         why = f"{fault.why} (it stands in {fault.path})" if len(names) == 1 else fault.why
         faults.add(path, fault.line, fault.column, why, fault.remedy)
-    faults.check()
-    return made
+    return faults.listed()
 
 
 def judged(parameter: Parameter, text: str) -> str:
@@ -360,13 +434,13 @@ def _settled(faults: Faults, release: Release, values: Mapping[str, str], facts:
 
 
 def _check_given(faults: Faults, release: Release, values: Mapping[str, str], secrets: Mapping[str, str | None]) -> None:
-    known = {parameter.name: parameter for parameter in release.parameters}
+    known, fixed = {parameter.name: parameter for parameter in release.every_parameter}, release.every_fixed
     offered = ", ".join(sorted(known)) or "none"
     for name in sorted({*values, *secrets}):
         parameter = known.get(name)
         path = f"values.{name[:60]}"
-        if name in release.fixed:
-            faults.add(path, 0, 0, f"{name} was settled when the release was made ({release.fixed[name]!r})", "publish another release for another value")
+        if name in fixed:
+            faults.add(path, 0, 0, f"{name} was settled when the release was made ({fixed[name]!r})", "publish another release for another value")
         elif parameter is None:
             faults.add(path, 0, 0, f"release {release.app} {release.version} has no parameter {name[:60]!r}", f"its parameters are: {offered}")
         elif parameter.secret and name in values:

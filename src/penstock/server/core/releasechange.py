@@ -99,11 +99,16 @@ def between(old: Release, new: Release) -> ReleaseChange:
         images=tuple(_images(old, new)),
         files=tuple(_files(old.files, new.files)),
         fetched=_fetched(old.images, new.images),
-        settings=tuple(
-            FieldChange(name, str(before), str(after))
-            for name in ("soak_s", "deadline_s", "drift", "keep")
-            if (before := getattr(old, name)) != (after := getattr(new, name))
-        ),
+        settings=settings_between(old, new),
+    )
+
+
+def settings_between(old: Release, new: Release) -> tuple[FieldChange, ...]:
+    """The settings that differ."""
+    return tuple(
+        FieldChange(name, str(before), str(after))
+        for name in ("soak_s", "deadline_s", "drift", "keep")
+        if (before := getattr(old, name)) != (after := getattr(new, name))
     )
 
 

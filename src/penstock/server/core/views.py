@@ -28,6 +28,7 @@ from penstock.server.core.model import (
     User,
 )
 from penstock.server.core.outdated import Running
+from penstock.server.core.parts import PartShown
 from penstock.server.core.sessions import IDLE_S, TOTAL_S
 from penstock.wire.messages import Endpoint
 from penstock.wire.types import Image
@@ -213,8 +214,8 @@ class ImageView:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseView:
-    """A release with what a person wants to see of it. `platforms` are those every one of its images has; `hazards` is what it may do to the device
-    beyond its own containers, as sentences."""
+    """A release with what a person wants to see of it. `services` are the common ones, `platforms` those that every one of their images has; all else counts
+    the engines' parts in. `hazards` is what it may do to the device beyond its own containers, as sentences."""
 
     row: ReleaseRow
     parameters: tuple[Parameter, ...]
@@ -224,6 +225,7 @@ class ReleaseView:
     irreversible: tuple[str, ...] = ()
     health_rule: bool = True
     hazards: tuple[str, ...] = ()
+    parts: tuple[PartShown, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,9 @@ def lean(tx: Tx, ids: Any) -> dict[str, Lean]:
     found: dict[str, Lean] = {}
     for at in range(0, len(wanted), 500):
         for row in tx.run(select(*columns).where(t.c.id.in_(wanted[at : at + 500]))):
-            platforms = tuple(json.loads(row.facts).get("platforms", ()))
-            found[row.id] = Lean(row.id, row.name, row.site, row.state, row.review, row.seal_key, row.key_epoch, platforms, bool(row.moved))
+            said = json.loads(row.facts)
+            platforms, engine = tuple(said.get("platforms", ())), (said.get("engine") or {}).get("kind", "")
+            found[row.id] = Lean(row.id, row.name, row.site, row.state, row.review, row.seal_key, row.key_epoch, platforms, bool(row.moved), engine)
     return found
 
 
@@ -137,11 +138,11 @@ def mark(tx: Tx, device: str, **values: Any) -> None:
     tx.run(t.update().where(t.c.id == device).values(**values))
 
 
-def set_facts(tx: Tx, device: str, facts: Facts) -> None:
-    """What it says of itself, if it says something new."""
+def set_facts(tx: Tx, device: str, facts: Facts) -> bool:
+    """What it says of itself, if it says something new; whether it did."""
     text = encode(facts).decode("ascii")
     column = type_coerce(t.c.facts, Text)
-    tx.run(t.update().where(t.c.id == device, column != text).values(facts=facts))
+    return bool(tx.run(t.update().where(t.c.id == device, column != text).values(facts=facts)).rowcount)
 
 
 def mark_all(tx: Tx, **values: Any) -> None:

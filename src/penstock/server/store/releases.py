@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select, tuple_
 
 from penstock.server.core.model import App, ReleaseBrief, ReleaseRow
+from penstock.server.core.release import IN_PARTS
 from penstock.server.core.rights import Reach
 from penstock.server.store.db import Tx
 from penstock.server.store.reach import inside
@@ -79,6 +80,11 @@ def _seen(query: Select[Any], among: frozenset[str] | None) -> Select[Any]:
 def count(tx: Tx, among: frozenset[str] | None) -> int:
     """How many there are of these apps; None: of all."""
     return int(tx.run(_seen(select(func.count()).select_from(t), among)).scalar())
+
+
+def apps_in_parts(tx: Tx) -> frozenset[str]:
+    """The apps of which a release has parts for engines (see `core.release.IN_PARTS`). The text of a document is looked at, not read."""
+    return frozenset(tx.run(select(t.c.app).where(t.c.document.like(f'%"format":{IN_PARTS},%')).distinct()).scalars())
 
 
 def page(

@@ -81,16 +81,16 @@ def icon(ask: Ask) -> Picture:
 def changes(ask: Ask) -> Show:
     """What a release changes where another of its app runs, or on a device."""
     app, version = ask.path["app"], ask.path["version"]
-    device, older = ask.query.get("device", ""), ask.query.get("from", "")
+    device, older, engine = ask.query.get("device", ""), ask.query.get("from", ""), ask.query.get("engine", "")
     found, problem = None, None
     others = [one.version for one in ask.ask(apps.get_app, app=app).releases if one.version != version]
     if not device and not older:
         older = others[0] if others else ""
     if device or older:
-        query = queries.CompareReleases(b=f"{app}:{version}", a="" if device else f"{app}:{older}", device=device)
+        query = queries.CompareReleases(b=f"{app}:{version}", a="" if device else f"{app}:{older}", device=device, engine="" if device else engine)
         try:
             found = ask.ask(apps.compare_releases, query=query)
         except Refused as fault:
             problem = told(fault)
-    context = {"app": app, "version": version, "older": older, "device": device, "others": others, "found": found, "problem": problem}
+    context = {"app": app, "version": version, "older": older, "device": device, "engine": engine, "others": others, "found": found, "problem": problem}
     return Show("release_changes.html", context, 422 if problem else 200)

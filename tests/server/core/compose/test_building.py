@@ -136,3 +136,40 @@ def test_a_build_of_several_files_that_has_no_one_place_is_refused_by_file(over,
 def test_the_name_is_that_of_the_last_file_that_says_one():
     assert name_of({"a.yaml": b"name: one", "b.yaml": b"name: two", "c.yaml": b"services: {}"}, ("a.yaml", "b.yaml", "c.yaml")) == "two"
     assert name_of({ALONE: b"services: {}"}, (ALONE,)) == ""
+
+
+PODMAN = (("podman", "compose.podman.yaml"),)
+
+
+def in_parts(over, text=FILE, **more):
+    files = {ALONE: text.encode(), "compose.podman.yaml": over.encode()}
+    return plan(files, (ALONE,), (), "shop", "1.2", "plane.example:8443", PODMAN, **more)
+
+
+def test_a_part_builds_images_of_its_own():
+    builds, changed = in_parts("services:\n  web:\n    build: {context: web, target: podman}\n  extra:\n    build: extra\n  api: {image: x/api:1}\n")
+    assert [(one.service, one.context, one.image.removeprefix("plane.example:8443/")) for one in builds] == [
+        ("web", "./web", "shop/web:1.2"),
+        ("api", "api", "shop/api:1.2"),
+        ("both", "both", "shop/both:1.2"),
+        ("web", "web", "shop/web/podman:1.2"),
+        ("extra", "extra", "shop/extra/podman:1.2"),
+    ]
+    services = yaml.safe_load(changed["compose.podman.yaml"])["services"]
+    assert services["web"]["image"].endswith("/shop/web/podman:1.2")
+    assert services["api"]["image"] == "x/api:1"
+    assert yaml.safe_load(changed[ALONE])["services"]["web"]["image"].endswith("/shop/web:1.2")
+
+
+def test_a_part_that_builds_half_is_refused_with_its_place():
+    with pytest.raises(ComposeError) as caught:
+        in_parts("services:\n  web:\n    build:\n      target: podman\n")
+    (fault,) = caught.value.faults
+    assert (fault.file, fault.line) == ("compose.podman.yaml", 3)
+    assert "it is built in compose.yaml already" in fault.why
+
+
+def test_a_part_may_take_a_build_away():
+    builds, changed = in_parts("services:\n  web:\n    build: !reset null\n    image: x/web:9\n", "services:\n  web:\n    build: ./web\n")
+    assert [one.image for one in builds] == ["plane.example:8443/shop/web:1.2"]
+    assert "compose.podman.yaml" not in changed

@@ -46,13 +46,48 @@ def name_of(files: Mapping[str, bytes], entries: Sequence[str]) -> str:
 
 
 def plan(
-    files: Mapping[str, bytes], entries: Sequence[str], profiles: Sequence[str], app: str, version: str, host: str
+    files: Mapping[str, bytes],
+    entries: Sequence[str],
+    profiles: Sequence[str],
+    app: str,
+    version: str,
+    host: str,
+    parts: Sequence[tuple[str, str]] = (),
 ) -> tuple[tuple[Build, ...], Mapping[str, bytes]]:
     """What Compose files laid over each other ask to have built (of services whose profile is chosen), and those that change, with
-    HOST/APP/SERVICE:VERSION in place of each `build:`. `files` has every file they may name. Raises ComposeError."""
+    HOST/APP/SERVICE:VERSION in place of each `build:`. `files` has every file they may name. `parts` are laid over them for one engine each (its name, the
+    file); what one of them builds is HOST/APP/SERVICE/ENGINE:VERSION. Raises ComposeError."""
     sources = Sources()
     faults = Faults(sources)
     base = folder_of(entries[0])
+    called = (app, version, host)
+    found = {"": _found(files, entries, sources, faults, called)}
+    for engine, file in parts:
+        found[engine] = _found(files, (file,), sources, faults, called, engine, found[""])
+    faults.check()
+    changed = {}
+    for file in (*entries, *(path for _, path in parts)):
+        here = {service: build for builds in found.values() for service, (whose, build) in builds.items() if whose == file}
+        if here:
+            changed[file] = _replaced(files[file].decode("utf-8"), here, sources).encode()
+    left = {engine: _chosen({**files, **changed}, (*entries, *over), profiles) for engine, over in (("", ()), *((one, (path,)) for one, path in parts))}
+    wanted = {"": frozenset[str]().union(*left.values()), **{engine: left[engine] for engine, _ in parts}}
+    made = (build for engine, builds in found.items() for service, (_, build) in builds.items() if service in wanted[engine])
+    return tuple(replace(one, context=f"{base}/{one.context}" if base else one.context) for one in made), changed
+
+
+def _found(
+    files: Mapping[str, bytes],
+    entries: Sequence[str],
+    sources: Sources,
+    faults: Faults,
+    called: tuple[str, str, str],
+    engine: str = "",
+    common: Mapping[str, tuple[str, Build]] | None = None,
+) -> dict[str, tuple[str, Build]]:
+    """What files build, by service, each with the file that says so. `called`: app, version and host, of which images have their names; `common`: what is
+    built for every engine, where these files are one's."""
+    app, version, host = called
     builds: dict[str, tuple[str, Build]] = {}
     named: dict[str, list[tuple[str, tree.Entry]]] = {}
     for file, top in _trees(files, entries, sources):
@@ -61,32 +96,31 @@ def plan(
             own = {one.key: one for one in entry.value.entries} if isinstance(entry.value, tree.Mapping) else {}
             if "image" in own:
                 named.setdefault(entry.key, []).append((file, own["image"]))
-            if "build" not in own:
+            if "build" not in own or (engine and own["build"].value.tag == tree.RESET):
                 continue
+            node = own["build"]
             if entry.key in builds:
                 why = f"it is built in {builds[entry.key][0]} already"
-                faults.add(f"services.{entry.key}.build", own["build"].line, own["build"].column, why, "write all of `build` in one of the files")
+                faults.add(f"services.{entry.key}.build", node.line, node.column, why, "write all of `build` in one of the files")
                 continue
-            image = f"{host}/{app}/{entry.key}:{version}"
-            wrong = name_fault(f"{app}/{entry.key}") or (None if TAG.match(version) else f"{version!r} cannot be a tag")
+            if common and entry.key in common and isinstance(node.value, tree.Mapping) and node.value.get("context") is None:
+                why = f"it is built in {common[entry.key][0]} already, and here it is another image with no context"
+                faults.add(f"services.{entry.key}.build", node.line, node.column, why, "write all of `build` here, with its `context`")
+                continue
+            repository = f"{app}/{entry.key}/{engine}" if engine else f"{app}/{entry.key}"
+            image = f"{host}/{repository}:{version}"
+            wrong = name_fault(repository) or (None if TAG.match(version) else f"{version!r} cannot be a tag")
             if wrong or app_of(f"{app}/x") != app:
                 faults.add(f"services.{entry.key}", entry.line, entry.column, f"its image cannot be named {image}: {wrong}", "choose another name")
                 continue
-            found = _build(faults, entry.key, own["build"].value, image)
-            if found is not None:
-                builds[entry.key] = (file, replace(found, context=f"{base}/{found.context}" if base else found.context))
+            build = _build(faults, entry.key, node.value, image)
+            if build is not None:
+                builds[entry.key] = (file, build)
     for service, (file, _) in builds.items():
-        for other, node in named.get(service, ()):
+        for other, given in named.get(service, ()):
             if other != file:
-                faults.add(f"services.{service}.image", node.line, node.column, f"it is built in {file}, which gives it its image", "write both in one file")
-    faults.check()
-    changed = {}
-    for file in entries:
-        here = {service: build for service, (whose, build) in builds.items() if whose == file}
-        if here:
-            changed[file] = _replaced(files[file].decode("utf-8"), here, sources).encode()
-    left = _chosen({**files, **changed}, entries, profiles)
-    return tuple(build for service, (_, build) in builds.items() if service in left), changed
+                faults.add(f"services.{service}.image", given.line, given.column, f"it is built in {file}, which gives it its image", "write both in one file")
+    return builds
 
 
 def _trees(files: Mapping[str, bytes], entries: Sequence[str], sources: Sources) -> Iterator[tuple[str, tree.Mapping]]:

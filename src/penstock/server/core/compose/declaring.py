@@ -198,7 +198,7 @@ def joined(read: Reader, found: Iterable[Parameter], declared: Mapping[str, Read
     for name in sorted(declared.keys() - known):
         one = declared[name]
         why = f"the parameter {name} is declared and used nowhere"
-        read.faults.add(f"{OURS}.parameters.{name}", one.line, one.column, why, f"write `${{{name}}}` where its value belongs, or remove it")
+        read.unused.add(f"{OURS}.parameters.{name}", one.line, one.column, why, f"write `${{{name}}}` where its value belongs, or remove it")
     for name in sorted(declared.keys() & read.fixed.keys()):
         try:
             read.fixed[name] = normal(declared[name].declared, read.fixed[name])

@@ -87,6 +87,11 @@ class Faults:
             return
         self._found[fault] = None
 
+    def take(self, others: Faults) -> None:
+        """Take note of others' faults too."""
+        for fault in others._found:
+            self.add(fault.path, fault.line, fault.column, fault.why, fault.remedy)
+
     def listed(self) -> tuple[Fault, ...]:
         """All of them, in the file's order."""
         ordered = [self._told(fault) for fault in sorted(self._found, key=lambda fault: (fault.line == 0, fault.line, fault.column))]

@@ -6,7 +6,7 @@ Owns the top level of a file (`read`) and the order of reading. Never sees an im
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from penstock.server.core.compose import putfiles, refused, stores, tree
@@ -14,7 +14,7 @@ from penstock.server.core.compose.arrange import arrange
 from penstock.server.core.compose.assemble import Assembled, assemble
 from penstock.server.core.compose.declaring import Reading, declarations, joined, settled, tried
 from penstock.server.core.compose.declaring import images as image_parameters
-from penstock.server.core.compose.faults import Faults, Sources
+from penstock.server.core.compose.faults import Fault, Faults, Sources
 from penstock.server.core.compose.filling import try_values
 from penstock.server.core.compose.reader import OURS, Reader
 from penstock.server.core.compose.scalars import shown
@@ -32,7 +32,8 @@ Places = dict[str, tuple[int, int]]
 class Template:
     """What a Compose file says, with holes where parameters stand. Services, volumes and networks have the shape of `wire.types`
     (fields at their default may be left out). `images`: service name -> image reference as written, parameters settled. `fixed`:
-    parameters settled when the file was read. `places`: path -> (line, column), the lines numbered through `sources`."""
+    parameters settled when the file was read. `places`: path -> (line, column), the lines numbered through `sources`. `unused`: what is declared
+    and stands nowhere, where that was not refused; `settled`: names that no deployment can give a value, since they stand in an image."""
 
     name: str
     services: tuple[dict[str, Any], ...]
@@ -44,6 +45,8 @@ class Template:
     fixed: dict[str, str] = field(default_factory=dict)
     places: Places = field(default_factory=dict)
     sources: Sources = field(default_factory=Sources)
+    unused: tuple[Fault, ...] = ()
+    settled: frozenset[str] = frozenset()
 
 
 ALONE = "compose.yaml"  # what a file is called that came without others
@@ -55,12 +58,12 @@ def read(source: str | bytes, fixed: Mapping[str, str] | None = None, files: Map
     return read_assembled(assemble({**(files or {}), ALONE: content}, (ALONE,)), fixed, files)
 
 
-def read_assembled(assembled: Assembled, fixed: Mapping[str, str] | None = None, files: Mapping[str, bytes] | None = None) -> Template:
+def read_assembled(assembled: Assembled, fixed: Mapping[str, str] | None = None, files: Mapping[str, bytes] | None = None, *, one_of: bool = False) -> Template:
     """The template that a tree is; `files` are those of its package, by their path in it. Raises ComposeError with every fault found, and
     nothing else.
 
     `fixed` gives parameters their value for good, the same for every device; a parameter that stands in an `image` is always settled
-    here, by `fixed` or by its default, since a release pins its images."""
+    here, by `fixed` or by its default, since a release pins its images. `one_of` several readings: what it declares may stand in another."""
     top = assembled.top
     faults = Faults(assembled.sources)
     early = Reader(faults)
@@ -89,6 +92,10 @@ def read_assembled(assembled: Assembled, fixed: Mapping[str, str] | None = None,
         faults.add("", top.line, top.column, "`services` is missing", "a Compose file has at least `services:` with one service")
     settings = read_settings(reader, top.get(OURS))
     template = found.finish(settings, secret, declared, assembled.sources)
+    if one_of:
+        template = replace(template, unused=reader.unused.listed())
+    else:
+        faults.take(reader.unused)
     faults.check()
     return template
 
@@ -169,7 +176,7 @@ class _Top:
         used = {use.name for _, template in reader.templates for use in uses(template)}
         for name in sorted(secret - used - declared.keys()):
             line, column = reader.places.get(f"{OURS}.secrets.{name}", (0, 0))
-            reader.faults.add(
+            reader.unused.add(
                 f"{OURS}.secrets", line, column, f"the secret {name} is used nowhere", f"write `NAME: ${{{name}}}` in an environment, or remove it"
             )
         found = joined(reader, found, declared, used)
@@ -194,6 +201,7 @@ class _Top:
             fixed=settled,
             places=reader.places,
             sources=sources,
+            settled=reader.fixed_names,
         )
 
     def _settings(self, settings: Settings) -> None:

@@ -24,7 +24,8 @@ Handler = Callable[[tree.Node, str], None]
 
 class Reader:
     """One reading of one file. `fixed` are parameters settled when the release is made, with their values; a name of `fixed_names`
-    without a value there is settled as unset. `secrets` are the parameters whose values travel sealed."""
+    without a value there is settled as unset. `secrets` are the parameters whose values travel sealed. `unused` are faults only where no other
+    reading of the package uses what they name."""
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class Reader:
         self.fixed = dict(fixed or {})
         self.templates: list[tuple[str, Template]] = []
         self.places: dict[str, tuple[int, int]] = {}
+        self.unused = Faults(faults.sources)
 
     def fault(self, node: tree.Node | tree.Entry, path: str, why: str, remedy: str = "") -> None:
         """Take note of a fault at a node."""
