@@ -96,13 +96,20 @@ NODES = (
 )
 FOLDERS = {"dri": ("card", "renderD"), "accel": ("accel",), "net": ("tun",), "serial/by-id": ("",)}
 MOST_NODES = 64
+VARIABLE = "PENSTOCK_DEV"  # where an agent in a container is shown the device's /dev
 INSIDE = ("/.dockerenv", "/run/.containerenv")  # files that engines put into containers
 
 
-def nodes(root: str = "/dev") -> tuple[str, ...] | None:
-    """The device nodes that apps may want, sorted, at most 64; None inside a container, whose own they would be."""
-    if any(os.path.exists(one) for one in INSIDE):
+def nodes() -> tuple[str, ...] | None:
+    """The device nodes that apps may want, sorted, at most 64; None inside a container, whose own they would be, unless it was said where the device's are."""
+    root = os.environ.get(VARIABLE, "")
+    if not root and any(os.path.exists(one) for one in INSIDE):
         return None
+    return nodes_in(root or "/dev")
+
+
+def nodes_in(root: str) -> tuple[str, ...]:
+    """The same in a folder that is, or shows, the device's /dev."""
     found = []
     for folder, beginnings in (("", NODES), *FOLDERS.items()):
         try:

@@ -22,6 +22,7 @@ VERDICTS = (
     "finished",  # a job that ended well
     "missing",  # no container
 )
+ENDED_WELL = "it ended well"  # how `why` of a job that ended well begins
 
 
 @record
@@ -73,13 +74,13 @@ def verdict(state: AppState, service: Service, unit: Unit | None, container: Obs
     """How one service is."""
     name = service.name
     if unit is not None and unit.finished:
-        return Verdict(name, "finished", "it ended well and is not repeated", container=container.id if container else "")
+        return Verdict(name, "finished", f"{ENDED_WELL} and is not repeated", container=container.id if container else "")
     if unit is None or container is None:
         return Verdict(name, "missing", "there is no container for it")
     if container.state == "created":
         return Verdict(name, "starting", "made, not started yet" if not container.error else container.error, container=container.id)
     if container.state == "exited" and container.exit_code == 0 and is_job(state, service):
-        return Verdict(name, "finished", "it ended well", container=container.id)
+        return Verdict(name, "finished", ENDED_WELL, container=container.id)
     if container.state == "restarting":
         return Verdict(
             name, "down", f"the engine is restarting it after exit code {container.exit_code} ({container.restarts} times so far)", container=container.id

@@ -211,7 +211,7 @@ def _hardware(has: Capacity, wants: Room, before: Room | None, refusals: list[st
         return
     missing = [node for node in wants.nodes if node not in has.nodes]
     if missing:
-        warnings.append(f"{wants.app} uses {', '.join(missing[:5])}, which the device did not show when its agent started")
+        warnings.append(f"{wants.app} uses {', '.join(missing[:5])}, which the device does not show")
     have = accelerators_of(has.nodes)
     for kind, count in sorted(wants.accelerators.items()):
         if count > have[kind] and (before is None or count > before.accelerators.get(kind, 0)):
