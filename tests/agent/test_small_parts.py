@@ -185,7 +185,8 @@ def test_a_status_is_readable():
     text = "\n".join(shown.status(data))
     for words in ("press-3 (dev_x) at plant-a", "last heard 2 min ago", "the disk is full", "1/2 well, 1 drifted", "generation 4"):
         assert words in text
-    app["services"] += [
+    app["services"] = [
+        *({"state": "running", "health": "healthy"}, {"state": "exited", "health": "none"}),
         {"state": "exited", "health": "none", "why": "it ended well and is not repeated"},
         {"state": "exited", "health": "none", "exit_code": 0, "why": "x"},
     ]

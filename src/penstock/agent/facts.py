@@ -11,6 +11,7 @@ import sys
 
 from penstock import __version__
 from penstock.wire.messages import Facts
+from penstock.wire.version import READS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,4 +142,5 @@ def facts(data: str, engine: Engine | None = None, engine_platforms: tuple[str, 
         disk_bytes=disk_bytes(data),
         engine=engine,
         nodes=nodes(),
+        reads=READS,
     )

@@ -30,6 +30,7 @@ from penstock.agent.runtimes import (
 )
 from penstock.agent.runtimes.engine import EngineClient, EngineError, fault_of, query, quoted
 from penstock.agent.runtimes.probing import places, reach, side_by_side
+from penstock.rules.engines import for_podman
 from penstock.rules.observed import (
     LABEL_DEVICE,
     LABEL_TOKEN,
@@ -227,6 +228,7 @@ class DockerRuntime:
         order = replace(order, services={service: self._identity(name, order) for service, name in order.services.items()})
         if self._podman:
             self._binds_are_there(order)
+            order = replace(order, service=replace(order.service, options=for_podman(order.service.options)))
         body = dockerorders.container_body(order, identity, self._defaults(identity, {}), start_interval=self.facts().start_interval)
         doing = f"creating container {order.name}"
         platform = None
