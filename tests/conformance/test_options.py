@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from penstock.agent.runtimes import NetworkOrder, RuntimeFault
+from penstock.agent.runtimes.docker import DockerRuntime
+from penstock.agent.runtimes.dockershelf import Shelf
+from penstock.agent.runtimes.engine import EngineClient
 from penstock.rules.observed import LABEL_DEVICE, LABEL_SERVICE
 from penstock.rules.optional import within
 from penstock.rules.settings import container_differences
@@ -123,6 +126,74 @@ def test_files_stand_in_the_container_before_it_starts_and_a_repeated_create_wri
     assert ("-rwxr-xr-x", "0") in modes.values()
     assert "1280" in output
     assert "hunter" not in bench.runtime.inspect(identity)
+
+
+def test_files_of_a_container_that_is_read_only(bench):
+    """They stand at their places and may not be written; and go with the container, or with whatever a crash left of its making."""
+    files = (*FILES[:3], File("/top.conf", base64.b64encode(b"top\n").decode()))
+    service = Service("web", "app", files=files, options=Options(read_only=True), user="1000")
+    image, state = made(bench, service)
+    prepare(bench, state)
+    order = replace(bench.order(state, service, token="once"), secret_files={"/run/secrets/password": b"hunter-2-hunter\n"})
+    identity = bench.runtime.create(order)
+    assert bench.runtime.create(order) == identity
+    assert left(bench, state, image, service, order, identity) == ""
+    if bench.fake is not None:
+        return
+
+    def volumes():
+        return [one["Name"] for one in bench.engine.api("GET", "/volumes")[1]["Volumes"] or ()]
+
+    bench.runtime.sweep(DEVICE)
+    bench.runtime.start(identity)
+    look = "cat /etc/app.conf /run/secrets/password /top.conf; ls -ln /run/secrets/password /srv/deep/er/*; wc -c /srv/deep/er/*; touch /x; echo y > /top.conf"
+    for again in (False, True):
+        if again:
+            bench.runtime.restart(identity, 1000)
+            bench.wait(identity, lambda seen: seen.state == "running")
+        output = bench.runtime.run(identity, ("sh", "-c", look), 20_000).output
+        assert "mode = press\nhunter-2-hunter\ntop\n" in output
+        assert [line.split()[:3:2] for line in output.splitlines() if line.startswith("-r")] == [["-r--------", "1000"], ["-rwxr-xr-x", "0"]]
+        assert "1280" in output
+        assert output.count("Read-only file system") + output.count("Permission denied") == 2
+    assert left(bench, state, image, service, order, identity) == ""
+    assert "hunter" not in bench.runtime.inspect(identity)
+    bench.runtime.sweep(DEVICE)
+    assert len(volumes()) == (1 if bench.kind.startswith("docker") else 0), "what is used stays"
+    bench.runtime.remove(identity)
+    assert volumes() == []
+
+
+def test_what_a_crash_leaves_of_files_beside_a_container_is_swept(docker, images, conformance_store):
+    bench = Bench("docker", DockerRuntime(str(docker.socket)), images, conformance_store, engine=docker)
+    service = Service("web", "app", files=FILES[:2], options=Options(read_only=True))
+    _, state = made(bench, service)
+    order = replace(bench.order(state, service, token="once"), secret_files={"/run/secrets/password": b"hunter-2-hunter\n"})
+    volume = docker.slot.path / "data" / "volumes"
+
+    def secrets_there():
+        return [path for path in volume.glob("penstock-files-*/_data/*") if b"hunter" in path.read_bytes()]
+
+    held = bench.runtime.image(bench.image().variants[0])
+    shelf = Shelf(EngineClient(str(docker.socket)), "", held.id, order)
+    shelf.__enter__()  # and the agent dies: before the container is made
+    assert len(secrets_there()) == 1
+    bench.runtime.sweep("dev_another")
+    assert len(secrets_there()) == 1
+    bench.runtime.sweep(DEVICE)
+    assert secrets_there() == []
+    shelf.__enter__()
+    identity = bench.runtime.create(order)  # it comes back and makes it
+    assert left(bench, state, bench.image(), service, order, identity) == ""
+    docker.api("DELETE", f"/containers/{identity}?force=true&v=true")  # and dies between removing the container and its files
+    assert len(secrets_there()) == 1
+    bench.runtime.sweep(DEVICE)
+    assert secrets_there() == []
+    with pytest.raises(RuntimeFault, match="not there"):
+        bench.runtime.create(replace(order, service=replace(service, mounts=(Mount("bind", "/x", "/no/such/folder"),))))
+    assert secrets_there() == [], "a container that could not be made leaves none"
+    assert not [name for name in docker.containers() if name.startswith("penstock-files-")]
+    docker.reset()
 
 
 def test_a_service_inside_another_is_told_from_one_inside_a_stranger(bench):

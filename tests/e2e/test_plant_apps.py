@@ -174,6 +174,10 @@ def recipes(plant: Plant) -> None:
     bounds = plant.ask("recipes", "recipes", "/bounds")
     assert (bounds["uid"], bounds["root"], bounds["tmp"], bounds["capabilities"]) == (1000, "Read-only file system", "writable", 0)
     assert bounds["no_new_privileges"] == "1"
+    assert plant.engine.cli("exec", plant.container("recipes", "recipes"), "cat", "/etc/recipes/units.conf").strip() == "mass = kg"
+    for volume in plant.engine.api("GET", "/volumes")[1]["Volumes"] if plant.engine.kind == "docker" else ():
+        if volume["Name"].startswith("penstock-files-"):  # what holds the files of a container that is read-only goes with it
+            assert plant.engine.api("GET", "/containers/json?all=1&filters=" + json.dumps({"volume": [volume["Name"]]}).replace('"', "%22"))[1]
 
 
 def alarm_desk(plant: Plant) -> None:

@@ -153,8 +153,16 @@ class Hands:
                 engine, platforms = facts.engine, facts.platforms
             except RuntimeFault as fault:
                 seen = Observation(engine_ok=False, why=fault.why)
+            if work.keep_blobs is not None:
+                self._swept(work.ask.device)
         present = tuple(digest for digest in work.blobs if self._blobs.path(digest) is not None)
         return Look(seen, present, self._snapshots.names(), self._snapshots.free_bytes(), platforms, engine, self._nodes() if self._nodes else None)
+
+    def _swept(self, device: str) -> None:
+        try:
+            self._runtime.sweep(device)
+        except RuntimeFault:
+            return  # the next look that sweeps does it
 
     # --- steps ------------------------------------------------------------------------------------------------------------
 
