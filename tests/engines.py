@@ -262,25 +262,6 @@ class Engine:
         _, found = self.api("GET", "/containers/json?all=true")
         return sorted(name.lstrip("/") for each in found for name in each["Names"])
 
-    def accelerate(self, count: int) -> None:
-        """Let the machine have so many accelerators: nodes like /dev/null, for Docker found by tests/accelerators, for newer Podman told in the form of the
-        Container Device Interface."""
-        folder = self.slot.accelerators
-        shutil.rmtree(folder)
-        folder.mkdir()
-        described = []
-        for number in range(count):
-            os.mknod(folder / f"nvidia{number}", 0o20666, os.makedev(1, 3))
-            nodes = [{"path": f"/dev/nvidia{number}", "hostPath": str(folder / f"nvidia{number}")}]
-            described.append({"name": str(number), "containerEdits": {"deviceNodes": nodes}})
-        if described:
-            (folder / "cdi.json").write_text(json.dumps({"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": described}))
-
-    def accelerated(self) -> list[dict[str, Any]]:
-        """What Docker's driver was asked for since `accelerate`, run by run."""
-        runs = self.slot.accelerators / "runs"
-        return [json.loads(line) for line in runs.read_text().splitlines()] if runs.exists() else []
-
     def load(self, archive: Path) -> None:
         """Load a docker-archive or OCI archive by the engine's own command line."""
         self.cli("load", "-i", str(archive))

@@ -10,22 +10,21 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
-folder = os.environ["PENSTOCK_TEST_ACCELERATORS"]
+folder = Path(os.environ["PENSTOCK_TEST_ACCELERATORS"])
 state = json.load(sys.stdin)
-with open(state["bundle"] + "/config.json", encoding="utf-8") as source:
-    config = json.load(source)
+bundle = Path(state["bundle"])
+config = json.loads((bundle / "config.json").read_text())
 variables = dict(one.partition("=")[::2] for one in config["process"]["env"])
 asked = variables.get("NVIDIA_VISIBLE_DEVICES", "")
-there = sorted(name.removeprefix("nvidia") for name in os.listdir(folder) if name.startswith("nvidia") and name[6:].isdigit())
+there = sorted(path.name.removeprefix("nvidia") for path in folder.glob("nvidia[0-9]*"))
 given = there if asked == "all" else asked.split(",")
 lacking = [one for one in given if one not in there]
-with open(folder + "/runs", "a", encoding="utf-8") as target:
-    kinds = variables.get("NVIDIA_DRIVER_CAPABILITIES", "")
-    target.write(json.dumps({"container": state["id"], "verb": sys.argv[1], "asked": asked, "given": given, "lacking": lacking, "capabilities": kinds}) + "\n")
+with (folder / "runs").open("a") as runs:
+    runs.write(json.dumps({"container": state["id"], "verb": sys.argv[1], "asked": asked, "given": given, "lacking": lacking}) + "\n")
 if lacking:
     sys.exit("nvidia-container-cli: device error: " + ", ".join(lacking) + ": unknown device")
-root = os.path.join(state["bundle"], config["root"]["path"])
 for one in given:
-    node = root + "/dev/nvidia" + one
+    node = bundle / config["root"]["path"] / "dev" / f"nvidia{one}"
     subprocess.run(["nsenter", "-t", str(state["pid"]), "-m", "--", "mknod", "-m", "666", node, "c", "1", "3"], check=True, timeout=20)

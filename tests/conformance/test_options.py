@@ -20,6 +20,7 @@ from penstock.rules.settings import container_differences
 from penstock.wire.options import Accelerator, File, Logging, Options, Ulimit
 from penstock.wire.record import replace
 from penstock.wire.types import Mount, Network, NetworkUse, Pool, Resources, Service, Volume
+from tests.accelerators import accelerate, accelerated
 from tests.conformance.bench import DEVICE, Bench
 from tests.conformance.test_containers import prepare
 
@@ -175,6 +176,7 @@ def test_what_a_crash_leaves_of_files_beside_a_container_is_swept(docker, images
         return [path for path in volume.glob("penstock-files-*/_data/*") if b"hunter" in path.read_bytes()]
 
     held = bench.runtime.image(bench.image().variants[0])
+    assert held is not None
     shelf = Shelf(EngineClient(str(docker.socket)), "", held.id, order)
     shelf.__enter__()  # and the agent dies: before the container is made
     assert len(secrets_there()) == 1
@@ -291,7 +293,7 @@ def test_an_engine_that_would_lose_a_setting_refuses_it(real_bench):
 
 def test_accelerators_are_given_as_reserved_and_what_is_not_there_is_said(real_bench):
     """Docker's own driver for them, with a hook of ours in place of NVIDIA's; Podman's Container Device Interface."""
-    real_bench.engine.accelerate(2)
+    accelerate(real_bench.engine, 2)
     image = real_bench.ready(real_bench.image())
 
     def run(name: str, *asked: Accelerator) -> str:
@@ -304,7 +306,7 @@ def test_accelerators_are_given_as_reserved_and_what_is_not_there_is_said(real_b
         return str(real_bench.runtime.run(identity, ("sh", "-c", "cd /dev; for one in nvidia*; do echo x > $one && echo $one; done"), 20_000).output)
 
     if real_bench.kind == "podman":  # its compatible API would drop them without a word before 5.4
-        with pytest.raises(RuntimeFault, match="asks for accelerators, .* Podman 5.4 or later, or give the accelerator's device nodes") as caught:
+        with pytest.raises(RuntimeFault, match=r"asks for accelerators, .* Podman 5\.4 or later, or give the accelerator's device nodes") as caught:
             run("llm", Accelerator("nvidia", 1, (), ("gpu",)))
         assert caught.value.code == "bad-settings"
         return
@@ -312,8 +314,8 @@ def test_accelerators_are_given_as_reserved_and_what_is_not_there_is_said(real_b
     assert run("named", Accelerator("", 0, ("1",), ("gpu",))) == "nvidia1\n"
     assert run("all", Accelerator("", -1, (), ("gpu",))) == "nvidia0\nnvidia1\n"
     if real_bench.kind.startswith("docker"):
-        assert [(one["verb"], one["asked"]) for one in real_bench.engine.accelerated()] == [("prestart", "0"), ("prestart", "1"), ("prestart", "all")]
+        assert [(one["verb"], one["asked"]) for one in accelerated(real_bench.engine)] == [("prestart", "0"), ("prestart", "1"), ("prestart", "all")]
     for name, lacking in (("many", Accelerator("nvidia", 3, (), ("gpu",))), ("other", Accelerator("hailo", 1, (), ("npu",)))):
-        with pytest.raises(RuntimeFault, match="no such accelerator|only drivers nvidia") as caught:
+        with pytest.raises(RuntimeFault, match=r"no such accelerator|only drivers nvidia") as caught:
             run(name, lacking)
         assert not caught.value.retry

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 
 from penstock.rules.observed import LABEL_APP
+from tests.accelerators import accelerate, accelerated, plug_in
 from tests.e2e.house import House, Refused, eventually, free_port, house_in
 from tests.engines import Engine
 from tests.images import Images
@@ -165,7 +165,7 @@ def tiny_llm(plant: Plant) -> None:
     assert "why" in plant.ask("tiny-llm", "chat", "/chat", {"say": "part", "token": "guess"})
     assert plant.ask("tiny-llm", "model", "/on")["accelerators"] == ["/dev/nvidia0"]
     if plant.engine.kind == "docker":  # by its own driver for them, before the container started
-        assert [(one["verb"], one["given"]) for one in plant.engine.accelerated() if one["container"] == plant.id("tiny-llm", "model")] == [("prestart", ["0"])]
+        assert [(one["verb"], one["given"]) for one in accelerated(plant.engine) if one["container"] == plant.id("tiny-llm", "model")] == [("prestart", ["0"])]
 
 
 def recipes(plant: Plant) -> None:
@@ -257,7 +257,7 @@ def plant(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     logs = folder / "logs"
     logs.mkdir()
     with house_in(folder, images, agent_program) as house:
-        engine.accelerate(1)
+        accelerate(engine, 1)
         house.agent(engine, DEVICE, environment={"PENSTOCK_DEV": str(engine.slot.accelerators)})
         yield Plant(house, engine, Works(), logs)
     engine.reset()
@@ -328,7 +328,7 @@ def test_an_accelerator_that_is_taken_or_not_there_is_refused_before_anything_is
     assert (row["what"], "both want the accelerator nvidia" in row["why"]) == ("left-out", True)
     assert plane.device(DEVICE)["owed_generation"] == before, "nothing was sent"
 
-    os.mknod(plant.engine.slot.accelerators / "nvidia1", 0o20666, os.makedev(1, 3))
+    plug_in(plant.engine, 1)
     eventually(lambda: plane.call("GET", f"/devices/{DEVICE}/room"), lambda room: room["accelerators"] == {"nvidia": 2}, 60)
     plane.deploy("vision:1", [DEVICE])
     plane.wait_app(DEVICE, "vision", "1")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CDI = "cdi"  # the driver that is asked by names of the Container Device Interface
 CDI_SINCE = (5, 4)  # of Podman's compatible API
 CDI_KINDS = {"": "nvidia.com/gpu", "nvidia": "nvidia.com/gpu", "amd": "amd.com/gpu"}
-ISOLATION = ({}, "", "private", "shareable")  # what every engine takes of `annotations` and `ipc`
+TAKEN: tuple[object, ...] = ({}, "", "private", "shareable")  # what every engine takes of `annotations` and `ipc`
 
 NODES = "give the accelerator's device nodes by `devices:` there"
 
@@ -32,7 +32,7 @@ def lacking(options: Options, engine: Engine) -> tuple[str, ...]:
         if options.device_cgroup_rules:
             found.append("device_cgroup_rules")
         if version < (5, 0):
-            found += [name for name in ("annotations", "ipc") if getattr(options, name) not in ISOLATION]
+            found += [name for name in ("annotations", "ipc") if getattr(options, name) not in TAKEN]
     elif engine.kind == "docker" and options.annotations and _version(engine.api) < (1, 43):
         found.append("annotations")
     return tuple(found)

@@ -74,7 +74,7 @@ def verdict(state: AppState, service: Service, unit: Unit | None, container: Obs
     """How one service is."""
     name = service.name
     if unit is not None and unit.finished:
-        return Verdict(name, "finished", f"{ENDED_WELL} and is not repeated", container=container.id if container else "")
+        return Verdict(name, "finished", "it ended well and is not repeated", container=container.id if container else "")
     if unit is None or container is None:
         return Verdict(name, "missing", "there is no container for it")
     if container.state == "created":

@@ -244,14 +244,13 @@ class DockerRuntime:
         shelved = bool(order.service.files) and order.service.options.read_only and not self._podman
         try:
             if not shelved:
-                made = self._client.call("POST", target, doing, body=body, timeout_s=SLOW_S)
+                container = str(self._client.call("POST", target, doing, body=body, timeout_s=SLOW_S)["Id"])
             elif self._inspect(order.name) is not None:
-                raise EngineError(409, f"the name {order.name} is taken", doing)
+                container = self._same_token(order, EngineError(409, order.name, doing))
             else:
                 with dockershelf.Shelf(self._client, self._v(""), identity, order) as shelf:
                     body["HostConfig"]["Mounts"] += shelf.mounts()
-                    made = self._client.call("POST", target, doing, body=body, timeout_s=SLOW_S)
-            container = str(made["Id"])
+                    container = str(self._client.call("POST", target, doing, body=body, timeout_s=SLOW_S)["Id"])
         except EngineError as error:
             container = self._same_token(order, error)
         for network, endpoint in dockerorders.further_networks(order):

@@ -97,7 +97,8 @@ def save(plane: Plane, tx: Tx, found: Gathered) -> Changed:
             tell(plane, tx, [(f"device/{device}", outcome.command)])
     for device, facts in found.facts.items():
         known = devices.find(tx, EVERYWHERE, device) if facts.engine is None else None
-        devices.set_facts(tx, device, latest(known.facts if known else None, facts))
+        if devices.set_facts(tx, device, latest(known.facts if known else None, facts)):
+            changed.moved.add(device)
     for device, seq, why in found.unread:
         note(plane, tx, SYSTEM, "log.entry-unread", device, outcome="failed", reason=f"entry {seq}: {why}")
     _status(plane, tx, found, concerned, held)

@@ -14,8 +14,10 @@ def unable(state: AppState, facts: Facts) -> tuple[str, ...]:
     """Why this device cannot be given the app; nothing where it can, or where it has not said what engine it has."""
     found = []
     if state.wire > max(facts.reads, 1):
-        told = f"its agent ({facts.agent}) is" if facts.agent else "its agent is"
-        found.append(f"{told} too old for this release: it reads version {max(facts.reads, 1)} of the orders and this needs {state.wire}; update the agent")
+        reads = max(facts.reads, 1)
+        found.append(
+            f"its agent ({facts.agent}) is too old for this release: it reads version {reads} of the orders and this needs {state.wire}; update the agent"
+        )
     if facts.engine is not None:
         found += [why for service in state.services if (why := refusal(service.name, service.options, facts.engine))]
     return tuple(found)

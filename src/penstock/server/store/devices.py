@@ -137,11 +137,11 @@ def mark(tx: Tx, device: str, **values: Any) -> None:
     tx.run(t.update().where(t.c.id == device).values(**values))
 
 
-def set_facts(tx: Tx, device: str, facts: Facts) -> None:
-    """What it says of itself, if it says something new."""
+def set_facts(tx: Tx, device: str, facts: Facts) -> bool:
+    """What it says of itself; whether it says something new."""
     text = encode(facts).decode("ascii")
     column = type_coerce(t.c.facts, Text)
-    tx.run(t.update().where(t.c.id == device, column != text).values(facts=facts))
+    return bool(tx.run(t.update().where(t.c.id == device, column != text).values(facts=facts)).rowcount)
 
 
 def mark_all(tx: Tx, **values: Any) -> None:
