@@ -177,7 +177,7 @@ def recipes(plant: Plant) -> None:
     assert plant.engine.cli("exec", plant.container("recipes", "recipes"), "cat", "/etc/recipes/units.conf").strip() == "mass = kg"
     for volume in plant.engine.api("GET", "/volumes")[1]["Volumes"] if plant.engine.kind == "docker" else ():
         if volume["Name"].startswith("penstock-files-"):  # what holds the files of a container that is read-only goes with it
-            assert plant.engine.api("GET", "/containers/json?all=1&filters=" + json.dumps({"volume": [volume["Name"]]}).replace('"', "%22"))[1]
+            assert plant.engine.cli("ps", "--all", "--quiet", "--filter", f"volume={volume['Name']}")
 
 
 def alarm_desk(plant: Plant) -> None:
