@@ -43,6 +43,7 @@ from tests.needs import SEARCH_PATH, needs, require, which
 
 BASE = Path("/var/tmp/penstock-engines")
 SLOTS = 60
+ACCELERATORS = Path(__file__).resolve().parent / "accelerators"  # the driver's hook, in dockerd's PATH
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0
 
@@ -66,6 +67,13 @@ class Slot:
     @property
     def bridge(self) -> str:
         return f"pnk{self.number}"
+
+    @property
+    def accelerators(self) -> Path:
+        """The folder whose nodes `nvidia0` and so on are the accelerators of this engine. It stands for the device's /dev."""
+        folder = self.path / "accelerators"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def forward(self, action: str) -> bool:
         """Let this slot's containers reach each other ("-I"), or take that back ("-D"), whatever another engine made of the host's FORWARD chain."""
@@ -348,7 +356,12 @@ def start_docker(*, name: str = "docker", usr: Path | None = None, features: dic
             slot=slot,
             socket=slot.path / "engine.sock",
             command=[*inside, "dockerd", "--config-file", str(slot.path / "daemon.json")],
-            environment=_environment(DOCKER_CONFIG=str(slot.path / "client")),
+            environment=_environment(
+                PATH=f"{ACCELERATORS}:{SEARCH_PATH}",
+                DOCKER_CONFIG=str(slot.path / "client"),
+                PENSTOCK_TEST_ACCELERATORS=str(slot.accelerators),
+                PENSTOCK_TEST_PROCESS=str(os.getpid()),
+            ),
             cli_command=[*inside, client, "-H", f"unix://{slot.path}/engine.sock"],
             pull_plain_http=True,
             health_timers=True,
@@ -369,6 +382,7 @@ default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+cdi_spec_dirs = ["{cdi}"]
 [network]
 network_backend = "{backend}"
 default_subnet = "{subnet}.0.0/24"
@@ -480,7 +494,7 @@ def start_podman(*, name: str = "podman", usr: Path | None = None, backend: str 
             more = {"ipv6_enabled": False, "internal": False, "dns_enabled": False, "ipam_options": {"driver": "host-local"}}
             (slot.path / "net" / "podman.json").write_text(json.dumps({**network, **more, "created": "2026-01-01T00:00:00Z"}))
         _reserve_bridges(slot, backend)
-        (slot.path / "containers.conf").write_text(CONTAINERS_CONF.format(subnet=slot.subnet, backend=backend))
+        (slot.path / "containers.conf").write_text(CONTAINERS_CONF.format(subnet=slot.subnet, backend=backend, cdi=slot.accelerators))
         # No registry may ever be asked for a short name.
         (slot.path / "registries.conf").write_text("unqualified-search-registries = []\n")
         holder = _private_mounts(slot, PODMAN_PRIVATE, usr)

@@ -262,6 +262,7 @@ class Stage:
         self.disk = MemoryDisk()
         self.engine = TinyEngine()
         self.plane = TinyPlane()
+        self.nodes: tuple[str, ...] | None = None
         self.blobs = BlobBox()
         self.snapshots = SnapshotBox()
         self.mono = 1_000_000
@@ -276,7 +277,7 @@ class Stage:
         self.works: list[str] = []
         self.root = self.plane.first_root()
         blobs: Any = self.blobs  # the part of a blob store that hands use
-        self.hands = Hands(self.engine, blobs, self.snapshots, lambda sealed, bound: b"opened")
+        self.hands = Hands(self.engine, blobs, self.snapshots, lambda sealed, bound: b"opened", lambda: self.nodes)
         self.brain = self.start()
 
     def now(self) -> Moment:

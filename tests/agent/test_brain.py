@@ -44,6 +44,29 @@ def test_an_update_leaves_unchanged_services_alone():
     assert back["version"] == "1"
 
 
+def test_a_device_node_that_is_plugged_in_is_told_and_one_that_flickers_not_each_time():
+    stage = deployed()
+
+    def told():
+        return [one.device.facts.nodes for one in stage.plane.bodies("observation") if one.device is not None]
+
+    assert set(told()) == {None}, "what cannot be told is not told"
+    stage.nodes = ("/dev/ttyUSB0",)
+    stage.run(600)
+    stage.nodes = ("/dev/ttyUSB0", "/dev/video0")
+    stage.run(600)
+    assert [one for one in told() if one is not None] == [("/dev/ttyUSB0",), ("/dev/ttyUSB0", "/dev/video0")]
+    before = len(told())
+    for turn in range(20):
+        stage.nodes = ("/dev/ttyUSB0",) * (turn % 2)
+        stage.brain.local(Local("poll"), stage.now())
+        stage.run(2)
+    assert len(told()) - before <= 2
+    stage.nodes = ("/dev/ttyUSB0",)
+    stage.run(600)
+    assert told()[-1] == ("/dev/ttyUSB0",), "what it is in the end is told"
+
+
 def inside(version: str):
     """The app in which web stays the same and lives in the namespaces of db, whose image follows the version."""
     return app(

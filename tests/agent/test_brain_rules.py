@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from penstock.agent import shown
 from penstock.agent.work import Answer, Call, Local
 from penstock.wire.codec import encode
 from penstock.wire.messages import Settings, StateReply
@@ -44,9 +45,11 @@ def test_a_finished_job_is_not_repeated_by_a_reboot_or_a_prune():
     stage.run(60)
     job = next(box for box in stage.engine.boxes.values() if box.order.service.name == "job")
     assert job.starts == 1
+    assert "2/2 well, 1 of them finished" in "\n".join(shown.status(stage.status()))
     del stage.engine.boxes[job.id]
     stage.run(200)
     assert order_of(stage, "start").count("line-job-1") == 1
+    assert "2/2 well, 1 of them finished" in "\n".join(shown.status(stage.status())), "without its container too"
     assert stage.app()["phase"] == "soaked"
 
 

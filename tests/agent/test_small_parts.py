@@ -14,7 +14,7 @@ from penstock.agent import shown, slots, tls
 from penstock.agent.arguments import UsageError, read
 from penstock.agent.clock import Clock
 from penstock.agent.endpoints import Book, checked_in, offered, order, wanted
-from penstock.agent.facts import default_name, facts, nodes, platforms
+from penstock.agent.facts import default_name, facts, nodes, nodes_in, platforms
 from penstock.agent.journal import line, say
 from penstock.agent.places import PlaceError, Places, read_file, write_file
 from penstock.agent.proxy import authorization, bypassed, proxy_for
@@ -185,6 +185,12 @@ def test_a_status_is_readable():
     text = "\n".join(shown.status(data))
     for words in ("press-3 (dev_x) at plant-a", "last heard 2 min ago", "the disk is full", "1/2 well, 1 drifted", "generation 4"):
         assert words in text
+    app["services"] = [
+        *({"state": "running", "health": "healthy"}, {"state": "exited", "health": "none"}),
+        {"state": "exited", "health": "none", "why": "it ended well and is not repeated"},
+        {"state": "exited", "health": "none", "exit_code": 0, "why": "x"},
+    ]
+    assert "2/4 well, 1 of them finished, 1 drifted" in "\n".join(shown.status(data))
     assert "no app is to run here" in "\n".join(shown.status({"running": False, "why": "x", "name": "a"}))
     assert [shown.size(count) for count in (0, 1023, 2048, 200 * 1024, 5 * 1024**3)] == ["0 B", "1023 B", "2.0 KiB", "200 KiB", "5.0 GiB"]
 
@@ -252,9 +258,13 @@ def test_device_nodes_that_apps_may_want(tmp_path, monkeypatch):
     for name in ("ttyUSB0", "dri/renderD128", "dri/by-path", "nvidia0", "sda", "net/tun", "serial/by-id/usb-scale"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
+    wanted = ("/dev/dri/renderD128", "/dev/net/tun", "/dev/nvidia0", "/dev/serial/by-id/usb-scale", "/dev/ttyUSB0")
+    assert nodes_in(str(tmp_path)) == wanted
+    assert nodes_in(str(tmp_path / "nothing")) == ()
+    monkeypatch.delenv("PENSTOCK_DEV", raising=False)
     monkeypatch.setattr("penstock.agent.facts.INSIDE", ())
-    assert nodes(str(tmp_path)) == ("/dev/dri/renderD128", "/dev/net/tun", "/dev/nvidia0", "/dev/serial/by-id/usb-scale", "/dev/ttyUSB0")
-    assert nodes(str(tmp_path / "nothing")) == ()
+    assert len(nodes() or ()) <= 64
     monkeypatch.setattr("penstock.agent.facts.INSIDE", (str(tmp_path / "sda"),))
-    assert nodes(str(tmp_path)) is None
-    assert len(nodes("/dev") or ()) <= 64
+    assert nodes() is None, "in a container they would be the container's"
+    monkeypatch.setenv("PENSTOCK_DEV", str(tmp_path))
+    assert nodes() == wanted, "unless it was said where the device's are"

@@ -180,6 +180,9 @@ class TinyEngine:
                 if not tags:
                     del self.images[digest]
 
+    def sweep(self, device: str) -> None:
+        pass
+
     def prune(self, keep: tuple[Variant, ...]) -> PruneResult:
         self._enter("prune")
         return PruneResult((), 0)

@@ -253,6 +253,8 @@ def test_the_main_job(mara, served, capsys, tmp_path):
         assert "soaked" in capsys.readouterr().out.lower()
         assert "press-monitor" in said(capsys, "deployment", "list")
         assert "healthy" in said(capsys, "device", "show", "press-01").lower()
+        shown = json.loads(said(capsys, "device", "show", "press-01", "--json"))
+        assert (shown["summary"]["name"], shown["room"]["name"], shown["room"]["clashes"]) == ("press-01", "press-01", [])
         assert "● Healthy" in said(capsys, "device", "list", "--sort", "name")
         assert "install of press-monitor" in said(capsys, "timeline", "press-01")
         assert "nothing needs a person" in said(capsys, "status")

@@ -11,12 +11,16 @@ from typing import Any
 import pytest
 
 from penstock.agent.runtimes import NetworkOrder, RuntimeFault
+from penstock.agent.runtimes.docker import DockerRuntime
+from penstock.agent.runtimes.dockershelf import Shelf
+from penstock.agent.runtimes.engine import EngineClient
 from penstock.rules.observed import LABEL_DEVICE, LABEL_SERVICE
 from penstock.rules.optional import within
 from penstock.rules.settings import container_differences
 from penstock.wire.options import Accelerator, File, Logging, Options, Ulimit
 from penstock.wire.record import replace
 from penstock.wire.types import Mount, Network, NetworkUse, Pool, Resources, Service, Volume
+from tests.accelerators import accelerate, accelerated
 from tests.conformance.bench import DEVICE, Bench
 from tests.conformance.test_containers import prepare
 
@@ -125,6 +129,75 @@ def test_files_stand_in_the_container_before_it_starts_and_a_repeated_create_wri
     assert "hunter" not in bench.runtime.inspect(identity)
 
 
+def test_files_of_a_container_that_is_read_only(bench):
+    """They stand at their places and may not be written; and go with the container, or with whatever a crash left of its making."""
+    files = (*FILES[:3], File("/top.conf", base64.b64encode(b"top\n").decode()))
+    service = Service("web", "app", files=files, options=Options(read_only=True), user="1000")
+    image, state = made(bench, service)
+    prepare(bench, state)
+    order = replace(bench.order(state, service, token="once"), secret_files={"/run/secrets/password": b"hunter-2-hunter\n"})
+    identity = bench.runtime.create(order)
+    assert bench.runtime.create(order) == identity
+    assert left(bench, state, image, service, order, identity) == ""
+    if bench.fake is not None:
+        return
+
+    def volumes():
+        return [one["Name"] for one in bench.engine.api("GET", "/volumes")[1]["Volumes"] or ()]
+
+    bench.runtime.sweep(DEVICE)
+    bench.runtime.start(identity)
+    look = "cat /etc/app.conf /run/secrets/password /top.conf; ls -ln /run/secrets/password /srv/deep/er/*; wc -c /srv/deep/er/*; touch /x; echo y > /top.conf"
+    for again in (False, True):
+        if again:
+            bench.runtime.restart(identity, 1000)
+            bench.wait(identity, lambda seen: seen.state == "running")
+        output = bench.runtime.run(identity, ("sh", "-c", look), 20_000).output
+        assert "mode = press\nhunter-2-hunter\ntop\n" in output
+        assert [line.split()[:3:2] for line in output.splitlines() if line.startswith("-r")] == [["-r--------", "1000"], ["-rwxr-xr-x", "0"]]
+        assert "1280" in output
+        assert output.count("Read-only file system") + output.count("Permission denied") == 2
+    assert left(bench, state, image, service, order, identity) == ""
+    assert "hunter" not in bench.runtime.inspect(identity)
+    bench.runtime.sweep(DEVICE)
+    assert len(volumes()) == (1 if bench.kind.startswith("docker") else 0), "what is used stays"
+    bench.runtime.remove(identity)
+    assert volumes() == []
+
+
+def test_what_a_crash_leaves_of_files_beside_a_container_is_swept(docker, images, conformance_store):
+    bench = Bench("docker", DockerRuntime(str(docker.socket)), images, conformance_store, engine=docker)
+    service = Service("web", "app", files=FILES[:2], options=Options(read_only=True))
+    _, state = made(bench, service)
+    order = replace(bench.order(state, service, token="once"), secret_files={"/run/secrets/password": b"hunter-2-hunter\n"})
+    volume = docker.slot.path / "data" / "volumes"
+
+    def secrets_there():
+        return [path for path in volume.glob("penstock-files-*/_data/*") if b"hunter" in path.read_bytes()]
+
+    held = bench.runtime.image(bench.image().variants[0])
+    assert held is not None
+    shelf = Shelf(EngineClient(str(docker.socket)), "", held.id, order)
+    shelf.__enter__()  # and the agent dies: before the container is made
+    assert len(secrets_there()) == 1
+    bench.runtime.sweep("dev_another")
+    assert len(secrets_there()) == 1
+    bench.runtime.sweep(DEVICE)
+    assert secrets_there() == []
+    shelf.__enter__()
+    identity = bench.runtime.create(order)  # it comes back and makes it
+    assert left(bench, state, bench.image(), service, order, identity) == ""
+    docker.api("DELETE", f"/containers/{identity}?force=true&v=true")  # and dies between removing the container and its files
+    assert len(secrets_there()) == 1
+    bench.runtime.sweep(DEVICE)
+    assert secrets_there() == []
+    with pytest.raises(RuntimeFault, match="not there"):
+        bench.runtime.create(replace(order, service=replace(service, mounts=(Mount("bind", "/x", "/no/such/folder"),))))
+    assert secrets_there() == [], "a container that could not be made leaves none"
+    assert not [name for name in docker.containers() if name.startswith("penstock-files-")]
+    docker.reset()
+
+
 def test_a_service_inside_another_is_told_from_one_inside_a_stranger(bench):
     host = Service("vpn", "app")
     guest = Service("app", "app", options=Options(network_mode="service:vpn", pid="service:vpn"))
@@ -205,8 +278,7 @@ def test_networks_with_addresses_of_their_own(bench):
 
 
 def test_an_engine_that_would_lose_a_setting_refuses_it(real_bench):
-    """Docker takes accelerators (and says at the start that there are none here); Podman's compatible API would drop them. Annotations and sharing
-    the host's ipc are known to newer engines only."""
+    """Annotations and sharing the host's ipc are known to newer engines only."""
     newer = Service("newer", "app", options=Options(annotations={"plant.line": "7"}, ipc="host"))
     image, state = made(real_bench, newer)
     if real_bench.kind.endswith("_new"):
@@ -217,17 +289,33 @@ def test_an_engine_that_would_lose_a_setting_refuses_it(real_bench):
             real_bench.runtime.create(real_bench.order(state, newer))
         assert "annotations" in caught.value.why
         assert ("ipc" in caught.value.why) is real_bench.kind.startswith("podman")
-    service = Service("llm", "app", options=Options(accelerators=(Accelerator("nvidia", -1, (), ("gpu",)),)))
-    image, state = made(real_bench, service)
-    order = real_bench.order(state, service)
-    if real_bench.kind.startswith("podman"):
-        with pytest.raises(RuntimeFault) as caught:
-            real_bench.runtime.create(order)
-        assert caught.value.code == "bad-settings"
-        assert "accelerators" in caught.value.why
-        return
-    identity = real_bench.runtime.create(order)
-    assert left(real_bench, state, image, service, order, identity) == ""
-    with pytest.raises(RuntimeFault, match="no such accelerator") as caught:
+
+
+def test_accelerators_are_given_as_reserved_and_what_is_not_there_is_said(real_bench):
+    """Docker's own driver for them, with a hook of ours in place of NVIDIA's; Podman's Container Device Interface."""
+    accelerate(real_bench.engine, 2)
+    image = real_bench.ready(real_bench.image())
+
+    def run(name: str, *asked: Accelerator) -> str:
+        service = Service(name, "app", options=Options(accelerators=asked))
+        state = real_bench.state(service, images=(image,))
+        order = real_bench.order(state, service)
+        identity = real_bench.runtime.create(order)
         real_bench.runtime.start(identity)
-    assert not caught.value.retry
+        assert left(real_bench, state, image, service, order, identity) == ""
+        return str(real_bench.runtime.run(identity, ("sh", "-c", "cd /dev; for one in nvidia*; do echo x > $one && echo $one; done"), 20_000).output)
+
+    if real_bench.kind == "podman":  # its compatible API would drop them without a word before 5.4
+        with pytest.raises(RuntimeFault, match=r"asks for accelerators, .* Podman 5\.4 or later, or give the accelerator's device nodes") as caught:
+            run("llm", Accelerator("nvidia", 1, (), ("gpu",)))
+        assert caught.value.code == "bad-settings"
+        return
+    assert run("one", Accelerator("nvidia", 1, (), ("gpu",))) == "nvidia0\n"
+    assert run("named", Accelerator("", 0, ("1",), ("gpu",))) == "nvidia1\n"
+    assert run("all", Accelerator("", -1, (), ("gpu",))) == "nvidia0\nnvidia1\n"
+    if real_bench.kind.startswith("docker"):
+        assert [(one["verb"], one["asked"]) for one in accelerated(real_bench.engine)] == [("prestart", "0"), ("prestart", "1"), ("prestart", "all")]
+    for name, lacking in (("many", Accelerator("nvidia", 3, (), ("gpu",))), ("other", Accelerator("hailo", 1, (), ("npu",)))):
+        with pytest.raises(RuntimeFault, match=r"no such accelerator|only drivers nvidia") as caught:
+            run(name, lacking)
+        assert not caught.value.retry

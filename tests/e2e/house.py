@@ -7,6 +7,7 @@ agent's own command line.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ import httpx
 
 from penstock.agent.control import NotRunning, ask
 from penstock.agent.places import Places
+from penstock.apiv1.archives import pack
 from tests.engines import Engine
 from tests.needs import which
 from tools.oci import Image
@@ -183,6 +185,10 @@ class PlaneProcess:
 
     def publish(self, app: str, version: str, compose: str) -> Any:
         return self.call("POST", "/releases", {"app": app, "version": version, "compose": compose})
+
+    def publish_package(self, app: str, version: str, files: Mapping[str, str]) -> Any:
+        archive = pack({name: text.encode() for name, text in files.items()})
+        return self.call("POST", "/releases", {"app": app, "version": version, "archive": base64.b64encode(archive).decode()})
 
     def deploy(self, release: str, devices: Sequence[str], **more: Any) -> Any:
         return self.call("POST", "/deployments", {"release": release, "target": {"devices": list(devices)}, **more})

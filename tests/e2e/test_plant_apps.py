@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from penstock.rules.observed import LABEL_APP
-from tests.e2e.house import House, eventually, free_port, house_in
+from tests.accelerators import accelerate, accelerated, plug_in
+from tests.e2e.house import House, Refused, eventually, free_port, house_in
 from tests.engines import Engine
 from tests.images import Images
 from tests.needs import require
@@ -41,6 +42,7 @@ UPGRADES: dict[str, dict[str, str]] = {
     "log-keeper": {"TALKER": "2"},
     "tunnel": {"INSIDE": "2"},
 }
+OVERLAID = "files: [compose.yaml, nodes.yaml]\n"
 IMAGE = re.compile(r"image: works/([a-z]+):(?:\$\{[A-Z]+:-)?(\w+)\}?")
 
 
@@ -72,13 +74,24 @@ class Plant:
             if (program, image) not in self.pushed:
                 self.house.plane.push(self.works.image(program, image, broken=image == "bad"), f"works/{program}:{image}", self.house.images)
                 self.pushed.add((program, image))
-        self.house.plane.publish(app, version, text)
+        overlay = APPS / app / "nodes.yaml"
+        if self.engine.kind == "podman" and overlay.exists():
+            self.house.plane.publish_package(app, version, {"compose.yaml": text, "nodes.yaml": overlay.read_text(), "penstock.yaml": OVERLAID})
+        else:
+            self.house.plane.publish(app, version, text)
+
+    @property
+    def accelerator(self) -> Path:
+        return self.engine.slot.accelerators / "nvidia0"
 
     def values(self, app: str) -> dict[str, Any]:
         given: dict[str, dict[str, Any]] = {
             "line-scada": {"values": {"LINE": "7", "PORT": str(self.port)}},
             "meter": {"values": {"FIELD": f"{self.engine.slot.subnet}.77"}},
-            "tiny-llm": {"secrets": {"CHAT_TOKEN": CHAT_TOKEN}},
+            "tiny-llm": {
+                "secrets": {"CHAT_TOKEN": CHAT_TOKEN},
+                "values": {"ACCELERATOR": str(self.accelerator)} if self.engine.kind == "podman" else {},
+            },
             "alarm-desk": {"values": {"OVEN_LIMIT": "200"}, "secrets": {"PAGER_KEY": PAGER_KEY}},
             "gateway": {"values": {"PORT": str(self.host_port)}},
             "log-keeper": {"values": {"LOGS": str(self.logs)}},
@@ -116,6 +129,9 @@ class Plant:
                 return name
         raise AssertionError(f"no container of {app} {service} {number}: {self.engine.containers()}")
 
+    def id(self, app: str, service: str) -> str:
+        return str(self.engine.inspect(self.container(app, service))["Id"])
+
     def ask(self, app: str, service: str, path: str, body: Any = None, *, port: int = 8080, number: int = 1) -> Any:
         """One HTTP request inside a service's own container."""
         more = [] if body is None else ["--post-data", json.dumps(body)]
@@ -147,6 +163,9 @@ def tiny_llm(plant: Plant) -> None:
     said = plant.ask("tiny-llm", "chat", "/chat", {"say": "part", "token": CHAT_TOKEN})
     assert said["said"].startswith("and the press waits")
     assert "why" in plant.ask("tiny-llm", "chat", "/chat", {"say": "part", "token": "guess"})
+    assert plant.ask("tiny-llm", "model", "/on")["accelerators"] == ["/dev/nvidia0"]
+    if plant.engine.kind == "docker":  # by its own driver for them, before the container started
+        assert [(one["verb"], one["given"]) for one in accelerated(plant.engine) if one["container"] == plant.id("tiny-llm", "model")] == [("prestart", ["0"])]
 
 
 def recipes(plant: Plant) -> None:
@@ -155,6 +174,10 @@ def recipes(plant: Plant) -> None:
     bounds = plant.ask("recipes", "recipes", "/bounds")
     assert (bounds["uid"], bounds["root"], bounds["tmp"], bounds["capabilities"]) == (1000, "Read-only file system", "writable", 0)
     assert bounds["no_new_privileges"] == "1"
+    assert plant.engine.cli("exec", plant.container("recipes", "recipes"), "cat", "/etc/recipes/units.conf").strip() == "mass = kg"
+    for volume in plant.engine.api("GET", "/volumes")[1]["Volumes"] if plant.engine.kind == "docker" else ():
+        if volume["Name"].startswith("penstock-files-"):  # what holds the files of a container that is read-only goes with it
+            assert plant.engine.cli("ps", "--all", "--quiet", "--filter", f"volume={volume['Name']}")
 
 
 def alarm_desk(plant: Plant) -> None:
@@ -234,7 +257,8 @@ def plant(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     logs = folder / "logs"
     logs.mkdir()
     with house_in(folder, images, agent_program) as house:
-        house.agent(engine, DEVICE)
+        accelerate(engine, 1)
+        house.agent(engine, DEVICE, environment={"PENSTOCK_DEV": str(engine.slot.accelerators)})
         yield Plant(house, engine, Works(), logs)
     engine.reset()
 
@@ -276,3 +300,37 @@ def test_ten_apps_are_deployed_upgraded_and_gone_back_from(plant: Plant) -> None
     assert "quality" not in plant.ask("line-scada", "database", "/last")["columns"], "the database's volume is as it was before version 2"
     assert plant.ask("recipes", "recipes", "/recipes")["shape"] == 2
     assert plant.ask("recipes", "recipes", "/recipes")["recipes"] == {"bread": ["mix", "bake"]}
+
+
+VISION = """\
+services:
+  vision: {{image: "{image}", environment: {{STAYS: "1"}}}}
+x-penstock: {{soak: 1s, deadline: 30s, needs: {{accelerators: [{{kind: nvidia, count: {count}}}]}}}}
+"""
+
+
+def test_an_accelerator_that_is_taken_or_not_there_is_refused_before_anything_is_sent(plant: Plant) -> None:
+    """Until somebody puts another one into the machine, which the running agent sees by itself."""
+    plane = plant.house.plane
+    if "tiny-llm" not in plant.deployments:
+        plant.publish("tiny-llm", "1")
+        plant.deploy("tiny-llm", "1")
+        plant.settled({"tiny-llm": "1"})
+    image = plane.push(plant.house.images.make("1"), "works/vision:1", plant.house.images)
+    for app, count in (("vision", 1), ("farm", 2)):
+        plane.publish(app, "1", VISION.format(image=image, count=count))
+    before = plane.device(DEVICE)["owed_generation"]
+    with pytest.raises(Refused, match="tiny-llm and vision both want the accelerator nvidia: put them on different devices"):
+        plane.deploy("vision:1", [DEVICE])
+    with pytest.raises(Refused, match="farm needs 2 of the accelerator nvidia, and the device shows 1"):
+        plane.deploy("farm:1", [DEVICE])
+    row = plane.call("POST", "/deployments/preview", {"release": "vision:1", "target": {"devices": [DEVICE]}})["devices"][0]
+    assert (row["what"], "both want the accelerator nvidia" in row["why"]) == ("left-out", True)
+    assert plane.device(DEVICE)["owed_generation"] == before, "nothing was sent"
+
+    plug_in(plant.engine, 1)
+    eventually(lambda: plane.call("GET", f"/devices/{DEVICE}/room"), lambda room: room["accelerators"] == {"nvidia": 2}, 60)
+    plane.deploy("vision:1", [DEVICE])
+    plane.wait_app(DEVICE, "vision", "1")
+    with pytest.raises(Refused, match="both want the accelerator nvidia"):
+        plane.deploy("farm:1", [DEVICE])

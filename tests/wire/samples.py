@@ -23,6 +23,7 @@ FACTS = messages.Facts(
     disk_bytes=1 << 34,
     engine=ENGINE,
     nodes=("/dev/ttyUSB0",),
+    reads=2,
 )
 SEALED = types.Sealed(epk="BAAA", iv="AAAA", ciphertext="q6s=", tag="AAAA")
 SERVICE = types.Service(

@@ -75,6 +75,9 @@ Runs the agent until it is stopped (SIGTERM). SIGHUP makes it poll at once.
                     or PENSTOCK_ENGINE)
   --sparing         end between polls; stay while a change is under way or soaking. For a timer of the system
   --join STRING     enrol first where this device is not enrolled (or PENSTOCK_JOIN); --name NAME names it
+
+An agent in a container sees device nodes of its own, so it tells of none. Where it is shown the device's (-v /dev:/host/dev:ro), the
+environment variable PENSTOCK_DEV says where (/host/dev).
 """,
     "status": "usage: penstock-agent status [--json]\n\nWhat runs on this device and how it stands. Answers from what was last written down when the agent does not run.\n",
     "why": "usage: penstock-agent why [APP] [--json]\n\nWhy things are as they are, one sentence after the other: what is waited for, what was refused, what would be needed.\n",

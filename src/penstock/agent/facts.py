@@ -11,6 +11,7 @@ import sys
 
 from penstock import __version__
 from penstock.wire.messages import Facts
+from penstock.wire.version import READS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,13 +97,20 @@ NODES = (
 )
 FOLDERS = {"dri": ("card", "renderD"), "accel": ("accel",), "net": ("tun",), "serial/by-id": ("",)}
 MOST_NODES = 64
+VARIABLE = "PENSTOCK_DEV"  # where an agent in a container is shown the device's /dev
 INSIDE = ("/.dockerenv", "/run/.containerenv")  # files that engines put into containers
 
 
-def nodes(root: str = "/dev") -> tuple[str, ...] | None:
-    """The device nodes that apps may want, sorted, at most 64; None inside a container, whose own they would be."""
-    if any(os.path.exists(one) for one in INSIDE):
+def nodes() -> tuple[str, ...] | None:
+    """The device nodes that apps may want, sorted, at most 64; None inside a container, whose own they would be, unless it was said where the device's are."""
+    root = os.environ.get(VARIABLE, "")
+    if not root and any(os.path.exists(one) for one in INSIDE):
         return None
+    return nodes_in(root or "/dev")
+
+
+def nodes_in(root: str) -> tuple[str, ...]:
+    """The same in a folder that is, or shows, the device's /dev."""
     found = []
     for folder, beginnings in (("", NODES), *FOLDERS.items()):
         try:
@@ -134,4 +142,5 @@ def facts(data: str, engine: Engine | None = None, engine_platforms: tuple[str, 
         disk_bytes=disk_bytes(data),
         engine=engine,
         nodes=nodes(),
+        reads=READS,
     )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from penstock.wire.types import Sealed, Service
 
     OpenSecret = Callable[[Sealed, bytes], bytes]
+    Nodes = Callable[[], tuple[str, ...] | None]
 else:
     Protocol = object
 
@@ -115,7 +116,8 @@ class SnapshotFolder:
 class Hands:
     """One pair of hands around one runtime and the agent's own stores."""
 
-    def __init__(self, runtime: Runtime, blobs: BlobStore, snapshots: Snapshots, open_secret: OpenSecret) -> None:
+    def __init__(self, runtime: Runtime, blobs: BlobStore, snapshots: Snapshots, open_secret: OpenSecret, nodes: Nodes | None = None) -> None:
+        self._nodes = nodes
         self._runtime = runtime
         self._blobs = blobs
         self._snapshots = snapshots
@@ -151,8 +153,16 @@ class Hands:
                 engine, platforms = facts.engine, facts.platforms
             except RuntimeFault as fault:
                 seen = Observation(engine_ok=False, why=fault.why)
+            if work.keep_blobs is not None:
+                self._swept(work.ask.device)
         present = tuple(digest for digest in work.blobs if self._blobs.path(digest) is not None)
-        return Look(seen, present, self._snapshots.names(), self._snapshots.free_bytes(), platforms, engine)
+        return Look(seen, present, self._snapshots.names(), self._snapshots.free_bytes(), platforms, engine, self._nodes() if self._nodes else None)
+
+    def _swept(self, device: str) -> None:
+        try:
+            self._runtime.sweep(device)
+        except RuntimeFault:
+            return  # the next look that sweeps does it
 
     # --- steps ------------------------------------------------------------------------------------------------------------
 

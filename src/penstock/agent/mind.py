@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 WORD_MS = 30_000  # how long a change that an interruption left half done waits for the plane's word on the time
 DOUBT_EVERY_MS = 3_600_000  # that another session was opened is written down no more often: nobody else fills the log
+NODES_MS = 60_000  # a device node that comes and goes is told no more often than this
 SOFT_SAVE_MS = 15_000  # counted time is saved no more often than this
 MOST_TURNS = 64  # turns in one go; more would be a circle
 URGENT = frozenset(("receipt", "command-outcome", "local-act", "event", "refusal", "gap"))
@@ -97,6 +98,7 @@ class Mind:
         self._doubt_from = 0
         self.look_at = now.mono_ms
         self._look_not_before = now.mono_ms
+        self._nodes_not_before = now.mono_ms
         self.engine_failures = 0
         self._asked: Observe | None = None
         self._dirty = True
@@ -536,6 +538,9 @@ class Mind:
         self.engine_failures = 0
         first = not self.look.platforms
         self.look = look
+        if look.nodes not in (None, self.facts.nodes) and now.mono_ms >= self._nodes_not_before:
+            self.facts = replace(self.facts, nodes=look.nodes)
+            self._nodes_not_before = now.mono_ms + NODES_MS
         if self.storage_fault():
             self.save()
             time_ms, clock = self.keeper.device_time(now)

@@ -21,7 +21,7 @@ from penstock.agent.clock import Clock, mono_ms
 from penstock.agent.control import Control
 from penstock.agent.disk import RealDisk
 from penstock.agent.endpoints import Book
-from penstock.agent.facts import default_name, facts
+from penstock.agent.facts import default_name, facts, nodes
 from penstock.agent.journal import say
 from penstock.agent.link import Link
 from penstock.agent.loop import Loop, Options
@@ -90,7 +90,8 @@ class EngineJob:
         def open_secret(sealed: Any, bound: bytes) -> bytes:
             return crypto.open_sealed(identity.read_seal_key(places), sealed_from_wire(sealed), bound)
 
-        self._hands = Hands(DockerRuntime(engine_socket(self._socket)), BlobStore(places.blobs), SnapshotFolder(places.snapshots), open_secret)
+        runtime = DockerRuntime(engine_socket(self._socket))
+        self._hands = Hands(runtime, BlobStore(places.blobs), SnapshotFolder(places.snapshots), open_secret, nodes)
         return to_plain(self._hands.perform(self._work))
 
     def again(self, order: Any) -> Any:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import time
 
+from penstock.rules.health import ENDED_WELL
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -88,8 +90,10 @@ def _services(app: dict[str, Any]) -> str:
     if not services:
         return "-"
     well = sum(1 for one in services if one.get("state") == "running" and one.get("health") in ("healthy", "none"))
+    done = sum(1 for one in services if one.get("state") != "running" and str(one.get("why", "")).startswith(ENDED_WELL))  # jobs
+    finished = f", {done} of them finished" if done else ""
     drift = f", {len(app['drift'])} drifted" if app.get("drift") else ""
-    return f"{well}/{len(services)} well{drift}"
+    return f"{well + done}/{len(services)} well{finished}{drift}"
 
 
 def _back(app: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 from rich.text import Text
 
 from penstock.apiv1 import devices as d
+from penstock.apiv1.parameters import Room
 from penstock.cli import out, sites
 from penstock.cli.common import COMMON, All, Common, Limit, Reason, most, pairs
 from penstock.cli.names import AppName, DeviceName, GroupName, SiteName, ViewName, view_named
@@ -109,20 +110,30 @@ def device_list(
     return out.DONE
 
 
+class WithRoom(d.Device, frozen=True, kw_only=True):
+    """A device and its room; null for who may not see what runs there."""
+
+    room: Room | None
+
+
 @device.command(name="show")
 def device_show(device: DeviceName, *, watch: Watch = False, common: Common = COMMON) -> int:
     """One device: what runs, whether it is well, the way back, the room left."""
     with common.client() as client:
         topics = (f"device/{client.device(device).summary.id}",) if watch else ()
-        rooms = () if common.json else rooms_of(lambda: (client.device_room(device),))
 
-        def show(found: d.Device) -> None:
+        def ask() -> WithRoom:
+            found = client.device(device)
+            rooms = rooms_of(lambda: (client.device_room(device),))
+            return WithRoom(**{field: getattr(found, field) for field in found.__struct_fields__}, room=rooms[0] if rooms else None)
+
+        def show(found: WithRoom) -> None:
             _print_device(found)
-            if rooms:
+            if found.room is not None:
                 out.console.print()
-                print_room(rooms[0])
+                print_room(found.room)
 
-        shown(client, topics, lambda: client.device(device), show, watch=watch, json=common.json)
+        shown(client, topics, ask, show, watch=watch, json=common.json)
     return out.DONE
 
 

@@ -22,6 +22,7 @@ VERDICTS = (
     "finished",  # a job that ended well
     "missing",  # no container
 )
+ENDED_WELL = "it ended well"  # how `why` of a job that ended well begins
 
 
 @record
@@ -79,7 +80,7 @@ def verdict(state: AppState, service: Service, unit: Unit | None, container: Obs
     if container.state == "created":
         return Verdict(name, "starting", "made, not started yet" if not container.error else container.error, container=container.id)
     if container.state == "exited" and container.exit_code == 0 and is_job(state, service):
-        return Verdict(name, "finished", "it ended well", container=container.id)
+        return Verdict(name, "finished", ENDED_WELL, container=container.id)
     if container.state == "restarting":
         return Verdict(
             name, "down", f"the engine is restarting it after exit code {container.exit_code} ({container.restarts} times so far)", container=container.id

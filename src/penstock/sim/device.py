@@ -26,7 +26,7 @@ from penstock.wire.envelope import payload_type, seal
 from penstock.wire.join import parse_join
 from penstock.wire.messages import EnrolReply, EnrolRequest, Facts
 from penstock.wire.trust import Refusal, Root, accept_admission, accept_root, pin_root
-from penstock.wire.version import WIRE
+from penstock.wire.version import READS, WIRE
 
 if TYPE_CHECKING:
     from penstock.agent.work import EngineWork
@@ -109,7 +109,7 @@ class SimDevice:
 
     def facts(self) -> Facts:
         """What it says of itself."""
-        return Facts(self.name, ("linux/amd64",), "0.0-sim", "3.11")
+        return Facts(self.name, ("linux/amd64",), "0.0-sim", "3.11", reads=READS)
 
     def enrol(self) -> None:
         """Become a member, over a clear line."""

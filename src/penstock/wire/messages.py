@@ -30,7 +30,7 @@ class Engine:
 class Facts:
     """What a device says of itself. It may exclude the device from a release (wrong architecture), never include it.
     `platforms`: what it runs, best first, as "linux/arm/v7". `nodes`: device nodes that apps may want; None where that cannot be told (an agent in a container
-    sees its own)."""
+    sees its own). `reads`: the newest wire version its agent understands; 0 from agents that do not say, which are of version 1."""
 
     hostname: str
     platforms: tuple[str, ...]
@@ -42,6 +42,7 @@ class Facts:
     disk_bytes: int = 0
     engine: Engine | None = None
     nodes: tuple[str, ...] | None = None
+    reads: int = 0
 
 
 @record

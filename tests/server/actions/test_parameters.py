@@ -13,6 +13,7 @@ from penstock.server.api.agent import AgentApi
 from penstock.server.core.errors import Conflict, Forbidden, Invalid, Missing
 from penstock.server.core.model import Actor, Target
 from penstock.server.core.rights import BUILT_IN, Binding, Part, rights_of
+from penstock.server.store import rollouts as rollout_store
 from penstock.wire.record import replace
 from penstock.wire.sealing import sealed_from_wire
 from penstock.wire.types import content_digest, secret_bound_to
@@ -72,6 +73,14 @@ def put(plane, level="fleet", part="", who=ADMIN, **values):
 
 def clear(plane, *names, level="fleet", part=""):
     return parameters.change(plane, ADMIN, app="shop", level=level, part=part, clear=names)
+
+
+def why_of(plane, made, device):
+    """Why a device stands as it does in the deployment's newest rollout."""
+    newest = deployments.get_deployment(plane, ADMIN, deployment=made.id).rollout
+    assert newest is not None
+    found = plane.db.view(lambda tx: rollout_store.members_of(tx, newest.rollout.id, [device.id]))
+    return f"{found[0].state}: {found[0].why}"
 
 
 def row(plane, name, level="fleet", part="", who=ADMIN):
@@ -276,6 +285,47 @@ def test_two_apps_that_want_one_port_are_found_before_anything_is_sent(plane, ap
         put(plane, "device", "press-1", PORT="9000")
     with pytest.raises(Conflict, match="both want port 8080/tcp"):
         parameters.change(plane, ADMIN, app="gate", level="site", part="plant-1", values={"PORT": "8080"})
+
+
+def test_who_was_left_out_for_a_clash_gets_the_app_when_the_other_one_has_gone(plane, api):
+    (one,) = deployed(plane, api, "press-1")
+    a_release(plane, "1", PLAIN, app="gate")
+    made = deployments.create_deployment(plane, ADMIN, name="gate", release="gate:1", target=Target(selector="line=paint"), values={"PORT": "8080"})
+
+    assert "both want port 8080/tcp" in why_of(plane, made, one)
+    shop = deployments.get_deployment(plane, ADMIN, deployment="shop")
+    deployments.withdraw(plane, ADMIN, deployment=shop.deployment.id, revision=shop.deployment.revision, reason="it goes")
+    work_off(plane)
+    one.poll()
+    assert "both want port 8080/tcp" in why_of(plane, made, one), "it is still there"
+    one.say_app("removed", content="", removed=True)
+    one.say_receipt("removed", content="", kind="uninstall")
+    one.report()
+    work_off(plane)
+    one.poll()
+    assert [app.app for app in one.desired.apps] == ["gate"]
+    assert not why_of(plane, made, one).startswith("left-out")
+
+
+def test_an_agent_that_is_too_old_for_a_release_is_named_before_anything_is_sent_and_gets_it_when_it_is_newer(plane, api):
+    one = let_in(plane, api, "press-1", facts=replace(FACTS, reads=0, agent="0.0.9"))
+    a_release(plane, "1", "services:\n  main: {image: 'shop/web:1', read_only: true}\n", app="gate")
+    (line,) = deployments.preview(plane, ADMIN, release="gate:1", target=Target((one.id,))).rows
+    assert line.what == "left-out"
+    why = r"its agent \(0.0.9\) is too old for this release: it reads version 1 of the orders and this needs 2; update the agent"
+    with pytest.raises(Conflict, match=rf"on press-1: {why}"):
+        deployments.create_deployment(plane, ADMIN, name="gate", release="gate:1", target=Target((one.id,)))
+    made = deployments.create_deployment(plane, ADMIN, name="gate", release="gate:1", target=Target(selector="line=paint"))
+    work_off(plane)
+    one.poll()
+    assert one.desired.apps == ()
+    assert "too old for this release" in why_of(plane, made, one)
+    one.facts = replace(FACTS, reads=2, agent="0.1.0")
+    one.say_device()
+    one.report()
+    work_off(plane)
+    one.poll()
+    assert [app.app for app in one.desired.apps] == ["gate"]
 
 
 def test_what_does_not_fit_is_refused_and_room_is_shown(plane, api):

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from penstock.server.core.fit import MIB, Capacity, Room, fits, reserve, room_of
 from penstock.server.core.needs import Needs
+from penstock.wire.options import Accelerator, Options
+from penstock.wire.record import replace as replace_record
 from penstock.wire.types import AppState, Blob, DeviceNode, Image, Resources, Service, Variant
 
 GIB = 1 << 30
@@ -31,6 +33,20 @@ def test_what_is_certain_refuses_in_a_sentence():
     assert not fits(PI, Room("model", firm=2 * GIB, architectures=("arm",), accelerators={"hailo": 1}), others).refusals
 
 
+def test_accelerators_of_several_apps_add_up():
+    """Two of two that clash are told by `clashes`; three that want one each of two are not a clash of any pair."""
+    has = replace(PI, nodes=("/dev/hailo0", "/dev/hailo1"))
+    one = Room("a", accelerators={"hailo": 1}, alone=frozenset({"hailo"}))
+    wants = replace(one, app="c")
+    assert fits(has, wants, [one]).refusals == ()
+    assert fits(has, wants, [one, replace(one, app="b")]).refusals == ("c needs 1 of the accelerator hailo: the device shows 2, of which a has 1, b has 1",)
+    assert fits(has, wants, [one, replace(one, app="b")], before=wants).refusals == ()
+    assert fits(has, replace(wants, alone=frozenset()), [one, replace(one, app="b")]).refusals == (), "it shares"
+    reserving = Service("one", "x", options=Options(accelerators=(Accelerator("nvidia", 2),)))
+    state = AppState("a", "d", "r", "1", (reserving, replace_record(reserving, name="two", options=Options(accelerators=(Accelerator("nvidia", 1),)))))
+    assert room_of(state, Needs(), ()).reserved == {"nvidia": 2}, "an engine gives the same to several"
+
+
 def test_a_small_disk_keeps_a_quarter_free_and_no_more():
     assert Capacity(disk_bytes=120 * MIB, disk_free_bytes=1).disk_reserve == 30 * MIB
     assert Capacity(disk_bytes=4 * GIB, disk_free_bytes=1).disk_reserve == 512 * MIB
@@ -42,7 +58,7 @@ def test_a_small_disk_keeps_a_quarter_free_and_no_more():
 def test_what_is_likely_or_unknown_is_said():
     assert "more memory would be promised" in fits(PI, Room("model", limit=4 * GIB), ()).warnings[0]
     assert "unpacked perhaps 9 GiB" in fits(PI, Room("model", blobs={"x": 3 * GIB}), ()).warnings[0]
-    assert "did not show" in fits(PI, Room("model", nodes=("/dev/video0",)), ()).warnings[0]
+    assert "does not show" in fits(PI, Room("model", nodes=("/dev/video0",)), ()).warnings[0]
     silent = fits(Capacity(), Room("model", firm=GIB, disk=GIB, nodes=("/dev/video0",)), ())
     assert silent.refusals == ()
     assert len(silent.warnings) == 3

@@ -186,6 +186,9 @@ class Runtime(Protocol):
     def prune(self, keep: tuple[Variant, ...]) -> PruneResult:
         """Remove images that no container uses and that are not among `keep`, and what earlier snapshots left behind."""
 
+    def sweep(self, device: str) -> None:
+        """Remove what a crash left of files that were put beside a container of this device's."""
+
     # containers
     def create(self, order: CreateOrder) -> str:
         """Make the container, attached to all its networks, not started; its id. One with the same token is taken as it is and its

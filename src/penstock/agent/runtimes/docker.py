@@ -25,11 +25,13 @@ from penstock.agent.runtimes import (
     dockerorders,
     dockerpull,
     dockerseen,
+    dockershelf,
     dockerusage,
     dockervolumes,
 )
 from penstock.agent.runtimes.engine import EngineClient, EngineError, fault_of, query, quoted
 from penstock.agent.runtimes.probing import places, reach, side_by_side
+from penstock.rules.engines import for_podman
 from penstock.rules.observed import (
     LABEL_DEVICE,
     LABEL_TOKEN,
@@ -211,6 +213,11 @@ class DockerRuntime:
             self.remove(str(item.get("Id")))
         return dockerpull.prune(self._client, self._v(""), keep)
 
+    def sweep(self, device: str) -> None:
+        """Remove what a crash left of files that were put beside a container of ours."""
+        if not self._podman:
+            dockershelf.sweep(self._client, self._v(""), device)
+
     def _image_id(self, variant: Variant, what: str) -> str:
         found = dockerpull.find(self._client, self._v(""), variant)
         if found is None:
@@ -227,19 +234,28 @@ class DockerRuntime:
         order = replace(order, services={service: self._identity(name, order) for service, name in order.services.items()})
         if self._podman:
             self._binds_are_there(order)
+            order = replace(order, service=replace(order.service, options=for_podman(order.service.options)))
         body = dockerorders.container_body(order, identity, self._defaults(identity, {}), start_interval=self.facts().start_interval)
         doing = f"creating container {order.name}"
         platform = None
         if not self._podman and normal(order.variant.platform) != normal(self.facts().platforms[0]):
             platform = order.variant.platform
+        target = self._v(f"/containers/create{query(name=order.name, platform=platform)}")
+        shelved = bool(order.service.files) and order.service.options.read_only and not self._podman
         try:
-            made = self._client.call("POST", self._v(f"/containers/create{query(name=order.name, platform=platform)}"), doing, body=body, timeout_s=SLOW_S)
-            container = str(made["Id"])
+            if not shelved:
+                container = str(self._client.call("POST", target, doing, body=body, timeout_s=SLOW_S)["Id"])
+            elif self._inspect(order.name) is not None:
+                container = self._same_token(order, EngineError(409, order.name, doing))
+            else:
+                with dockershelf.Shelf(self._client, self._v(""), identity, order) as shelf:
+                    body["HostConfig"]["Mounts"] += shelf.mounts()
+                    container = str(self._client.call("POST", target, doing, body=body, timeout_s=SLOW_S)["Id"])
         except EngineError as error:
             container = self._same_token(order, error)
         for network, endpoint in dockerorders.further_networks(order):
             self._join(container, network, endpoint, doing)
-        if order.service.files:
+        if order.service.files and not shelved:
             dockerfiles.put(self._client, self._v(""), container, order.service, order.secret_files)
         return container
 
@@ -354,7 +370,13 @@ class DockerRuntime:
             raise fault_of(error) from None
 
     def remove(self, container: str) -> None:
-        """Remove it, running or not, with its anonymous volumes; waits where a removal is already under way."""
+        """Remove it, running or not, with its anonymous volumes and its files; waits where a removal is already under way."""
+        shelf = "" if self._podman else dockershelf.of(self._inspect(container) or {})[0]
+        self._remove(container)
+        if shelf:
+            dockershelf.remove(self._client, self._v(""), shelf)
+
+    def _remove(self, container: str) -> None:
         until = time.monotonic() + SLOW_S
         while True:
             try:

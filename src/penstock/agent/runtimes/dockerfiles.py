@@ -1,7 +1,7 @@
 """Files put into a container that was made and not started: Compose's configs and secrets.
 
 Owns the archive that carries them and the folders made for them. A folder that is there keeps its owner and mode. The content stands nowhere else on the
-device, so a container that is made anew gets it anew. Never decides what stands in a file.
+device, so a container that is made anew gets it anew. Where Docker's container is read-only, `dockershelf` does it. Never decides what stands in a file.
 """
 
 from __future__ import annotations
@@ -37,20 +37,30 @@ def content_of(file: File, secrets: Mapping[str, bytes]) -> bytes:
 
 def put(client: EngineClient, version: str, container: str, service: Service, secrets: Mapping[str, bytes]) -> None:
     """Write the service's files into the container. Idempotent. Raises RuntimeFault."""
-    doing = f"putting files into the container of {service.name}"
     folders = _missing(client, version, container, sorted({_parent(file.target) for file in service.files}))
-    pieces = [_header(folder[1:] + "/", 0, 0o755, 0, 0, b"5") for folder in folders]
-    for file in service.files:
+    made = b"".join(_header(folder[1:] + "/", 0, 0o755, 0, 0, b"5") for folder in folders)
+    content = made + archive([(file.target[1:], file) for file in service.files], secrets)
+    send(client, version, container, "/", content, f"putting files into the container of {service.name}")
+
+
+def archive(files: list[tuple[str, File]], secrets: Mapping[str, bytes]) -> bytes:
+    """Files by the names they get, as tar. Raises RuntimeFault."""
+    pieces = []
+    for name, file in files:
         data = content_of(file, secrets)
-        pieces.append(_header(file.target[1:], len(data), file.mode, file.uid, file.gid, b"0"))
+        pieces.append(_header(name, len(data), file.mode, file.uid, file.gid, b"0"))
         pieces.append(data + bytes(-len(data) % BLOCK))
-    archive = b"".join(pieces) + bytes(2 * BLOCK)
+    return b"".join(pieces) + bytes(2 * BLOCK)
+
+
+def send(client: EngineClient, version: str, container: str, path: str, content: bytes, doing: str) -> None:
+    """Unpack a tar at a path of a container. Raises RuntimeFault."""
     # `copyUIDGID` false: both engines then keep the archive's owners.
-    target = f"{version}/containers/{container}/archive{query(path='/', copyUIDGID=False, noOverwriteDirNonDir=False)}"
+    target = f"{version}/containers/{container}/archive{query(path=path, copyUIDGID=False, noOverwriteDirNonDir=False)}"
     with client.connect(120.0) as connection:
         try:
             headers = {"Content-Type": "application/x-tar"}
-            client.send(connection, "PUT", target, doing, body=archive, headers=headers, timeout_s=120.0).read(65536)
+            client.send(connection, "PUT", target, doing, body=content, headers=headers, timeout_s=120.0).read(65536)
         except HttpError as fault:
             raise client.broken(fault, doing) from None
         except EngineError as error:

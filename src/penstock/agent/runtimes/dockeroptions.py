@@ -1,12 +1,13 @@
 """The rarer settings of a container (`wire.options`) as the Docker API has them, out and in.
 
-Owns both translations for Docker and for Podman's compatible API, whose habits differ (each is named where it is met), and the refusal of what an engine
-would pass over without a word. Pure: values in, values out. Sources: Docker Engine API 1.41 to 1.51, ContainerCreate and ContainerInspect.
+Owns both translations for Docker and for Podman's compatible API, whose habits differ (each is named where it is met). What an engine would pass over is
+refused, by `rules.engines`. Pure: values in, values out. Sources: Docker Engine API 1.41 to 1.51, ContainerCreate and ContainerInspect.
 """
 
 from __future__ import annotations
 
 from penstock.agent.runtimes import RuntimeFault
+from penstock.rules.engines import refusal
 from penstock.rules.optional import normal
 from penstock.wire.options import IN_SERVICE, Accelerator, Logging, Options, Ulimit
 
@@ -30,10 +31,6 @@ PODMAN_UNTOLD = (
     "userns",
     "cgroup",
 )
-# Options it does not take at all, so that they would be lost: refused.
-PODMAN_LACKS = ("accelerators", "device_cgroup_rules")
-
-OLDER_PODMAN_LACKS = ("annotations", "ipc")  # before 5.0
 
 
 def config(options: Options) -> dict[str, Any]:
@@ -117,27 +114,9 @@ def _mode(mode: str, services: dict[str, str]) -> str:
 
 def must_take(service: str, options: Options, facts: EngineFacts) -> None:
     """Raise RuntimeFault for an option this engine would pass over without a word."""
-    engine = facts.engine
-    lacks = []
-    if engine.kind == "podman":
-        lacks = [name for name in PODMAN_LACKS if getattr(options, name)]
-        if _version(".".join(engine.version.split(".")[:2])) < (5, 0):
-            lacks += [name for name in OLDER_PODMAN_LACKS if getattr(options, name) not in ({}, "", "private", "shareable")]
-    elif options.annotations and _version(engine.api) < (1, 43):
-        lacks = ["annotations"]
-    if lacks:
-        words = " and ".join(name.replace("_", " ") for name in lacks)
-        raise RuntimeFault(
-            "bad-settings",
-            f"service {service} asks for {words}, which this engine ({engine.kind} {engine.version}, API {engine.api}) does not take over its API; "
-            "update the engine, or take it out of the release",
-            retry=False,
-        )
-
-
-def _version(text: str) -> tuple[int, int]:
-    major, _, minor = text.partition(".")
-    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
+    why = refusal(service, options, facts.engine)
+    if why:
+        raise RuntimeFault("bad-settings", why, retry=False)
 
 
 # --- in -----------------------------------------------------------------------------------------------------------------

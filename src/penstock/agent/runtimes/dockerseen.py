@@ -6,7 +6,7 @@ parsed JSON in, records out; a field an engine leaves out reads as its default, 
 
 from __future__ import annotations
 
-from penstock.agent.runtimes import dockeroptions
+from penstock.agent.runtimes import dockeroptions, dockershelf
 from penstock.agent.runtimes.dockerorders import MS, secret_names, secrets_label
 from penstock.rules.observed import (
     HEALTH,
@@ -261,8 +261,11 @@ def _ports(bindings: Any) -> tuple[Port, ...]:
 
 def _mounts(plain: dict[str, Any], host: dict[str, Any], image: ImageDefaults) -> tuple[Mount, ...]:
     found = []
+    shelf, folder = dockershelf.of(plain)
     for item in _list(plain.get("Mounts")):
         mount = _dict(item)
+        if shelf and (mount.get("Name") == shelf or _text(mount.get("Source")).startswith(folder + "/")):
+            continue  # files put beside it
         kind, target = _text(mount.get("Type")), _path(_text(mount.get("Destination")))
         read_only = mount.get("RW") is False
         if kind == "volume":

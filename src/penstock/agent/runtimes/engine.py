@@ -186,7 +186,12 @@ _KNOWN = (
         "bytes of the image are not what their digest names; they have to be fetched again",
     ),
     ("in-use", True, ("in use", "being used", "active endpoints", "is using", "associated containers"), "something still uses it"),
-    ("bad-settings", False, ("could not select device driver",), "this device has no such accelerator, or its engine no driver for one"),
+    (
+        "bad-settings",
+        False,
+        ("could not select device driver", "unresolvable cdi devices", "nvidia-container-cli: device error"),
+        "this device has no such accelerator, or its engine no driver for one",
+    ),
     ("start-failed", False, ('exec: "', "executable file"), "its program is not in the image or cannot be run"),
     (
         "bad-settings",

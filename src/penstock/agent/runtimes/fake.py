@@ -215,6 +215,9 @@ class FakeRuntime:
                 image.names.discard(tag)
                 self.world.drop_nameless(image)
 
+    def sweep(self, device: str) -> None:
+        """Nothing: files are in its containers."""
+
     def prune(self, keep: tuple[Variant, ...]) -> PruneResult:
         """Remove images of ours that nothing uses and nobody wants kept."""
         self.world.enter("prune")

@@ -121,7 +121,9 @@ def _fits(plane: Plane, tx: Tx, release: Release, plan: Plan) -> None:
             continue  # left out, as the preview says
         why = fitting.refusal(plane, release, filled, device, there[name])
         if why:
-            raise Conflict("does-not-fit", f"on {device.name}: {why}", field="target.devices", remedy="leave this device out, or make room there")
+            raise Conflict(
+                "does-not-fit", f"on {device.name}: {why}", field="target.devices", remedy="leave this device out, or put the reason right there first"
+            )
 
 
 # --- look before ----------------------------------------------------------------------------------------------------------

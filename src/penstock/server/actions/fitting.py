@@ -1,7 +1,7 @@
 """Whether an app can stand on a device beside the others there: clashes and room.
 
-Owns gathering what the other apps of a device lay claim to and take, and asking `core.clashes` and `core.fit`. What stands already is never judged anew: only
-what is about to be ordered is.
+Owns gathering what the other apps of a device lay claim to and take, and asking `core.clashes` and `core.fit`, and `core.able` whether agent and engine there
+know what the app asks for. What stands already is never judged anew: only what is about to be ordered is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from penstock.server.actions import catalog, valued
 from penstock.server.actions.context import Plane
 from penstock.server.actions.remembering import remember
+from penstock.server.core.able import unable
 from penstock.server.core.clashes import Claims, between, claims_of
 from penstock.server.core.errors import Refused
 from penstock.server.core.fit import Capacity, Room, Verdict, capacity_of, fits, room_of
@@ -21,12 +22,14 @@ from penstock.server.core.release import Release
 from penstock.server.store import deployments, devices, status
 from penstock.server.store import rollouts as rollout_store
 from penstock.server.store.db import Tx
+from penstock.wire.messages import Facts
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What stands on a device: what it has, what each app there takes and claims, the app in question included."""
+    """What stands on a device: what it says of itself and has, what each app there takes and claims, the app in question included."""
 
+    facts: Facts
     has: Capacity
     rooms: dict[str, Room]
     claims: dict[str, Claims]
@@ -56,7 +59,7 @@ def beside(plane: Plane, tx: Tx, among: Iterable[str]) -> dict[str, Beside]:
             taken = _taken(plane, tx, one, device)
             if taken is not None:
                 rooms[one.app], claims[one.app] = taken
-        found[name] = Beside(capacity_of(device.facts, free.get(name, 0)), rooms, claims)
+        found[name] = Beside(device.facts, capacity_of(device.facts, free.get(name, 0)), rooms, claims)
     return found
 
 
@@ -83,10 +86,11 @@ def clashes(release: Release, mine: Claims, there: Beside) -> tuple[str, ...]:
 
 
 def judged(plane: Plane, release: Release, filled: catalog.Filled, device: Device | Lean, there: Beside) -> Verdict:
-    """Whether a filled-in release can stand on a device: clashes and what is certain not to fit refuse, the rest is said."""
+    """Whether a filled-in release can stand on a device: what agent or engine do not know, clashes and what is
+    certain not to fit refuse, the rest is said."""
     room, claims = _parts(plane, release, filled, device.platforms)
     verdict = fits(there.has, room, there.rooms.values(), there.rooms.get(release.app))
-    return Verdict((*clashes(release, claims, there), *verdict.refusals), verdict.warnings)
+    return Verdict((*unable(filled.state, there.facts), *clashes(release, claims, there), *verdict.refusals), verdict.warnings)
 
 
 def refusal(plane: Plane, release: Release, filled: catalog.Filled, device: Device | Lean, there: Beside) -> str:

@@ -100,6 +100,7 @@ def save(plane: Plane, tx: Tx, found: Gathered) -> Changed:
         known = devices.find(tx, EVERYWHERE, device) if facts.engine is None else None
         if devices.set_facts(tx, device, latest(known.facts if known else None, facts)):
             changed.facts.add(device)
+            changed.moved.add(device)
     for device, seq, why in found.unread:
         note(plane, tx, SYSTEM, "log.entry-unread", device, outcome="failed", reason=f"entry {seq}: {why}")
     _status(plane, tx, found, concerned, held)

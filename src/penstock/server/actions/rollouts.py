@@ -201,7 +201,29 @@ def tick_dirty(plane: Plane) -> int:
 
     for rollout, part in plane.db.view(concerned).items():
         tick(plane, rollout, part)
+    reconsider(plane, names)
     return len(names)
+
+
+def reconsider(plane: Plane, names: list[str]) -> None:
+    """These devices say something new: what they were left out of for want of room, for a clash with an app that has gone since, or for what they did not know,
+    is judged again. Who can have it now gets it; who cannot is told the reason of today."""
+    for ident, part in plane.db.view(lambda tx: store.left_out(tx, names)).items():
+
+        def work(tx: Tx, ident: str = ident, part: list[str] = part) -> None:
+            rollout = store.by_id(tx, ident)
+            if rollout is None or rollout.state == STOPPED:
+                return
+            deployment = deployments.find(tx, rollout.deployment)
+            plan = deployments.plan(tx, rollout.deployment, rollout.plan)
+            if deployment is None or plan is None or deployment.state != STANDING or store.of_deployment(tx, deployment.id)[0].id != ident:
+                return
+            found = _contents(plane, tx, plan, part)
+            known = {member.device: member.why for member in store.members_of(tx, ident, part)}
+            if found.contents or any(known[device] != why[:1000] for device, why in found.unfit.items()):
+                settle(plane, tx, SYSTEM, deployment.app)
+
+        plane.db.update(work)
 
 
 def tick_running(plane: Plane, *, everything: bool = False) -> int:

@@ -48,7 +48,7 @@ class Capacity:
 @dataclass(frozen=True, slots=True)
 class Room:
     """What an app takes. `firm`: memory that is reserved or needed; `limit`: what its services may take at most, where they have limits; `unlimited`: services
-    that have none. `blobs`: its images as they are fetched, digest to size. `accelerators` it needs by its own word; `reserved` are its services' reservations."""
+    that have none. `blobs`: its images as they are fetched, digest to size. `accelerators` it needs by its own word, those in `alone` for itself; `reserved` are its services' reservations."""
 
     app: str
     firm: int = 0
@@ -60,6 +60,7 @@ class Room:
     nodes: tuple[str, ...] = ()
     accelerators: Mapping[str, int] = field(default_factory=dict)
     reserved: Mapping[str, int] = field(default_factory=dict)
+    alone: frozenset[str] = frozenset()
 
     @property
     def promised(self) -> int:
@@ -114,8 +115,16 @@ def room_of(state: AppState, needs: Needs, platforms: tuple[str, ...]) -> Room:
         needs.architectures,
         tuple(sorted({node.path for node in needs.nodes} | {node.host for service in state.services for node in service.devices})),
         {one.kind: one.count for one in needs.accelerators},
-        {kind: count for service in state.services for kind, count in accelerators_asked(service).items()},
+        _most(accelerators_asked(service) for service in state.services),
+        frozenset(one.kind for one in needs.accelerators if not one.shared),
     )
+
+
+def _most(many: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for one in many:
+        found |= {kind: max(count, found.get(kind, 0)) for kind, count in one.items()}
+    return found
 
 
 def fits(has: Capacity, wants: Room, others: Iterable[Room], before: Room | None = None) -> Verdict:
@@ -126,7 +135,7 @@ def fits(has: Capacity, wants: Room, others: Iterable[Room], before: Room | None
     _processor(has, wants, refusals)
     _memory(has, wants, beside, before, refusals, warnings)
     _disk(has, wants, beside, before, refusals, warnings)
-    _hardware(has, wants, before, refusals, warnings)
+    _hardware(has, wants, beside, before, refusals, warnings)
     return Verdict(tuple(refusals), tuple(warnings))
 
 
@@ -204,18 +213,24 @@ def _disk(has: Capacity, wants: Room, beside: list[Room], before: Room | None, r
         warnings.append(f"{wants.app} brings {parts}, unpacked perhaps {size(fetched * UNPACKED + data)}: {told}")
 
 
-def _hardware(has: Capacity, wants: Room, before: Room | None, refusals: list[str], warnings: list[str]) -> None:
+def _hardware(has: Capacity, wants: Room, beside: list[Room], before: Room | None, refusals: list[str], warnings: list[str]) -> None:
     if has.nodes is None:
         if wants.nodes or wants.accelerators or wants.reserved:
             warnings.append("the device has not said which device nodes and accelerators it has")
         return
     missing = [node for node in wants.nodes if node not in has.nodes]
     if missing:
-        warnings.append(f"{wants.app} uses {', '.join(missing[:5])}, which the device did not show when its agent started")
+        warnings.append(f"{wants.app} uses {', '.join(missing[:5])}, which the device does not show")
     have = accelerators_of(has.nodes)
     for kind, count in sorted(wants.accelerators.items()):
         if count > have[kind] and (before is None or count > before.accelerators.get(kind, 0)):
             refusals.append(f"{wants.app} needs {count} of the accelerator {kind}, and the device shows {have[kind]}")
+            continue
+        taken = {one.app: one.accelerators[kind] for one in beside if kind in one.alone and kind in wants.alone}
+        over = sum(taken.values()) + count > have[kind] and (before is None or count > before.accelerators.get(kind, 0))
+        if over and all(count + one <= have[kind] for one in taken.values()):  # else two of them clash, and that is said
+            others = ", ".join(f"{app} has {one}" for app, one in taken.items())
+            refusals.append(f"{wants.app} needs {count} of the accelerator {kind}: the device shows {have[kind]}, of which {others}")
     for kind, count in sorted(wants.reserved.items()):
         if count > have[kind] and kind not in wants.accelerators:
             warnings.append(f"{wants.app} reserves {count} of the accelerator {kind}, and the device shows {have[kind]}")

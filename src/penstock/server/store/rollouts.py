@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import and_, delete, false, func, select, tuple_
 
-from penstock.server.core.model import DONE, REMOVED, RUNNING, SETTLED, Assignment, Member, Rollout
+from penstock.server.core.model import DONE, LEFT_OUT, REMOVED, RUNNING, SETTLED, Assignment, Member, Rollout
 from penstock.server.core.rights import Reach
 from penstock.server.store.db import Tx
 from penstock.server.store.reach import inside
@@ -128,6 +128,16 @@ def concerned(tx: Tx, among: list[str]) -> set[tuple[str, str]]:
         found.update((row.device, row.rollout) for row in tx.run(moving.where(members.c.device.in_(part))))
         found.update((row.device, row.rollout) for row in tx.run(select(assignments.c.device, assignments.c.rollout).where(assignments.c.device.in_(part))))
         found.update(_there_again(tx, part))
+    return found
+
+
+def left_out(tx: Tx, among: list[str]) -> dict[str, list[str]]:
+    """Rollout to those of these devices that could not be given its app at all."""
+    found: dict[str, list[str]] = {}
+    for at in range(0, len(among), _CHUNK):
+        query = select(members.c.rollout, members.c.device).where(members.c.state == LEFT_OUT, members.c.content == "")
+        for row in tx.run(query.where(members.c.device.in_(among[at : at + _CHUNK])).order_by(members.c.rollout, members.c.device)):
+            found.setdefault(row.rollout, []).append(row.device)
     return found
 
 

@@ -367,7 +367,6 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file():
         ("services: {a: {image: a, configs: [b]}}\nconfigs: {b: {external: true}}", "not supported for a config"),
         ("services: {a: {image: a, configs: [b]}}\nconfigs: {b: {file: ./b}}", "no file 'b' in the package"),
         ("services: {a: {image: a, configs: [b]}}\nconfigs: {b: {file: a, content: b}}", "there is no file"),
-        ("services: {a: {image: a, configs: [b], read_only: true}}\nconfigs: {b: {content: x}}", "read-only"),
         ("services: {a: {image: a, configs: [{source: b, target: /t/x}], tmpfs: /t}}\nconfigs: {b: {content: x}}", "lies under the tmpfs"),
         ("services: {a: {image: a, configs: [b, b]}}\nconfigs: {b: {content: x}}", "two files are put at /b"),
         ("services: {a: {image: a, secrets: [{source: b, mode: 440}]}}\nsecrets: {b: {environment: B}}", "no mode of a file"),

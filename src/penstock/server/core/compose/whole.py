@@ -126,9 +126,6 @@ def _files(check: _Check, service: Plain) -> None:
     """Files are put into the container before it starts, so they need a place that is there then and may be written."""
     path = f"services.{service['name']}"
     seen: set[str] = set()
-    options = service.get("options", {})
-    if service.get("files") and options.get("read_only") is True:
-        check.fault(f"{path}.read_only", "files cannot be put into a container that is read-only", "leave `read_only` out, or put the files into the image")
     mounts = [mount for mount in service.get("mounts", ()) if isinstance(mount, dict) and isinstance(mount.get("target"), str)]
     for file in service.get("files", ()):
         target = file.get("target")
