@@ -111,12 +111,21 @@ def _mentions(pid: str, needle: bytes) -> bool:
     return False
 
 
+def _lives_in(pid: str, slot: Slot) -> bool:
+    """Whether a process sees the slot's private folders: what an engine started there may name nothing of the slot (a name server of CNI)."""
+    with contextlib.suppress(OSError):
+        if Path(f"/proc/{pid}/ns/mnt").readlink() != Path("/proc/self/ns/mnt").readlink():
+            return f"/{BASE.name}/{slot.number}/private/" in Path(f"/proc/{pid}/mountinfo").read_text()
+    return False
+
+
 def _wipe(slot: Slot) -> None:
-    """End every process that names this slot's folder, unmount, delete links and data."""
+    """End every process that names this slot's folder or sees its private ones, unmount, delete links and data."""
     needle = f"{slot.path}/".encode()
     for sign in (signal.SIGTERM, signal.SIGKILL):
         for _ in range(30):
-            pids = [each.name for each in Path("/proc").iterdir() if each.name.isdigit() and int(each.name) != os.getpid() and _mentions(each.name, needle)]
+            others = [each.name for each in Path("/proc").iterdir() if each.name.isdigit() and int(each.name) != os.getpid()]
+            pids = [pid for pid in others if _mentions(pid, needle) or _lives_in(pid, slot)]
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(pid), sign)
