@@ -84,3 +84,15 @@ def test_a_spoilt_label_names_nothing(label):
 def test_podmans_words_for_a_state():
     for word, state in (("stopped", "exited"), ("configured", "created"), ("running", "running"), ("weird", "dead")):
         assert dockerseen.container({"State": {"Status": word}}, ImageDefaults(), podman=True).state == state
+
+
+def test_addresses_of_networks_with_a_way_out_come_first():
+    networks = {
+        "inner": {"IPAddress": "10.0.1.2", "Gateway": ""},
+        "zone": {"IPAddress": "10.0.2.2", "Gateway": "10.0.2.1"},
+        "bus": {"IPAddress": "10.0.3.2", "Gateway": "10.0.3.1"},
+        "none": {"IPAddress": "", "Gateway": ""},
+    }
+    plain = {"Id": "a", "Name": "/a", "NetworkSettings": {"Networks": networks}}
+    seen = dockerseen.container(plain, ImageDefaults(known=False), podman=True)
+    assert list(seen.addresses.items()) == [("bus", "10.0.3.2"), ("zone", "10.0.2.2"), ("inner", "10.0.1.2")]

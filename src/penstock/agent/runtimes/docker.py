@@ -171,7 +171,7 @@ class DockerRuntime:
                 said[item.key] = self._command(seen, item.probe)
             else:
                 later[item.key] = (places(seen, item.probe), item.probe)
-        said.update(zip(later, side_by_side(tuple(later.values())), strict=True))
+        said.update(zip(later, side_by_side(tuple(later.values()))))
         return tuple(ProbeResult(item.key, item.container, ok=not said[item.key], why=said[item.key][:1000]) for item in asked)
 
     def _command(self, seen: ObservedContainer, probe: Probe) -> str:

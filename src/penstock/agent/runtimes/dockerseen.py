@@ -186,10 +186,16 @@ def container(inspect: Any, image: ImageDefaults, *, podman: bool) -> ObservedCo
         finished_ms=moment_ms(state.get("FinishedAt")),
         image_name=_text(config.get("Image")),
         labels=_texts(config.get("Labels")),
-        addresses={name: _text(_dict(use).get("IPAddress")) for name, use in networks.items() if _text(_dict(use).get("IPAddress"))},
+        addresses=_addresses(networks),
         settings=_settings(plain, image, podman=podman),
         defaults=image,
     )
+
+
+def _addresses(networks: dict[str, Any]) -> dict[str, str]:
+    """By network, those with a gateway first: the device may have no way into an internal one, and whoever stands at its own gateway would answer instead."""
+    order = sorted(networks, key=lambda name: (not _text(_dict(networks[name]).get("Gateway")), name))
+    return {name: address for name in order if (address := _text(_dict(networks[name]).get("IPAddress")))}
 
 
 def _last_check(health: dict[str, Any]) -> str:

@@ -82,7 +82,10 @@ class Shelf:
 
 def of(plain: dict[str, Any]) -> tuple[str, str]:
     """The volume that holds a container's files, and its folder, out of GET /containers/{id}/json; empty where it has none."""
-    for mount in plain.get("Mounts") or ():
+    mounts = plain.get("Mounts")
+    for mount in mounts if isinstance(mounts, list) else ():
+        if not isinstance(mount, dict):
+            continue
         name = str(mount.get("Name", ""))
         if mount.get("Type") == "volume" and mount.get("Destination") == PLACE and name.startswith(BEGINNING):
             return name, str(mount.get("Source", ""))

@@ -44,9 +44,10 @@ def side_by_side(asked: Sequence[tuple[tuple[tuple[str, int], ...], Probe]]) -> 
 
 
 def places(seen: ObservedContainer, probe: Probe) -> tuple[tuple[str, int], ...]:
-    """Where a container's port may be found, (address, port): its addresses, what it publishes, the host where that is its network."""
+    """Where a container's port may be found, (address, port): its addresses in the order they were seen in, what it publishes, the host where that is its
+    network."""
     published = (port for port in seen.settings.ports if port.container == probe.port and port.protocol == "tcp" and port.host)
-    found = [(address, probe.port) for _, address in sorted(seen.addresses.items())]
+    found = [(address, probe.port) for address in seen.addresses.values()]
     found += [(port.host_ip or "127.0.0.1", port.host) for port in published]
     return (*found, ("127.0.0.1", probe.port)) if seen.settings.options.network_mode == "host" else tuple(found)
 

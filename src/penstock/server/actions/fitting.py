@@ -16,7 +16,8 @@ from penstock.server.core.able import unable
 from penstock.server.core.clashes import Claims, between, claims_of
 from penstock.server.core.errors import Refused
 from penstock.server.core.fit import Capacity, Room, Verdict, capacity_of, fits, room_of
-from penstock.server.core.model import Assignment, Device, Lean
+from penstock.server.core.levels import Levels
+from penstock.server.core.model import Device, Lean, Plan
 from penstock.server.core.needs import accelerators_of
 from penstock.server.core.release import Release
 from penstock.server.store import deployments, devices, status
@@ -51,24 +52,27 @@ def beside(plane: Plane, tx: Tx, among: Iterable[str]) -> dict[str, Beside]:
     free = status.disk_free(tx, names)
     owed = rollout_store.assigned_to(tx, names)
     found: dict[str, Beside] = {}
+    ordered: dict[tuple[str, int, int], tuple[Plan | None, Levels]] = {}
     for name in names:
         device = full[name]
         rooms: dict[str, Room] = {}
         claims: dict[str, Claims] = {}
         for one in owed[name]:
-            taken = _taken(plane, tx, one, device)
+            key = one.deployment, one.plan, one.values_at
+            if key not in ordered:
+                ordered[key] = deployments.plan(tx, one.deployment, one.plan), valued.levels_at(plane, tx, one.app, one.values_at)
+            taken = _taken(plane, tx, *ordered[key], device)
             if taken is not None:
                 rooms[one.app], claims[one.app] = taken
         found[name] = Beside(device.facts, capacity_of(device.facts, free.get(name, 0)), rooms, claims)
     return found
 
 
-def _taken(plane: Plane, tx: Tx, one: Assignment, device: Device) -> tuple[Room, Claims] | None:
-    plan = deployments.plan(tx, one.deployment, one.plan)
+def _taken(plane: Plane, tx: Tx, plan: Plan | None, levels: Levels, device: Device) -> tuple[Room, Claims] | None:
     if plan is None:
         return None
     try:
-        filled = catalog.fill(plane, tx, plan, device, valued.levels_at(plane, tx, one.app, one.values_at))
+        filled = catalog.fill(plane, tx, plan, device, levels)
     except Refused:
         return None
     release, _ = catalog.release_of(plane, tx, plan.release)
