@@ -124,6 +124,10 @@ class Catalogue:
         """Nothing is attached to images of the simulated fleet."""
         return ()
 
+    def manifest(self, _repository: str, _reference: str) -> Stored | None:
+        """Nor by tags of cosign."""
+        return None
+
     def find(self, wanted: Wanted) -> Documents | None:
         """`actions.releases.Images`."""
         return self._images.get(f"{wanted.repository}:{wanted.reference}")
