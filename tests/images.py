@@ -43,7 +43,6 @@ port="${PORT:-8080}"
 if [ "$1" = check ]; then
     exec timeout 2 wget -q -O /dev/null "http://127.0.0.1:$port/healthz"
 fi
-echo "app $version starts"
 leave() {
     echo "app $version ends"
     [ -z "$WRITE_ON_STOP" ] || echo "${NAME:-app} $(cut -d' ' -f1 /proc/uptime)" >>"$WRITE_ON_STOP"
@@ -51,6 +50,7 @@ leave() {
     exit 0
 }
 if [ -n "$IGNORE_TERM" ]; then trap '' TERM; else trap leave TERM INT QUIT HUP USR1; fi
+echo "app $version starts"
 if [ -n "$FAIL_IF_MISSING" ] && [ ! -e "$FAIL_IF_MISSING" ]; then
     echo "app $version: $FAIL_IF_MISSING is missing" >&2
     exit 3

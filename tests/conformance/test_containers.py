@@ -242,6 +242,8 @@ def test_start_stop_and_remove_may_be_repeated(bench):
     seen = bench.see(identity)
     assert seen.state == "running"
     assert seen.started_ms > 0
+    if bench.real:  # the shell ignores signals until it has set its trap, as any process 1 does
+        bench.wait(identity, lambda _: "starts" in bench.runtime.logs(identity, 10))
     bench.runtime.stop(identity, 10_000)
     bench.runtime.stop(identity, 10_000)
     seen = bench.see(identity)

@@ -98,6 +98,16 @@ def test_what_an_engine_cannot_show_is_no_difference():
     assert [item.field for item in differences(expected, replace(seen, ports=(Port(81, 81),)))] == ["ports"]
 
 
+def test_podman_shows_the_first_name_of_a_device_node():
+    asked = (DeviceNode("/dev/serial/by-id/usb-1", "/dev/ttyMETER", "rw"), DeviceNode("/dev/b", "/dev/b", "r"))
+    expected = replace(expect(Service("web", "app")), devices=asked)
+    shown = (DeviceNode("/dev/b", "/dev/b", ""), DeviceNode("/dev/ttyUSB0", "/dev/ttyMETER", ""))
+    assert differences(expected, replace(expected, devices=shown)) == ()
+    assert [item.field for item in differences(expected, replace(expected, devices=shown[:1]))] == ["devices"]
+    told = (DeviceNode("/dev/ttyUSB0", "/dev/ttyMETER", "rw"), asked[1])  # Docker shows what was asked for
+    assert [item.field for item in differences(expected, replace(expected, devices=told))] == ["devices"]
+
+
 def test_a_name_a_container_has_anyway_may_be_its_alias_as_well():
     service = Service("web", "app", container_name="plant-web", networks=(NetworkUse("bus", ("plant-web", "desk", "mqtt")),), options=Options(hostname="desk"))
     assert expect(service).networks[0].aliases == ("mqtt", "web")

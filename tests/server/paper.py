@@ -21,7 +21,7 @@ from penstock.wire.codec import decode, encode
 from penstock.wire.envelope import payload_type, seal
 from penstock.wire.join import parse_join
 from penstock.wire.types import AppState, content_digest
-from penstock.wire.version import WIRE
+from penstock.wire.version import READS, WIRE
 
 
 @dataclass
@@ -65,7 +65,7 @@ async def through(api: Any, method: str, target: str, headers: dict[str, str], b
     return Answer(start["status"], got, b"".join(message.get("body", b"") for message in sent[1:]))
 
 
-FACTS = m.Facts("press-4", ("linux/amd64",), "0.1.0", "3.11.2", engine=m.Engine("docker", "20.10.24", "1.41"))
+FACTS = m.Facts("press-4", ("linux/amd64",), "0.1.0", "3.11.2", engine=m.Engine("docker", "20.10.24", "1.41"), reads=READS)
 
 
 @lru_cache(maxsize=20_000)

@@ -484,7 +484,7 @@ class Mind:
         c = self.circumstances(step.app, now)
         self._need_look = True
         self._dirty = True
-        if outcome.ok or wiping.lets_be(self, step.kind, outcome.code):
+        if outcome.ok or self._left_to_them(step, outcome):
             self._retry.pop(step.app, None)
             if step.kind != "remove-image":
                 self.say("event", Event("step.done", step.why, step.app, step.change, {"step": step.kind, "service": step.service}), now)
@@ -508,6 +508,11 @@ class Mind:
             self.keep(turns.after_fault(memory, outcome.code))
         self._retry[step.app] = (tries + 1, now.mono_ms + backoff_ms(tries + 1))
         self.views[step.app] = View(self.views.get(step.app, View()).phase, why, "step-failed")
+
+    def _left_to_them(self, step: Step, outcome: EngineDone) -> bool:
+        """Whether a step that failed is as good as done: an image that somebody else's container uses is left to them. Our own may just be ending."""
+        tries, _ = self._retry.get(step.app, (0, 0))
+        return step.kind == "remove-image" and outcome.code == "in-use" and (tries >= 3 or wiping.under_way(self))
 
     def keep(self, memory: AppMemory) -> None:
         """An app's memory into the book, and to disk if it differs."""

@@ -41,11 +41,6 @@ def past_apps(mind: Mind) -> bool:
     return wipe is not None and wipe.stage in ("engine", "last")
 
 
-def lets_be(mind: Mind, kind: str, code: str) -> bool:
-    """Whether a step that failed is as good as done: an image that somebody else's container uses is left to them."""
-    return under_way(mind) and kind == "remove-image" and code == "in-use"
-
-
 def change_ended(mind: Mind, receipt: Receipt) -> None:
     """An app's removal ended; one that failed is begun again, a few times."""
     wipe = mind.book.wipe

@@ -11,7 +11,7 @@ from penstock.rules.naming import network_names, volume_names
 from penstock.rules.observed import LABEL_SECRETS, NOT_SAID, SECRET_CHANGED, SECRET_INTACT, ImageDefaults, ObservedContainer, Settings, is_variant
 from penstock.rules.optional import differing, normal
 from penstock.wire.record import fields_of, record, replace
-from penstock.wire.types import AppState, Healthcheck, Image, Mount, NetworkUse, Port, Resources, Service, Variant
+from penstock.wire.types import AppState, DeviceNode, Healthcheck, Image, Mount, NetworkUse, Port, Resources, Service, Variant
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def differences(expected: Settings, seen: Settings, *, image_known: bool = True,
         if field == "mounts" and seen.options.read_only:
             other = tuple(mount for mount in other if mount in one or mount.kind != "tmpfs" or mount.target not in PODMAN_WRITABLE)
         if field == "devices" and any(node.permissions == "" for node in other):
-            one = _sorted(replace(node, permissions="") for node in one)  # Podman does not tell them
+            one = _devices_as(one, other)
         if field == "devices" and "accelerators" in seen.untold and expected.options.accelerators:
             other = tuple(node for node in other if node in one)  # Podman shows an accelerator's nodes as nodes
         if one != other:
@@ -250,6 +250,13 @@ def _ports_as(wanted_ports: tuple[Port, ...], seen: tuple[Port, ...]) -> tuple[P
             free.remove(chosen)
         filled.append(chosen or port)
     result: tuple[Port, ...] = _sorted(filled)
+    return result
+
+
+def _devices_as(wanted_nodes: tuple[DeviceNode, ...], seen: tuple[DeviceNode, ...]) -> tuple[DeviceNode, ...]:
+    """The wanted nodes as Podman shows them: no permissions, and on the host the first name of the same number (`/dev/ttyUSB0` for one under `by-id`)."""
+    hosts = {node.container: node.host for node in seen if node.permissions == ""}
+    result: tuple[DeviceNode, ...] = _sorted(replace(node, host=hosts.get(node.container, node.host), permissions="") for node in wanted_nodes)
     return result
 
 

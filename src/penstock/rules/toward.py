@@ -153,7 +153,7 @@ class Way:
             variant = variants[service.name]
             image = held_image(variant, self.look)
             tag = keep_tag(self.memory.app, image_of(self.goal, service).name, variant)
-            if image is not None and (image.kept or tag in self.memory.images):
+            if image is not None and (tag in image.tags or tag in self.memory.images):  # another app's name for it goes with that app
                 continue
             mine = [lacks[blob.digest] for blob in (variant.manifest, variant.config, *variant.layers) if blob.digest in lacks]
             if image is None and mine:

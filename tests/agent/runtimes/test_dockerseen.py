@@ -86,13 +86,10 @@ def test_podmans_words_for_a_state():
         assert dockerseen.container({"State": {"Status": word}}, ImageDefaults(), podman=True).state == state
 
 
-def test_addresses_of_networks_with_a_way_out_come_first():
-    networks = {
-        "inner": {"IPAddress": "10.0.1.2", "Gateway": ""},
-        "zone": {"IPAddress": "10.0.2.2", "Gateway": "10.0.2.1"},
-        "bus": {"IPAddress": "10.0.3.2", "Gateway": "10.0.3.1"},
-        "none": {"IPAddress": "", "Gateway": ""},
-    }
-    plain = {"Id": "a", "Name": "/a", "NetworkSettings": {"Networks": networks}}
-    seen = dockerseen.container(plain, ImageDefaults(known=False), podman=True)
-    assert list(seen.addresses.items()) == [("bus", "10.0.3.2"), ("zone", "10.0.2.2"), ("inner", "10.0.1.2")]
+def test_one_that_lives_in_anothers_network_has_none_of_its_own():
+    networks = {"bus": {"IPAddress": "10.0.3.2", "Aliases": ["tunnel"]}}
+    for mode, names in (("container:abc", []), ("bus", ["bus"])):
+        plain = {"Id": "a", "Name": "/a", "HostConfig": {"NetworkMode": mode}, "NetworkSettings": {"Networks": networks}}
+        seen = dockerseen.container(plain, ImageDefaults(known=False), podman=True)
+        assert [use.network for use in seen.settings.networks] == names
+        assert seen.addresses == {"bus": "10.0.3.2"}  # that is where it can be asked

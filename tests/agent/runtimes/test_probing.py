@@ -92,3 +92,11 @@ def test_all_of_many_are_made_and_told_in_their_order():
     with server(OK) as well, server(ILL) as ill:
         said = side_by_side([((well.place if number % 3 else ill.place,), PATIENT) for number in range(50)])
     assert [not why for why in said] == [bool(number % 3) for number in range(50)]
+
+
+def test_nobody_behind_a_router_answers_for_a_container():
+    """The address of an internal network leads, by the default route, to whoever the router knows under it. 203.0.113.0/24 (RFC 5737) is nobody's."""
+    why = reach((("203.0.113.9", 80),), HTTP)
+    assert why == "no connection to http://203.0.113.9:80/healthz: this device has no way into that network; use a command probe there, or publish the port"
+    with server(OK) as well:
+        assert reach((("203.0.113.9", 80), well.place), HTTP) == ""

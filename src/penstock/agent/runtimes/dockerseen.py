@@ -186,16 +186,10 @@ def container(inspect: Any, image: ImageDefaults, *, podman: bool) -> ObservedCo
         finished_ms=moment_ms(state.get("FinishedAt")),
         image_name=_text(config.get("Image")),
         labels=_texts(config.get("Labels")),
-        addresses=_addresses(networks),
+        addresses={name: address for name in sorted(networks) if (address := _text(_dict(networks[name]).get("IPAddress")))},
         settings=_settings(plain, image, podman=podman),
         defaults=image,
     )
-
-
-def _addresses(networks: dict[str, Any]) -> dict[str, str]:
-    """By network, those with a gateway first: the device may have no way into an internal one, and whoever stands at its own gateway would answer instead."""
-    order = sorted(networks, key=lambda name: (not _text(_dict(networks[name]).get("Gateway")), name))
-    return {name: address for name in order if (address := _text(_dict(networks[name]).get("IPAddress")))}
 
 
 def _last_check(health: dict[str, Any]) -> str:
@@ -319,6 +313,8 @@ def _tmpfs_options(words: list[str]) -> tuple[str, ...]:
 
 
 def _networks(plain: dict[str, Any], *, podman: bool) -> tuple[NetworkUse, ...]:
+    if _text(_dict(plain.get("HostConfig")).get("NetworkMode")).startswith("container:"):
+        return ()  # it lives in another's; Podman shows that one's networks here as well
     identity, name = _text(plain.get("Id")), _text(plain.get("Name")).lstrip("/")
     hostname = _text(_dict(plain.get("Config")).get("Hostname"))  # a running container is reached by it too
     found = []

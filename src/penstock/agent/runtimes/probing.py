@@ -3,6 +3,7 @@ many failures count and what follows is decided elsewhere."""
 
 from __future__ import annotations
 
+import errno
 import time
 
 from penstock.agent.http1 import Connection, HttpError
@@ -78,6 +79,9 @@ def _connect(address: str, port: int, timeout_s: float) -> Connection:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
+        # A container is asked on a network this device stands in, never by way of a router: for an address of an internal network the router may know
+        # somebody else, who would answer for it.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1)
         sock.settimeout(timeout_s)
         sock.connect((address, port))
     except BaseException:
@@ -100,4 +104,6 @@ def _http(connection: Connection, where: str, probe: Probe, until: float) -> str
 
 
 def _reason(fault: OSError) -> str:
+    if fault.errno == errno.ENETUNREACH:
+        return "this device has no way into that network; use a command probe there, or publish the port"
     return "timed out" if isinstance(fault, TimeoutError) or type(fault).__name__ == "timeout" else (fault.strerror or str(fault))
