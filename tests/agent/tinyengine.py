@@ -117,9 +117,7 @@ class TinyEngine:
         for variant in ask.images:
             held = self.images.get(variant.manifest.digest)
             if held:
-                images.append(
-                    ObservedImage(variant.manifest.digest, variant.config.digest, variant.config.digest, kept=bool(held[1]), tags=tuple(sorted(held[1])))
-                )
+                images.append(ObservedImage(variant.manifest.digest, variant.config.digest, variant.config.digest, tags=tuple(sorted(held[1]))))
         probes = tuple(self._probe(one.key, one.container) for one in ask.probes)
         return Observation(
             engine_ok=True,
@@ -160,11 +158,7 @@ class TinyEngine:
 
     def image(self, variant: Variant) -> ObservedImage | None:
         held = self.images.get(variant.manifest.digest)
-        return (
-            ObservedImage(variant.manifest.digest, variant.config.digest, variant.config.digest, kept=bool(held[1]), tags=tuple(sorted(held[1])))
-            if held
-            else None
-        )
+        return ObservedImage(variant.manifest.digest, variant.config.digest, variant.config.digest, tags=tuple(sorted(held[1]))) if held else None
 
     def pull(self, variant: Variant, blobs, tag: str) -> str:
         self._enter("pull", tag)

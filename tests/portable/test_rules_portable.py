@@ -13,6 +13,7 @@ from penstock.agent.tokens import Tokens
 from penstock.rules.answers import Act, Circumstances, Turn, Wait
 from penstock.rules.look import Look
 from penstock.rules.memory import AppMemory
+from penstock.rules.naming import keep_tag
 from penstock.rules.observed import Observation, ObservedImage
 from penstock.rules.order import start_order
 from penstock.rules.pins import ROUNDS, fits
@@ -53,7 +54,7 @@ def test_a_plan_begins_only_with_leave_and_takes_one_step() -> None:
     answer = plan(AppMemory("line"), state, {content: state}, bare, around())
     assert isinstance(answer, Wait)
     assert len(answer.needs) == 3
-    image = ObservedImage(variant.manifest.digest, variant.config.digest, variant.config.digest, kept=True)
+    image = ObservedImage(variant.manifest.digest, variant.config.digest, variant.config.digest, (keep_tag("line", "i", variant),))
     held = replace(bare, seen=Observation(engine_ok=True, images=(image,)))
     answer = plan(AppMemory("line"), state, {content: state}, held, around())
     assert isinstance(answer, Wait)

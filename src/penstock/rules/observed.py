@@ -166,13 +166,11 @@ class ObservedNetwork:
 
 @record
 class ObservedImage:
-    """An asked-for variant that the engine holds. `manifest` and `config` are the variant's digests, `id` the engine's own id of it.
-    `kept`: it bears our tag, so that cleaning up dangling images does not take it."""
+    """An asked-for variant that the engine holds. `manifest` and `config` are the variant's digests, `id` the engine's own id of it, `tags` its names."""
 
     manifest: str
     config: str
     id: str
-    kept: bool = False
     tags: tuple[str, ...] = ()
     size: int = 0
 

@@ -48,7 +48,6 @@ def observed(plain: dict[str, Any], variant: Variant) -> ObservedImage:
         manifest=variant.manifest.digest,
         config=variant.config.digest,
         id=image_id(plain.get("Id")),
-        kept=any(tag.startswith(KEEP_REPOSITORY + "/") for tag in tags),
         tags=tags,
         size=size if isinstance(size, int) else 0,
     )

@@ -163,8 +163,7 @@ class FakeRuntime:
         image = self.world.images.get(variant.manifest.digest)
         if image is None:
             return None
-        kept = any(name.startswith(KEEP_REPOSITORY + "/") for name in image.names)
-        return ObservedImage(variant.manifest.digest, variant.config.digest, self.world.identity(variant), kept, tuple(sorted(image.names)), image.size)
+        return ObservedImage(variant.manifest.digest, variant.config.digest, self.world.identity(variant), tuple(sorted(image.names)), image.size)
 
     def image(self, variant: Variant) -> ObservedImage | None:
         """The variant as held, or None."""
