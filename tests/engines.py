@@ -271,6 +271,15 @@ class Engine:
         _, found = self.api("GET", "/containers/json?all=true")
         return sorted(name.lstrip("/") for each in found for name in each["Names"])
 
+    def inspected(self) -> dict[str, dict[str, Any]]:
+        """All containers by name; one that goes while they are asked for is not among them."""
+        found = {}
+        for name in self.containers():
+            status, plain = self.api("GET", f"/containers/{name}/json")
+            if status == 200 and isinstance(plain, dict):
+                found[name] = plain
+        return found
+
     def load(self, archive: Path) -> None:
         """Load a docker-archive or OCI archive by the engine's own command line."""
         self.cli("load", "-i", str(archive))

@@ -60,7 +60,7 @@ def app_of(image, version, soak_s=2, env=None, **more):
 
 
 def running(docker):
-    return {docker.inspect(one)["Name"].lstrip("/"): docker.inspect(one) for one in docker.containers()}
+    return docker.inspected()
 
 
 def test_the_whole_way(plane, server, authority, device, docker, images):

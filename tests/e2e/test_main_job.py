@@ -11,7 +11,7 @@ from tests.engines import Engine
 
 def container(engine: Engine, name: str) -> str:
     """The running container of that name."""
-    return next(one for one in engine.containers() if engine.inspect(one)["Name"].lstrip("/") == name and engine.inspect(one)["State"]["Running"])
+    return next(one for one, plain in engine.inspected().items() if one == name and plain["State"]["Running"])
 
 
 def lines(engine: Engine, name: str = "line-writer-1") -> list[str]:

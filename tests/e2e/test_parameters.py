@@ -10,8 +10,9 @@ from tests.engines import Engine
 
 def line_of(engine: Engine) -> str:
     """The value of LINE in the running writer."""
-    found = eventually(lambda: [one for one in engine.containers() if engine.inspect(one)["Name"] == "/line-writer-1"], bool, 60, what="the writer stands")
-    environment = dict(one.split("=", 1) for one in engine.inspect(found[0])["Config"]["Env"])
+    found = eventually(lambda: engine.inspected().get("line-writer-1"), bool, 60, what="the writer stands")
+    assert found is not None
+    environment = dict(one.split("=", 1) for one in found["Config"]["Env"])
     return environment["LINE"]
 
 

@@ -50,7 +50,7 @@ def known(house: House, name: str, kind: str) -> None:
 
 
 def running(engine: Engine) -> list[str]:
-    found = map(engine.inspect, engine.containers())
+    found = engine.inspected().values()
     return [one["Name"].lstrip("/") for one in found if one["State"]["Running"]]
 
 
@@ -58,7 +58,7 @@ def runs(engine: Engine) -> tuple[str, str, list[str]]:
     """What the running writer was built as and given, and which services stand there."""
     plain = engine.inspect(container(engine, "line-writer-1"))
     environment = dict(one.split("=", 1) for one in plain["Config"]["Env"])
-    there = sorted(engine.inspect(one)["Name"].lstrip("/") for one in engine.containers())
+    there = engine.containers()
     return environment["BUILT"], environment["PART"], there
 
 
@@ -110,7 +110,7 @@ def test_a_part_for_each_engine(house: House, both: tuple[Engine, Engine]) -> No
     assert runs(docker) == ("docker-1", "docker", ["line-writer-1"])
     assert runs(podman) == ("podman-1", "podman", ["line-beside-1", "line-writer-1"])
     for engine in (docker, podman):
-        assert not [one for one in engine.containers() if "common" in engine.inspect(one)["Config"]["Image"]]
+        assert not [one for one, plain in engine.inspected().items() if "common" in plain["Config"]["Image"]]
 
 
 def test_a_device_that_comes_back_with_another_engine_gets_its_part(house: House, both: tuple[Engine, Engine]) -> None:

@@ -117,8 +117,7 @@ class Plant:
 
     def container(self, app: str, service: str, number: int = 1) -> str:
         """The running container of a service; replicas are numbered."""
-        for name in self.engine.containers():
-            plain = self.engine.inspect(name)
+        for name, plain in self.engine.inspected().items():
             labels = plain["Config"]["Labels"] or {}
             if (
                 plain["State"]["Running"]
@@ -291,7 +290,7 @@ def test_ten_apps_are_deployed_upgraded_and_gone_back_from(plant: Plant) -> None
             agent.cli("revert", app, "--without-pin", "--yes", "--reason", "the test goes back")
     for app in UPGRADES:
         if app != "recipes":
-            agent.wait_app(app, "1", seconds=120)
+            agent.wait_app(app, "1", seconds=240)
     plant.publish("recipes", "3", RECIPES="bad", SHAPE="3")
     plant.deploy("recipes", "3")
     eventually(lambda: agent.app("recipes"), lambda one: one.get("version") == "2" and one.get("phase") == "failed", 120, what="recipes went back")
