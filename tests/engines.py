@@ -27,6 +27,7 @@ import fcntl
 import http.client
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -145,10 +146,29 @@ def _wipe(slot: Slot) -> None:
         subprocess.run([ip, "link", "del", slot.bridge], check=False, capture_output=True)
         while slot.forward("-D"):
             pass
+        _forget_ports(slot)
     if slot.path.exists():
         subprocess.run(["chattr", "-R", "-i", str(slot.path)], check=False, capture_output=True)
         shutil.rmtree(slot.path, ignore_errors=True)
         shutil.rmtree(slot.path, ignore_errors=True)
+
+
+def _forget_ports(slot: Slot) -> None:
+    """Take back what CNI's plugins told the kernel of containers that ended with their engine. A published port left behind catches whoever listens there next."""
+
+    def nat(*words: str) -> str:
+        return subprocess.run([str(which("iptables")), "-w", "10", "-t", "nat", *words], check=False, capture_output=True, text=True).stdout
+
+    rules = [shlex.split(line) for line in nat("-S").splitlines()]
+    told = [rule[1:] for rule in rules if rule[0] == "-A" and any(word.startswith(f"{slot.subnet}.") for word in rule)]
+    chains = {chain for chain, *_ in told if chain.startswith("CNI-")} | {rule[-1] for rule in told if rule[-1].startswith("CNI-")}
+    chains = {chain for chain in chains if not chain.startswith("CNI-HOSTPORT-")}
+    for rule in rules:
+        if rule[0] == "-A" and rule[1] not in chains and (rule[1:] in told or rule[-1] in chains):
+            nat("-D", *rule[1:])
+    for act in ("-F", "-X"):
+        for chain in sorted(chains):
+            nat(act, chain)
 
 
 @dataclass

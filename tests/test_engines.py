@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
 import time
 import urllib.request
 
 import pytest
 
-from tests.engines import Engine
+from tests.engines import Engine, start_podman
 from tests.images import HEALTHCHECK, Images
-from tests.needs import needs
+from tests.needs import needs, which
 from tools.oci import digest
 
 
@@ -142,3 +143,23 @@ def test_same_input_same_bytes(images: Images, tmp_path):
     one, two = Images(tmp_path).make("7", payload_bytes=1000), images.make("7", payload_bytes=1000)
     assert one.digest == two.digest
     assert images.make("8").digest != images.make("7").digest
+
+
+@needs("podman")
+def test_an_engine_that_died_with_its_containers_leaves_no_published_port(images: Images, free_port):
+    """A run that is cut off cannot take its containers back; whoever takes the slot next does, so that nobody is caught by their ports."""
+    engine = start_podman()
+    port = free_port()
+    engine.load(images.archive(images.make("7"), "localhost/penstock/app:7"))
+    published = {"PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]}}
+    create(engine, "web", "localhost/penstock/app:7", ExposedPorts={"8080/tcp": {}}, HostConfig=published)
+    assert fetch(f"http://127.0.0.1:{port}/") == "7"
+    engine.kill()
+    for each in reversed(engine.cleanup):
+        each()
+    told = [str(which("iptables")), "-w", "10", "-t", "nat", "-S"]
+    assert f"--dport {port} " in subprocess.run(told, capture_output=True, text=True, check=True).stdout
+    engine.slot.release()
+    left = subprocess.run(told, capture_output=True, text=True, check=True).stdout
+    assert f" {port}" not in left
+    assert f" {engine.slot.subnet}." not in left
