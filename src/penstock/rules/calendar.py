@@ -21,7 +21,7 @@ KINDS = ("fetch", "apply")
 HORIZON_S = 400 * DAY_S  # how far ahead an opening is looked for: a yearly shutdown is within it
 FOLLOW_S = 15 * DAY_S  # how far an open stretch is followed to say when it closes
 MOST_OPENINGS = 1000
-MOST_LIST_STEPS = 20_000  # for a list, which a person or the forecast asks for, not a device in its loop
+MOST_LIST_STEPS = 300_000  # for a list, which a person or the forecast asks for, not a device in its loop
 
 
 @record

@@ -15,7 +15,7 @@ from penstock.wire.calendar import Calendar, Freeze, Recurring, Rule, Weekly, Zo
 from penstock.wire.dates import DAY_MIN, read_clock, read_date, read_local
 from penstock.wire.record import record
 
-MOST_STEPS = 2000  # intervals of one walk; a device asks again and again
+MOST_STEPS = 15_000  # questions to windows in one walk; a device asks for a walk again and again
 _EVER = Rule("daily")
 
 
@@ -75,12 +75,9 @@ class _Series:
 
     def after(self, at_s: int) -> tuple[int, int] | None:
         """The first interval that ends after `at_s`, which never falls from one question to the next."""
+        if self._walk.spent(at_s):
+            return None
         while not self._over and (self._at is None or self._at[1] <= at_s):
-            self._walk.steps += 1
-            if self._walk.steps > self._walk.most:
-                self._walk.limit_s = min(self._walk.limit_s, at_s)
-                self._over = True
-                break
             day = next_day(self._rule, self._first, self._day, self._limit)
             if day is None:
                 self._over = True
@@ -98,18 +95,21 @@ class _Series:
 class _Once:
     """One interval."""
 
-    def __init__(self, name: str, start_s: int, end_s: int) -> None:
+    def __init__(self, name: str, start_s: int, end_s: int, walk: Walk) -> None:
         self.name = name
+        self._walk = walk
         self._at = (start_s, end_s)
 
     def after(self, at_s: int) -> tuple[int, int] | None:
         """The interval while it ends after `at_s`."""
+        if self._walk.spent(at_s):
+            return None
         return self._at if at_s < self._at[1] and self._at[0] < self._at[1] else None
 
 
 class Walk:
     """The open stretches of a calendar for one kind from `from_s` on, to before `limit_s` at most. Ask with times that never fall. `steps` counts the
-    intervals looked at; when they are used up, `limit_s` is set back to where they ended."""
+    questions put to windows; when `most` are used up, `limit_s` is set back to where they ended, and every window counts as over from there on."""
 
     def __init__(self, calendar: Calendar, zone: Zone, kind: str, from_s: int, limit_s: int, most: int = MOST_STEPS) -> None:
         self.zone = zone
@@ -125,7 +125,7 @@ class Walk:
                 self._frozen.append((start, end))
         self._windows: list[_Series | _Once] = []
         if not windows_limit(calendar, kind):
-            self._windows.append(_Once("", begins_s(zone), zone.until_s))
+            self._windows.append(_Once("", begins_s(zone), zone.until_s, self))
             return
         holidays = frozenset(read_date(text) or 0 for text in calendar.holidays)
         self._windows += [_Series(one, holidays, self) for one in calendar.weekly if one.admits in (kind, "both")]
@@ -133,7 +133,15 @@ class Walk:
         for one in calendar.once:
             if one.admits in (kind, "both"):
                 start, end = read_local(one.start) or 0, read_local(one.end) or 0
-                self._windows.append(_Once(one.name, first_s(zone, start * 60), first_s(zone, end * 60)))
+                self._windows.append(_Once(one.name, first_s(zone, start * 60), first_s(zone, end * 60), self))
+
+    def spent(self, at_s: int) -> bool:
+        """Whether the work allowed is used up; counts one more question, asked for `at_s`."""
+        self.steps += 1
+        if self.steps <= self.most:
+            return False
+        self.limit_s = min(self.limit_s, at_s)
+        return True
 
     def frozen_until(self, at_s: int) -> int:
         """When the freeze over `at_s` ends, those that follow on without a break included; 0 when there is none."""

@@ -68,15 +68,21 @@ def last_s(zone: Zone, local: int) -> int:
     for index in range(_part(zone, local + 4 * DAY_S), -1, -1):
         begin, offset = parts[index]
         end = parts[index + 1][0] if index + 1 < len(parts) else zone.until_s
-        if local >= begin + offset:
+        if local > begin + offset:
             return min(local - offset, end)
     return begins_s(zone)
 
 
-def twice(zone: Zone, at_s: int) -> bool:
-    """Whether the wall shows the same at another instant too."""
-    local = local_s(zone, at_s)
-    return first_s(zone, local) != last_s(zone, local)
+def shown_at(zone: Zone, local: int) -> list[int]:
+    """The UTC seconds of the span at which the wall shows just `local`: none in the gap, two in the fold."""
+    parts = zone.transitions
+    found = []
+    for index in range(_part(zone, local - 4 * DAY_S), _part(zone, local + 4 * DAY_S) + 1):
+        begin, offset = parts[index]
+        end = parts[index + 1][0] if index + 1 < len(parts) else zone.until_s
+        if begin <= local - offset < end:
+            found.append(local - offset)
+    return found
 
 
 def said(zone: Zone, at_s: int) -> str:
@@ -85,9 +91,10 @@ def said(zone: Zone, at_s: int) -> str:
     year, month, day = date_of(local // DAY_S)
     minute = local % DAY_S // 60
     text = f"{_DAYS[weekday_of(local // DAY_S)]} {day} {_MONTHS[month - 1]} {year} {minute // 60:02}:{minute % 60:02}"
-    if not covers(zone, at_s) or not twice(zone, at_s):
+    instants = shown_at(zone, local)
+    if len(instants) < 2:
         return text
     offset = offset_at(zone, at_s)
     minutes = abs(offset) // 60
-    which = "first" if at_s < last_s(zone, local) else "second"
+    which = "first" if at_s == instants[0] else "second"
     return f"{text} (the {which} of that night, UTC{'-' if offset < 0 else '+'}{minutes // 60:02}:{minutes % 60:02})"
