@@ -148,8 +148,10 @@ SENTENCES = [
         "2026-03-29T01:00",
         45 * MIN,
         "window-too-short",
-        "by its own history it takes 45 min, and window 'night' ends in 30 min, at Sun 29 Mar 2026 03:30, so it is not started; "
-        "it is Sun 29 Mar 2026 03:00 in Europe/Berlin; it waits for window 'night', Mon 30 Mar 2026 01:00, which is long enough",
+        (
+            "by its own history it takes 45 min, and window 'night' ends in 30 min, at Sun 29 Mar 2026 03:30, so it is not started; "
+            "it is Sun 29 Mar 2026 03:00 in Europe/Berlin; it waits for window 'night', Mon 30 Mar 2026 01:00, which is long enough"
+        ),
     ),
     (NIGHT, "2026-03-29T12:00", 4 * HOUR, "no-window-long-enough", "(the longest is 3 h 30 min)"),
     (
@@ -309,7 +311,7 @@ WORK = [
         "plain plant",
         Calendar(BERLIN, NIGHT.weekly, (), (Recurring("r", "2026-01-04T01:00", 60, Rule("monthly", by_day=("1SU",))),), HOLIDAYS[:20], (PEAK,)),
         0,
-        1500,
+        2500,
     ),
     ("always open", Calendar(BERLIN, (Weekly("always", WEEKDAYS, "00:00", "24:00"),)), 0, 1500),
     ("longer than any of very many", Calendar(BERLIN, PIECES), 5 * HOUR, 150_000),

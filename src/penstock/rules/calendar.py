@@ -94,8 +94,8 @@ def admits(calendar: Calendar | None, zone: Zone | None, kind: str, now_ms: int,
     stretch = walk.next(now_s, follow_s)
     place = f"it is {said(zone, now_s)} in {zone.name}"
     if stretch is not None and stretch.start_s <= now_s:
-        closes_ms = stretch.end_s * 1000 if stretch.ends else 0
-        if closes_ms == 0 or now_ms + needs_ms <= closes_ms:
+        if not stretch.ends or now_ms + needs_ms <= stretch.end_s * 1000:
+            closes_ms = stretch.end_s * 1000 if stretch.ends and stretch.end_s <= walk.limit_s else 0
             named = _named(stretch.windows)
             until = f" until {said(zone, stretch.end_s)}" if closes_ms else ""
             why = f"{named} is open{until}; {place}" if named else f"nothing is frozen{until}; {place}"
