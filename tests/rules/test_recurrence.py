@@ -24,7 +24,8 @@ def rules(draw):
     freq = draw(st.sampled_from(list(FREQS)))
     by_month = tuple(draw(st.lists(st.integers(1, 12), max_size=3, unique=True)))
     counted = freq == "monthly" or (freq == "yearly" and by_month)
-    days = [n + day for n in (("", "1", "2", "+5", "-1", "-5") if counted else ("",)) for day in WEEKDAYS]
+    numbers = ("1", "2", "+5", "-1", "-5") if counted and draw(st.booleans()) else ("",)
+    days = [number + day for number in numbers for day in WEEKDAYS]
     rule = Rule(
         freq,
         draw(st.integers(1, 5) | st.integers(1, 1000)),

@@ -78,6 +78,7 @@ WRONG = [
     (Recurring, RECURRING, {"rule": {"freq": "monthly", "by_day": ["6MO"]}}, "rule.by_day[0]", "1MO"),
     (Recurring, RECURRING, {"rule": {"freq": "weekly", "by_day": ["1MO"]}}, "rule.by_day[0]", "monthly"),
     (Recurring, RECURRING, {"rule": {"freq": "yearly", "by_day": ["1MO"]}}, "rule.by_day[0]", "by_month"),
+    (Recurring, RECURRING, {"rule": {"freq": "monthly", "by_day": ["MO", "1MO"]}}, "rule.by_day", "two windows"),
     (Recurring, RECURRING, {"rule": {"freq": "monthly", "by_month_day": [0]}}, "rule.by_month_day[0]", "1 to 31"),
     (Recurring, RECURRING, {"rule": {"freq": "weekly", "by_month_day": [1]}}, "rule.by_month_day", "weekly"),
     (Recurring, RECURRING, {"rule": {"freq": "yearly", "by_month": [13]}}, "rule.by_month[0]", "1 to 12"),

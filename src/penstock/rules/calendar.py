@@ -93,13 +93,12 @@ def admits(calendar: Calendar | None, zone: Zone | None, kind: str, now_ms: int,
     follow_s = max(FOLLOW_S, -(-needs_ms // 1000) + 1)
     stretch = walk.next(now_s, follow_s)
     place = f"it is {said(zone, now_s)} in {zone.name}"
-    if stretch is not None and stretch.start_s <= now_s:
-        if not stretch.ends or now_ms + needs_ms <= stretch.end_s * 1000:
-            closes_ms = stretch.end_s * 1000 if stretch.ends and stretch.end_s <= walk.limit_s else 0
-            named = _named(stretch.windows)
-            until = f" until {said(zone, stretch.end_s)}" if closes_ms else ""
-            why = f"{named} is open{until}; {place}" if named else f"nothing is frozen{until}; {place}"
-            return Open(why, ", ".join(stretch.windows) if named else "", closes_ms)
+    if stretch is not None and stretch.start_s <= now_s and (not stretch.ends or now_ms + needs_ms <= stretch.end_s * 1000):
+        closes_ms = stretch.end_s * 1000 if stretch.ends and stretch.end_s <= walk.limit_s else 0
+        named = _named(stretch.windows)
+        until = f" until {said(zone, stretch.end_s)}" if closes_ms else ""
+        why = f"{named} is open{until}; {place}" if named else f"nothing is frozen{until}; {place}"
+        return Open(why, ", ".join(stretch.windows) if named else "", closes_ms)
     return _shut(calendar, kind, walk, stretch, now_ms, needs_ms, follow_s, place)
 
 

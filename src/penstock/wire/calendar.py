@@ -147,6 +147,8 @@ class Rule:
                 return (f"by_day[{index}]", f"names the {day}, which a {self.freq} rule does not know; leave the number out, or make the rule monthly")
             if ordinal[0] and self.freq == "yearly" and not self.by_month:
                 return (f"by_day[{index}]", f"counts {day} within the year; name the month with by_month, so that it counts within that")
+        if len({len(day) > 2 for day in self.by_day}) > 1:
+            return ("by_day", "mixes days with and without a number, which programs read differently; make two windows")
         for index, number in enumerate(self.by_month_day):
             if not 1 <= abs(number) <= 31:
                 return (f"by_month_day[{index}]", "must be 1 to 31, or -1 to -31 counted from the end of the month")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import icalendar
 import pytest
@@ -181,6 +182,7 @@ REFUSED = [
     ((START, END, "RRULE:FREQ=YEARLY;BYDAY=20MO"), 5, "RRULE BYDAY", "month"),
     ((START, END, "RRULE:FREQ=YEARLY;BYDAY=1MO"), 5, "RRULE BYDAY", "BYMONTH"),
     ((START, END, RULE + ";BYDAY=1MO"), 5, "RRULE BYDAY", "FREQ=MONTHLY"),
+    ((START, END, "RRULE:FREQ=MONTHLY;BYDAY=SU,1SU"), 5, "RRULE BYDAY", "two windows"),
     ((START, END, RULE + ";BYMONTHDAY=4"), 5, "RRULE BYMONTHDAY", "monthly"),
     ((START, END, RULE + ";COUNT=2;UNTIL=20270101"), 5, "RRULE COUNT", "UNTIL"),
     ((START, END, RULE + ";COUNT=0"), 5, "RRULE COUNT", "1 to 2000"),
@@ -337,3 +339,29 @@ def test_durations(text, minutes):
 def test_a_fault_says_its_line():
     assert str(IcsFault(3, "is odd")) == "line 3: is odd"
     assert str(IcsFault(0, "is odd")) == "is odd"
+
+
+def test_the_file_in_the_documents_is_taken():
+    block = (Path(__file__).parents[3] / "docs" / "calendars.md").read_text().partition("```ics\n")[2].partition("```")[0]
+    found = read_ics(block.encode(), zone(BERLIN))
+    assert not found.refusals
+    assert not found.warnings
+    assert found.calendar is not None
+    assert [one.name for one in found.calendar.recurring] == ["first Sunday"]
+    assert found.calendar.holidays == ("2026-12-25", "2026-12-26")
+    assert [one.who for one in found.calendar.freezes] == ["Ada"]
+
+
+WRITTEN = [
+    row.split("|")[2].strip().partition(",")[0] for row in (Path(__file__).parents[3] / "docs" / "calendars.md").read_text().splitlines() if "| FREQ=" in row
+]
+
+
+@pytest.mark.parametrize("rule", WRITTEN)
+def test_the_rules_in_the_documents_are_taken(rule):
+    starts = [day for day in range(day_of(2026, 3, 1), day_of(2026, 9, 1)) if not read_ics(_at(day, rule), zone(BERLIN)).refusals]
+    assert starts, rule
+
+
+def _at(day: int, rule: str) -> bytes:
+    return ics(f"DTSTART:{date_text(day).replace('-', '')}T010000", "DURATION:PT1H", f"RRULE:{rule}")

@@ -90,6 +90,9 @@ class Restless(dt.tzinfo):
     def utcoffset(self, moment):
         return dt.timedelta(minutes=moment.day % 2)
 
+    def tzname(self, _moment):
+        return "restless"
+
     def dst(self, _moment):
         return dt.timedelta(0)
 

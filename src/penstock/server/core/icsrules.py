@@ -101,9 +101,9 @@ def _judge(rule: Rule, first: int, freq: str) -> None:
     fault = rule.check()
     if fault is not None:
         part = {"by_day": "BYDAY", "by_month_day": "BYMONTHDAY", "by_month": "BYMONTH", "every": "INTERVAL"}.get(fault[0].partition("[")[0], "RRULE")
-        if part == "BYDAY" and rule.freq == "yearly":
+        if part == "BYDAY" and rule.freq == "yearly" and not rule.by_month and "[" in fault[0]:
             raise RuleFault(part, "counts days within a year; name the month with BYMONTH, so that it counts within that")
-        if part == "BYDAY" and all(ordinal_of(day) for day in rule.by_day):
+        if part == "BYDAY" and "[" in fault[0] and all(ordinal_of(day) for day in rule.by_day):
             raise RuleFault(part, f"a number before the day has no meaning with FREQ={freq}; use FREQ=MONTHLY")
         raise RuleFault(part, fault[1])
     if len(rule.by_day) > Rule.LIMITS["by_day"] or len(rule.by_month_day) > Rule.LIMITS["by_month_day"] or len(rule.by_month) > Rule.LIMITS["by_month"]:
