@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from penstock.rules.calendar import Open, Shut, admits, narrowed, openings
 from penstock.wire.calendar import Calendar, Freeze, Narrowing, Once, Recurring, Rule, Weekly
 from penstock.wire.dates import WEEKDAYS, date_text, day_of, local_text
+from tests.rules.test_recurrence import FREQS
 from tests.zones import NAMES, data_of, utc, zone
 
 DAY = 1440
@@ -138,7 +139,7 @@ class Judge:
     def _starts(again: Recurring, calendar: Calendar) -> list[int]:
         begin, rule = dt.datetime.fromisoformat(again.start), again.rule
         found = rrule.rrule(
-            {"daily": rrule.DAILY, "weekly": rrule.WEEKLY, "monthly": rrule.MONTHLY}[rule.freq],
+            FREQS[rule.freq],
             dtstart=begin,
             interval=rule.every,
             until=dt.datetime.fromisoformat(rule.until or "2026-12-01") + dt.timedelta(hours=23, minutes=59),

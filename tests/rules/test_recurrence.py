@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+from typing import Any
 
 import pytest
 from dateutil import rrule
@@ -14,7 +15,7 @@ from penstock.rules.recurrence import day_of_count, next_day
 from penstock.wire.calendar import Rule
 from penstock.wire.dates import WEEKDAYS, date_text, day_of
 
-FREQS = {"daily": rrule.DAILY, "weekly": rrule.WEEKLY, "monthly": rrule.MONTHLY, "yearly": rrule.YEARLY}
+FREQS: dict[str, Any] = {"daily": rrule.DAILY, "weekly": rrule.WEEKLY, "monthly": rrule.MONTHLY, "yearly": rrule.YEARLY}
 EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - a day on the wall
 
 

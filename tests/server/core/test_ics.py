@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import icalendar
 import pytest
@@ -87,7 +88,7 @@ def test_what_is_written_is_iCalendar(calendar):  # noqa: N802 - its name
     raw = write_ics(calendar, zone(calendar.zone), NOW_MS)
     assert all(len(line) <= 75 for line in raw.split(b"\r\n"))
     assert b"\n" not in raw.replace(b"\r\n", b"")
-    theirs = icalendar.Calendar.from_ical(raw)
+    theirs: Any = icalendar.Calendar.from_ical(raw)
     assert not theirs.errors
     events = theirs.walk("VEVENT")
     assert not any(event.errors for event in events)
@@ -108,10 +109,12 @@ def test_an_independent_reader_sees_the_same_openings(rule, skip, minute, out):
     off = tuple(date_text(first + day) for day in out)
     calendar = Calendar("Asia/Kathmandu", recurring=(Recurring("r", local_text(first * DAY_MIN + minute), 30, rule, off[:2]),), holidays=tuple(sorted(off[2:])))
     there = zone("Asia/Kathmandu")
-    event = next(one for one in icalendar.Calendar.from_ical(write_ics(calendar, there, NOW_MS)).walk("VEVENT") if "window" in one.categories)
+    whole: Any = icalendar.Calendar.from_ical(write_ics(calendar, there, NOW_MS))
+    event = next(one for one in whole.walk("VEVENT") if "window" in one.categories)
     begin = event["DTSTART"].dt
     theirs = rrule.rruleset()
-    theirs.rrule(rrule.rrulestr(event["RRULE"].to_ical().decode(), dtstart=begin))
+    series: Any = rrule.rrulestr(event["RRULE"].to_ical().decode(), dtstart=begin)
+    theirs.rrule(series)
     exceptions = event.get("EXDATE", [])
     for each in exceptions if isinstance(exceptions, list) else [exceptions]:
         for one in each.dts:

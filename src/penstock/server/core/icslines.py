@@ -92,8 +92,14 @@ def escaped(text: str) -> str:
 
 
 def listed(value: str) -> list[str]:
-    """The texts of a list of them, RFC 5545, 3.1.1: split at commas that no backslash stands before."""
-    return [unescaped(part).strip() for part in re.findall(r"(?:^|(?<=,))((?:\\.|[^\\,])*)(?:,|$)", value)]
+    """The texts of a list of them, RFC 5545, 3.1.1: split at commas that no backslash escapes."""
+    parts, begin, at = [], 0, 0
+    while at < len(value):
+        if value[at] == ",":
+            parts.append(value[begin:at])
+            begin = at + 1
+        at += 2 if value[at] == "\\" else 1
+    return [unescaped(part).strip() for part in [*parts, value[begin:]]]
 
 
 def folded(line: str) -> str:
