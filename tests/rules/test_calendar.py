@@ -117,6 +117,24 @@ def test_windows_that_touch_or_overlap_are_one():
     assert (answer.window, answer.closes_ms) == ("early, late", ms("2026-06-08T01:00"))
 
 
+def test_a_window_that_began_days_ago_is_still_open():
+    calendar = Calendar(BERLIN, recurring=(Recurring("shutdown", "2026-08-03T06:00", 7 * 1440, Rule("yearly")),))
+    answer = admits(calendar, zone(BERLIN), "apply", ms("2027-08-09T12:00") - DAY_S * 1000)
+    assert isinstance(answer, Open)
+    assert (answer.window, answer.closes_ms) == ("shutdown", ms("2027-08-10T04:00"))
+
+
+def test_after_a_freeze_all_windows_that_go_on_are_named():
+    calendar = Calendar(
+        BERLIN,
+        (Weekly("night", ("MO",), "01:00", "05:00"), Weekly("inner", ("MO",), "02:30", "04:00")),
+        freezes=(Freeze("f", "2026-06-08T02:00", "2026-06-08T02:45"),),
+    )
+    found = openings(calendar, zone(BERLIN), "apply", ms("2026-06-07T12:00"), count=2)
+    assert [one.windows for one in found] == [("night",), ("night", "inner")]
+    assert found[1] == Opening(ms("2026-06-08T00:45"), ms("2026-06-08T03:00"), ("night", "inner"))
+
+
 def test_holidays_shut_what_recurs_and_not_what_was_placed():
     calendar = Calendar(
         BERLIN,
