@@ -79,7 +79,8 @@ ROOMS: dict[str, Room] = {
     # yaml: the Compose reader parses text into values; a parser is a pure function.
     "server.core": room("server.core wire rules", "yaml", *PURE, WEB, SQL, pure=True),
     "server.store": room("server.store server.core wire crypto", "sqlalchemy alembic", WEB),
-    "server.effects": room("server.effects server.core wire crypto", "cryptography msgspec structlog", WEB, SQL),
+    # tzdata: the zones' data files and their version.
+    "server.effects": room("server.effects server.core wire crypto", "cryptography msgspec structlog tzdata", WEB, SQL),
     "server.actions": room("server.actions server.core server.store server.effects rules wire", "", WEB, SQL),
     "server.reconcilers": room("server.reconcilers server.actions server.core", "structlog", WEB, SQL),
     "server.api": room("server.api server.web server.actions server.core apiv1 wire", "litestar msgspec structlog prometheus_client", SQL),

@@ -11,6 +11,7 @@ import hashlib
 
 from penstock.wire import messages as m
 from penstock.wire.codec import WireError, decode, parse
+from penstock.wire.dates import day_of
 from penstock.wire.envelope import ROOT, open_unverified, pae, payload_type, unb64
 from penstock.wire.record import record
 from penstock.wire.types import sha256_of
@@ -96,15 +97,6 @@ def fingerprint(public_pem: str) -> str:
 # --- the root document ------------------------------------------------------------------------------------------------
 
 
-def _days(year: int, month: int, day: int) -> int:
-    """Days since 1970-01-01 in the proleptic Gregorian calendar."""
-    year -= month <= 2
-    era = year // 400
-    of_era = year - era * 400
-    of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
-    return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
-
-
 def _expiry(text: Any) -> int:
     if not isinstance(text, str) or len(text) != 20 or text[10] != "T" or text[19] != "Z":
         raise WireError("expires", "must be a time such as 2031-01-31T00:00:00Z")
@@ -113,7 +105,7 @@ def _expiry(text: Any) -> int:
         hour, minute, second = int(text[11:13]), int(text[14:16]), int(text[17:19])
     except ValueError:
         raise WireError("expires", "must be a time such as 2031-01-31T00:00:00Z") from None
-    return (_days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second) * 1000
+    return (day_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second) * 1000
 
 
 def _role(plain: Any, path: str, keys: dict[str, str]) -> Role:
