@@ -19,7 +19,8 @@ from penstock.agent.interlocking import MAX_BODY, ask, look, round_ms
 from penstock.agent.onhost import MAX_FILE, MAX_OUTPUT
 from penstock.rules.interlocks import Round, judge, judge_condition
 from penstock.wire.codec import decode, encode, from_plain, to_plain
-from penstock.wire.interlocks import CommandCheck, Compare, Condition, FileCheck, HttpCheck, Interlock, ModbusCheck, TcpCheck
+from penstock.wire.comparing import Compare
+from penstock.wire.interlocks import CommandCheck, Condition, FileCheck, HttpCheck, Interlock, ModbusCheck, TcpCheck
 from penstock.wire.record import replace
 from tests.agent.servers import Authority
 from tests.needs import find_python, needs

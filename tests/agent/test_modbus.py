@@ -21,7 +21,8 @@ from penstock.agent.interlocking import ask, look
 from penstock.agent.modbus import EXCEPTIONS, FUNCTIONS, ModbusFault
 from penstock.rules.interlocks import CODES, judge, judge_condition
 from penstock.wire.codec import from_plain, to_plain
-from penstock.wire.interlocks import Compare, Condition, Interlock, ModbusCheck, TcpCheck
+from penstock.wire.comparing import Compare
+from penstock.wire.interlocks import Condition, Interlock, ModbusCheck, TcpCheck
 from tests.agent.modbusserver import COILS, HOLDING, INPUT
 
 

@@ -17,21 +17,8 @@ from penstock.rules.interlocks import CODES, FRESH_MS, Round, Seen, compared, gu
 from penstock.rules.pointer import PointerFault, find, value_at
 from penstock.rules.registers import single, values_of
 from penstock.wire.codec import decode, encode
-from penstock.wire.interlocks import (
-    KINDS,
-    OPERATORS,
-    CommandCheck,
-    Compare,
-    Condition,
-    FileCheck,
-    HttpCheck,
-    Interlock,
-    ModbusCheck,
-    TcpCheck,
-    exact,
-    interlock_digest,
-    order_of,
-)
+from penstock.wire.comparing import OPERATORS, Compare, exact, order_of
+from penstock.wire.interlocks import KINDS, CommandCheck, Condition, FileCheck, HttpCheck, Interlock, ModbusCheck, TcpCheck, interlock_digest
 
 # --- JSON pointers ------------------------------------------------------------------------------------------------------
 

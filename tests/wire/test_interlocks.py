@@ -8,19 +8,8 @@ from typing import Any
 import pytest
 
 from penstock.wire.codec import WireError, decode, encode
-from penstock.wire.interlocks import (
-    FORMATS,
-    CommandCheck,
-    Compare,
-    Condition,
-    FileCheck,
-    HttpCheck,
-    Interlock,
-    ModbusCheck,
-    TcpCheck,
-    interlock_digest,
-    unknown_words,
-)
+from penstock.wire.comparing import Compare
+from penstock.wire.interlocks import FORMATS, CommandCheck, Condition, FileCheck, HttpCheck, Interlock, ModbusCheck, TcpCheck, interlock_digest, unknown_words
 
 WHOLE = Interlock(
     "press-stands",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from penstock.rules.gates import Open, Shut
 from penstock.rules.registers import single, values_of
-from penstock.wire.interlocks import FORMATS, KINDS, MAX_ROUND_MS, OPERATORS, TYPES, Compare, Condition, Interlock, exact, interlock_digest, order_of
+from penstock.wire.comparing import OPERATORS, TYPES, Compare, exact, order_of
+from penstock.wire.interlocks import FORMATS, KINDS, MAX_ROUND_MS, Condition, Interlock, interlock_digest
 from penstock.wire.record import record
 from penstock.wire.version import READS
 
