@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from penstock.rules import holds as h
 from penstock.rules.gates import KINDS, Shut
-from penstock.rules.holdfiles import MAX_FILE, HoldFile, follow, from_file, passed_over, read_hold_file
+from penstock.rules.holdfiles import KEYS, MAX_FILE, HoldFile, follow, from_file, passed_over, read_hold_file
 from penstock.rules.instants import When, read_instant, read_span, show_instant, show_span
 from penstock.rules.overrule import Actor
 from penstock.wire.codec import WireError, decode, encode, from_plain, to_plain
@@ -285,6 +287,19 @@ def test_who_placed_it_lets_go_from_afar():
 
 def file(text: str, name: str = "stop", mark: str = "1", fault: str = "") -> HoldFile:
     return HoldFile(name, text.encode(), mark, fault)
+
+
+def test_the_files_of_the_page_are_holds():
+    page = (Path(__file__).parents[2] / "docs" / "holds-and-consent.md").read_text()
+    examples = re.findall(r"^```hold\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(examples) == 2
+    assert [read_hold_file(text.encode()).fault for text in examples] == ["", ""]
+    for key in KEYS:
+        assert f"`{key}:`" in page
+    kept = from_file(file(examples[0].replace("2h30m", "2h10m"), "cleaning"), replace(NOW, now_ms=read_instant("2026-05-03T01:50Z") or 0))
+    answer = h.held((kept,), "update", "line", replace(NOW, now_ms=read_instant("2026-05-03T01:50Z") or 0))
+    assert answer is not None
+    assert f"> {answer.why.rstrip('.')}\n" in page
 
 
 def test_a_file_says_who_why_and_how_long():

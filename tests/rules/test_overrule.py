@@ -16,7 +16,7 @@ from penstock.rules.instants import When
 from penstock.rules.overrule import KEYS, ORDER, STANDINGS, TABLE, Actor, Allow, Deny, may_overrule, may_remove, may_tighten, passage, standings
 from penstock.wire.consent import Consent, ConsentRule
 from penstock.wire.holds import Hold
-from penstock.wire.interlocks import Condition, Interlock, TcpCheck
+from penstock.wire.interlocks import Condition, Interlock, TcpCheck, interlock_digest
 
 HOUR = 3_600_000
 NOW = When(1_800_000_000_000, 10 * HOUR, "boot")
@@ -206,7 +206,7 @@ def test_the_centre_never_takes_a_sites_interlock_away_or_puts_another_in_its_pl
     rounds = {}
     for one in both[1:]:
         if one.conditions != LOCK.conditions:
-            digest = interlocks.interlock_digest(one)
+            digest = interlock_digest(one)
             rounds[digest] = interlocks.Round(digest, 0, "boot", (interlocks.Seen("seen"),))
     assert isinstance(interlocks.interlocked(both, rounds, 0, "boot")[0], Shut)
 
@@ -228,7 +228,7 @@ def test_a_change_passes_only_when_every_gate_was_asked_and_is_open(answers):
 
 def test_the_machine_is_asked_last():
     assert ORDER[-1] == "interlock"
-    answers = dict.fromkeys(ORDER, Open("yes"))
+    answers: dict[str, Open | Shut] = dict.fromkeys(ORDER, Open("yes"))
     assert isinstance(passage(answers), Open)
     shut = {**answers, "hold": Shut("hold", "held", 7), "interlock": Shut("interlock", "moves")}
     assert passage(shut) == Shut("hold", "held (1 more gate is shut behind it)", 0)

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from penstock.rules.interlocks import Round, Seen, interlocked
 from penstock.wire.codec import WireError, decode, encode
-from penstock.wire.comparing import Compare
-from penstock.wire.interlocks import FORMATS, CommandCheck, Condition, FileCheck, HttpCheck, Interlock, ModbusCheck, TcpCheck, interlock_digest, unknown_words
+from penstock.wire.comparing import OPERATORS, TYPES, Compare
+from penstock.wire.interlocks import (
+    FORMATS,
+    KINDS,
+    TABLES,
+    WORDS,
+    CommandCheck,
+    Condition,
+    FileCheck,
+    HttpCheck,
+    Interlock,
+    ModbusCheck,
+    TcpCheck,
+    interlock_digest,
+    unknown_words,
+)
 
 WHOLE = Interlock(
     "press-stands",
@@ -174,3 +191,31 @@ def test_what_can_go_both_ways_is_taken(op, form):
 @pytest.mark.parametrize(("url", "target"), [("http://a", "/"), ("http://a?b=c", "/?b=c"), ("http://a:81/x/?q=1", "/x/?q=1"), ("https://[::1]/a:b", "/a:b")])
 def test_what_is_asked_for_is_what_was_written(url, target):
     assert HttpCheck(url).place()[1] == target
+
+
+# --- the page -----------------------------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[2] / "docs" / "interlocks.md").read_text()
+EXAMPLES = re.findall(r"^```json\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_every_example_of_the_page_is_an_interlock(text):
+    lock = decode(Interlock, text.encode())
+    assert unknown_words(lock) is None
+
+
+def test_there_is_an_example_of_every_kind():
+    assert {condition.kind for text in EXAMPLES for condition in decode(Interlock, text.encode()).conditions} == set(KINDS)
+
+
+def test_the_page_names_every_word():
+    for word in (*OPERATORS, *FORMATS[1:], *TABLES, *WORDS, *TYPES):
+        assert f"`{word}`" in PAGE or f'"{word}"' in PAGE, word
+
+
+def test_the_sentence_of_the_page_is_the_one_that_is_said():
+    lock = decode(Interlock, EXAMPLES[0].encode())
+    seen = (Seen("seen", raw=(0x4148, 0)), Seen("seen", type="absent"))
+    answer, _ = interlocked((lock,), {interlock_digest(lock): Round(interlock_digest(lock), 0, "b", seen)}, 0, "b")
+    assert f"> {answer.why}\n" in PAGE

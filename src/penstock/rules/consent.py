@@ -6,7 +6,7 @@ adds can only ask for more; there is no word by which it could ask for less. Nev
 
 from __future__ import annotations
 
-from penstock.rules.gates import KINDS, Open, Shut
+from penstock.rules.answered import KINDS, Open, Shut
 from penstock.rules.instants import When, show_instant, show_span
 from penstock.wire.consent import NEEDS, Consent, ConsentRule
 from penstock.wire.record import record, replace

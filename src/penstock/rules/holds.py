@@ -6,7 +6,7 @@ out no longer holds anything back, and stays to be seen. A held device fetches o
 
 from __future__ import annotations
 
-from penstock.rules.gates import Shut
+from penstock.rules.answered import Shut
 from penstock.rules.instants import When, show_instant, show_span
 from penstock.rules.overrule import Actor, Allow, Deny, may_overrule, may_tighten
 from penstock.wire.holds import MAX_HOLDS, MAX_LEASE_MS, Hold

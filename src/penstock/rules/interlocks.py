@@ -6,7 +6,7 @@ too large, not a number, missing, a word this program does not know) is *not sat
 
 from __future__ import annotations
 
-from penstock.rules.gates import Open, Shut
+from penstock.rules.answered import Open, Shut
 from penstock.rules.registers import single, values_of
 from penstock.wire.comparing import OPERATORS, TYPES, Compare, exact, order_of
 from penstock.wire.interlocks import FORMATS, KINDS, MAX_ROUND_MS, Condition, Interlock, interlock_digest

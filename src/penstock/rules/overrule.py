@@ -6,11 +6,12 @@ director's signature alone is the centre's, whatever name stands in it. A denial
 
 from __future__ import annotations
 
-from penstock.rules.gates import Open, Shut
+from penstock.rules.answered import Open, Shut
 from penstock.wire.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Union
 
 # Who somebody is, by what was proven. "owner": the person who placed a hold centrally. "break-glass": a named person whose order bears a key that is
@@ -149,7 +150,7 @@ def _who(row: Row) -> str:
 ORDER = ("storage", "retiring", "quarantined", "trust-expired", "authorisation", "calendar", "hold", "consent", "interlock")
 
 
-def passage(answers: dict[str, Gate]) -> Gate:
+def passage(answers: Mapping[str, Gate]) -> Gate:
     """One answer out of those of all gates. A change goes through only when every gate has been asked and is open; the first that is shut is what a person
     is told, and how many more are."""
     unknown = sorted(set(answers) - set(ORDER))
