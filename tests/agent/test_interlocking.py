@@ -243,6 +243,15 @@ def test_pipes_devices_folders_and_sockets_are_never_opened(tmp_path: Path, stat
             assert time.monotonic() - started < 1
 
 
+def test_a_file_system_that_hangs_costs_the_time_allowed(monkeypatch):
+    monkeypatch.setattr("penstock.agent.interlocking.look_at_file", lambda check: time.sleep(3))
+    started = time.monotonic()
+    seen = ask(replace(file("/mnt/share/state"), timeout_ms=200))
+    assert seen.code == "timeout"
+    assert "hang" in seen.why
+    assert time.monotonic() - started < 1
+
+
 # --- commands -----------------------------------------------------------------------------------------------------------
 
 

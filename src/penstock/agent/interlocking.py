@@ -20,6 +20,7 @@ from penstock.wire.interlocks import KINDS, interlock_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket
     from typing import Any
 
@@ -108,7 +109,9 @@ def _ask(condition: Condition, until: float, at_s: int) -> Seen:
     if condition.command is not None:
         return run_command(condition.command, condition.timeout_ms)
     if condition.file is not None:
-        return look_at_file(condition.file)
+        check = condition.file
+        seen = _within(until, lambda: look_at_file(check))
+        return seen if isinstance(seen, Seen) else Seen("timeout", f"{check.path} could not be read within the time allowed; does its file system hang?")
     if condition.modbus is not None:
         return _modbus(condition.modbus, until)
     if condition.http is not None:
@@ -123,29 +126,44 @@ def _ask(condition: Condition, until: float, at_s: int) -> Seen:
 
 
 def _addresses(host: str, port: int, until: float) -> list[tuple[Any, ...]]:
-    """Where `host` is. A name is looked up in a thread, because nothing else bounds how long that takes. Raises Unreached."""
+    """Where `host` is. Raises Unreached."""
     import socket
 
     try:
         return [(one[0], one[4]) for one in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)]
     except socket.gaierror:
-        said: list[Any] = []  # it is a name
+        pass  # it is a name
+    try:
+        found = _within(until, lambda: socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+    except (OSError, UnicodeError) as fault:
+        raise Unreached("unreachable", f"{host} is not known to the name server ({getattr(fault, 'strerror', '') or fault})") from None
+    if found is None:
+        raise Unreached("timeout", f"the address of {host} was not found within the time allowed; an address in numbers needs no name server")
+    return [(one[0], one[4]) for one in found]
+
+
+def _within(until: float, act: Callable[[], Any]) -> Any:
+    """What `act` gives, or None when it has not ended by `until`. It runs in a thread that is then left behind: nothing else bounds a name server or a file
+    system that hangs, and this process is short-lived."""
     from threading import Thread
+
+    said: list[Any] = []
 
     def work() -> None:
         try:
-            said.append([(one[0], one[4]) for one in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)])
-        except (OSError, UnicodeError) as fault:
-            said.append(fault)
+            said.append((act(), None))
+        except Exception as fault:  # noqa: BLE001 - raised again where it was asked for
+            said.append((None, fault))
 
     worker = Thread(target=work, daemon=True)
     worker.start()
     worker.join(max(until - time.monotonic(), 0))
     if not said:
-        raise Unreached("timeout", f"the address of {host} was not found within the time allowed; an address in numbers needs no name server")
-    if not isinstance(said[0], list):
-        raise Unreached("unreachable", f"{host} is not known to the name server ({getattr(said[0], 'strerror', '') or said[0]})")
-    return said[0]
+        return None
+    value, fault = said[0]
+    if fault is not None:
+        raise fault
+    return value
 
 
 def connect(host: str, port: int, until: float) -> socket:
