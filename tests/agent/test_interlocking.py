@@ -17,7 +17,7 @@ import pytest
 from penstock.agent.children import Children
 from penstock.agent.interlocking import MAX_BODY, ask, look, round_ms
 from penstock.agent.onhost import MAX_FILE, MAX_OUTPUT
-from penstock.rules.interlocks import Round, judge, judge_condition
+from penstock.rules.interlocks import Round, joined, judge, judge_condition
 from penstock.wire.codec import decode, encode, from_plain, to_plain
 from penstock.wire.comparing import Compare
 from penstock.wire.interlocks import CommandCheck, Condition, FileCheck, HttpCheck, Interlock, ModbusCheck, TcpCheck
@@ -329,7 +329,7 @@ def test_output_without_end_is_cut():
 def test_a_round_asks_everything_side_by_side_and_survives_what_is_unknown(serve: Serve, tmp_path: Path):
     slow = serve(hold=True)
     deaf = [http(slow, timeout_ms=600) for _ in range(5)]
-    lock = Interlock("x", (*deaf, file(tmp_path / "no"), Condition("later", "opc-ua"), command("/bin/true")))
+    lock = Interlock("x", (*deaf, file(tmp_path / "no"), Condition("later", "opc-ua"), command("/bin/true")), origin="site")
     started = time.monotonic()
     found = look(lock, "boot")
     assert time.monotonic() - started < 2
@@ -337,6 +337,25 @@ def test_a_round_asks_everything_side_by_side_and_survives_what_is_unknown(serve
     assert found.took_ms >= 600
     verdict = judge(lock, found, int(time.monotonic() * 1000), "boot")
     assert [one.holds for one in verdict.findings] == [False] * 7 + [True]
+
+
+def test_the_centre_neither_runs_programs_nor_reads_files(tmp_path: Path):
+    """A stolen director key must not run or read anything through an interlock: rounds are made before any gate is open."""
+    secret, ran = tmp_path / "key", tmp_path / "ran"
+    secret.write_text("top secret")
+    conditions = (command("/bin/sh", "-c", f"touch {ran}"), replace(file(secret, "content", "!=", "x"), name="d"), replace(file(secret), name="e"))
+    (lock,) = joined((), (Interlock("x", conditions),))
+    found = look(lock, "boot")
+    assert not ran.exists()
+    assert b"secret" not in encode(found)
+    assert [seen.code for seen in found.seen] == ["denied", "denied", "seen"]
+    verdict = judge(lock, found, int(time.monotonic() * 1000), "boot")
+    assert [(one.holds, one.observed) for one in verdict.findings] == [(False, ""), (False, ""), (True, "there")]
+    (mine,) = joined((Interlock("x", conditions),), ())
+    assert judge(mine, look(mine, "boot"), int(time.monotonic() * 1000), "boot").holds
+    assert ran.exists()
+    claimed = replace(found, seen=tuple(replace(seen, code="seen", exit=0, type="text", text="y") for seen in found.seen))
+    assert not judge(lock, claimed, int(time.monotonic() * 1000), "boot").holds
 
 
 def test_a_fault_of_ours_opens_nothing(monkeypatch):
@@ -348,7 +367,9 @@ def test_a_fault_of_ours_opens_nothing(monkeypatch):
 
 def test_a_round_comes_out_of_a_child_and_a_killed_child_found_nothing(tmp_path: Path):
     lock = Interlock(
-        "x", (file(tmp_path), command("/bin/true"), Condition("m", "modbus", 300, modbus=ModbusCheck("127.0.0.1", "coil", 0, Compare("bit-set"), port=1)))
+        "x",
+        (file(tmp_path), command("/bin/true"), Condition("m", "modbus", 300, modbus=ModbusCheck("127.0.0.1", "coil", 0, Compare("bit-set"), port=1))),
+        origin="site",
     )
     children = Children()
 
@@ -366,8 +387,8 @@ def test_a_round_comes_out_of_a_child_and_a_killed_child_found_nothing(tmp_path:
     assert ended.ok, ended
     found = from_plain(Round, ended.value)
     assert [seen.code for seen in found.seen] == ["malformed", "seen", "unreachable"]
-    mark = "sleep 86.40273"
-    ended = run(lambda send: to_plain(look(Interlock("y", (command("/bin/sh", "-c", f"{mark}; {mark}", timeout_ms=9000),)), "boot")), 300)
+    mark = "sleep 3.40273"
+    ended = run(lambda send: to_plain(look(Interlock("y", (command("/bin/sh", "-c", f"{mark}; {mark}", timeout_ms=9000),), origin="site"), "boot")), 300)
     assert (ended.ok, ended.code) == (False, "timeout")
     assert not judge(lock, None, 0, "boot").holds
     time.sleep(0.1)
@@ -388,7 +409,7 @@ sys.stdout.write(encode(look(decode(Interlock, sys.stdin.buffer.read()), "boot")
         port = deaf.getsockname()[1]
         bus = Condition("", "modbus", 300, modbus=ModbusCheck("127.0.0.1", "coil", 0, Compare("bit-set"), port=port))
         four = (file(tmp_path / "there"), command("/bin/sh", "-c", "exit 4"), bus, http(port, timeout_ms=300))
-        lock = Interlock("x", tuple(replace(one, name=f"c{number}") for number, one in enumerate(four)))
+        lock = Interlock("x", tuple(replace(one, name=f"c{number}") for number, one in enumerate(four)), origin="site")
         source = Path(__file__).parents[2] / "src"
         done = subprocess.run(
             [str(find_python("3.9")), "-S", "-c", code],

@@ -25,8 +25,9 @@ from penstock.wire.interlocks import (
     ModbusCheck,
     TcpCheck,
     interlock_digest,
-    unknown_words,
+    writing_fault,
 )
+from penstock.wire.record import replace
 
 WHOLE = Interlock(
     "press-stands",
@@ -46,7 +47,7 @@ WHOLE = Interlock(
 
 def test_every_kind_comes_through():
     assert decode(Interlock, encode(WHOLE)) == WHOLE
-    assert unknown_words(WHOLE) is None
+    assert writing_fault(replace(WHOLE, origin="site")) is None
     assert interlock_digest(WHOLE) == interlock_digest(decode(Interlock, encode(WHOLE)))
 
 
@@ -176,9 +177,18 @@ def test_limits_of_the_whole(plain):
 )
 def test_newer_words_are_read_here_and_refused_where_they_are_written(plain, place):
     lock = decode(Interlock, json.dumps({"name": "x", "conditions": [{"name": "c", **plain}]}).encode())
-    found = unknown_words(lock)
+    found = writing_fault(lock)
     assert found is not None
     assert found[0] == place
+
+
+def test_the_centre_writes_no_programs_and_reads_no_files():
+    for plain in (command(), file(state="content", compare={"op": "==", "value": "1"})):
+        for origin, refused_ in (("site", False), ("centre", True)):
+            lock = decode(Interlock, json.dumps({"name": "x", "origin": origin, "conditions": [{"name": "c", **plain}]}).encode())
+            assert (writing_fault(lock) is not None) == refused_
+    for plain in (file(), file(state="absent"), modbus(), http()):
+        assert writing_fault(decode(Interlock, json.dumps({"name": "x", "origin": "centre", "conditions": [{"name": "c", **plain}]}).encode())) is None
 
 
 @pytest.mark.parametrize("form", [form for form in FORMATS if form != "bit"])
@@ -202,7 +212,7 @@ EXAMPLES = re.findall(r"^```json\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 @pytest.mark.parametrize("text", EXAMPLES)
 def test_every_example_of_the_page_is_an_interlock(text):
     lock = decode(Interlock, text.encode())
-    assert unknown_words(lock) is None
+    assert writing_fault(replace(lock, origin="site")) is None
 
 
 def test_there_is_an_example_of_every_kind():

@@ -13,10 +13,10 @@ import time
 from penstock.agent.http1 import Connection, HttpError
 from penstock.agent.modbus import ModbusFault, read
 from penstock.agent.onhost import look_at_file, run_command
-from penstock.rules.interlocks import Round, Seen
+from penstock.rules.interlocks import NOT_ASKED, Round, Seen
 from penstock.rules.pointer import PointerFault, find
 from penstock.wire.codec import WireError
-from penstock.wire.interlocks import KINDS, interlock_digest
+from penstock.wire.interlocks import KINDS, interlock_digest, site_only
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def look(interlock: Interlock, boot: str, at_s: int = 0) -> Round:
     found: dict[int, Seen] = {}
     rest = []
     for number, condition in enumerate(interlock.conditions):
-        if condition.kind == "command":
+        if interlock.origin != "site" and site_only(condition):
+            found[number] = Seen("denied", NOT_ASKED)
+        elif condition.kind == "command":
             found[number] = ask(condition, at_s)
         else:
             rest.append(number)

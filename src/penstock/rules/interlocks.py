@@ -9,7 +9,7 @@ from __future__ import annotations
 from penstock.rules.answered import Open, Shut
 from penstock.rules.registers import single, values_of
 from penstock.wire.comparing import OPERATORS, TYPES, Compare, exact, order_of
-from penstock.wire.interlocks import FORMATS, KINDS, MAX_ROUND_MS, Condition, Interlock, interlock_digest
+from penstock.wire.interlocks import FORMATS, KINDS, MAX_ROUND_MS, Condition, Interlock, interlock_digest, site_only
 from penstock.wire.record import record
 from penstock.wire.version import READS
 
@@ -33,6 +33,7 @@ CODES = {
     "fault": "it could not be asked",
 }
 
+NOT_ASKED = "running a program or reading what a file says is asked for interlocks only that the site wrote; the centre wrote this one"
 # What guards what. A person at the device may always go back: a condition is often asked of the very app that has just broken, and then it
 # would bar the way out. It is asked and recorded all the same.
 NEVER_GUARDED = frozenset(("revert-local",))
@@ -277,7 +278,10 @@ def judge(interlock: Interlock, found: Round | None, mono_ms: int, boot: str) ->
         return Verdict(name, holds=False, why="what was asked belongs to an older text of this interlock; it is asked again")
     if found.boot != boot or not 0 <= mono_ms - found.mono_ms <= min(found.took_ms, MAX_ROUND_MS) + FRESH_MS:
         return Verdict(name, holds=False, why="the machine was asked too long ago; it is asked again")
-    findings = tuple(judge_condition(condition, seen) for condition, seen in zip(interlock.conditions, found.seen))
+    findings = tuple(
+        Finding(condition.name, holds=False, why=NOT_ASKED) if interlock.origin != "site" and site_only(condition) else judge_condition(condition, seen)
+        for condition, seen in zip(interlock.conditions, found.seen)
+    )
     wrong = [finding for finding in findings if not finding.holds]
     if not wrong:
         return Verdict(name, holds=True, why="all its conditions hold", findings=findings)

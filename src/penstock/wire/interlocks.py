@@ -297,7 +297,8 @@ class Condition:
 @record
 class Interlock:
     """Conditions that must all hold. `app` empty means every app of the device. `between`: asked again between the steps of a change. `guards_return`: an
-    automatic going back waits for it too; without it only what begins is guarded. `origin`: who wrote it; the site's stand whatever the centre says."""
+    automatic going back waits for it too; without it only what begins is guarded. `origin`: who wrote it, as the
+    reader knows by its signature; the site's stand whatever the centre says, and may ask more (`site_only`)."""
 
     CHOICES = {"origin": ORIGINS}
     LIMITS = {"conditions": MAX_CONDITIONS, "means": 200}
@@ -308,7 +309,7 @@ class Interlock:
     app: str = ""
     between: bool = False
     guards_return: bool = False
-    origin: str = "site"
+    origin: str = "centre"
 
     def check(self) -> Fault:
         why = name_fault(self.name)
@@ -331,11 +332,19 @@ def interlock_digest(interlock: Interlock) -> str:
     return sha256_of(encode(interlock))
 
 
-def unknown_words(interlock: Interlock) -> Fault:
-    """The first word of it that this program does not know. Whoever writes an interlock refuses it for that; a device that gets one finds it not
-    satisfied."""
+def site_only(condition: Condition) -> bool:
+    """Whether only the site may ask this of its device: running a program, and reading what a file says. Both happen before any gate is open; from the centre
+    they would let whoever holds its key run and read what they like, past every gate of the site."""
+    return condition.command is not None or condition.kind == "command" or (condition.file is not None and condition.file.state == "content")
+
+
+def writing_fault(interlock: Interlock) -> Fault:
+    """Why an interlock is not to be written, beyond what `check` says: the first word of it that this program does not know, or what is not the centre's to
+    ask. A device that gets one all the same finds it not satisfied, and does not ask."""
     for index, condition in enumerate(interlock.conditions):
         place = f"conditions[{index}]"
+        if interlock.origin != "site" and site_only(condition):
+            return (f"{place}.{condition.kind}", "running a program or reading what a file says is for interlocks that the site writes")
         if condition.kind not in KINDS:
             return (f"{place}.kind", f"{condition.kind!r} is none of {', '.join(KINDS)}")
         if condition.modbus is not None and condition.modbus.read_as() not in FORMATS:
