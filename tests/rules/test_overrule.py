@@ -28,7 +28,7 @@ GLASS = Actor("usr_greta", "Greta Groß", keys=("director", "break-glass"))
 PROGRAM = Actor("plc-bridge", "PLC bridge", local=True, program=True)
 NOBODY = Actor("usr_x", "X")
 
-# The table of the order to us, cell by cell: gate -> (what the centre may, who overrules).
+# The table as it was asked for, cell by cell: gate -> (what the centre may, who overrules).
 WANTED = {
     "interlock": ("add", set()),
     "hold-site": ("see", {"site"}),
@@ -41,7 +41,7 @@ WANTED = {
 WHO = {"site": (SITE, SITE_KEY), "owner": (OWNER,), "break-glass": (GLASS,), "centre": (CENTRE,)}
 
 
-def test_the_table_is_the_one_we_were_given():
+def test_the_table_is_the_one_that_was_asked_for():
     assert {row.gate: (row.centre_may, set(row.overruled_by)) for row in TABLE} == WANTED
     assert set(WHO) == set(STANDINGS)
 
