@@ -6,35 +6,17 @@ about; stopping what runs is never a gate's doing.
 
 from __future__ import annotations
 
+from penstock.rules.answered import KINDS, Open, Shut
 from penstock.rules.answers import Circumstances
-from penstock.wire.messages import Authorisation
-from penstock.wire.record import record
 from penstock.wire.trust import leave_fault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Union
 
-# kind of change -> what it needs beside sound storage
-KINDS = ("install", "update", "revert-remote", "revert-local", "restart", "recreate", "uninstall", "agent-update")
+__all__ = ("KINDS", "NEEDS_LEAVE", "Open", "Shut", "best_leave", "gate")
+
 NEEDS_LEAVE = frozenset(("install", "update", "uninstall", "agent-update"))
-
-
-@record
-class Open:
-    """It may. `leave` is the authorisation it happens under, where it needs one."""
-
-    why: str
-    leave: Authorisation | None = None
-
-
-@record
-class Shut:
-    """It may not. `reason` is stable; `until_ms` is device time when that is known to end, 0 when not."""
-
-    reason: str
-    why: str
-    until_ms: int = 0
 
 
 def gate(kind: str, app: str, content: str, c: Circumstances) -> Open | Shut:
