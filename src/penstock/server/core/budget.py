@@ -21,21 +21,24 @@ FLEET, SITE, GROUP, SET = "fleet", "site", "group", "redundancy set"
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """One device that was given leave for one change. `ended`: its device said how it ended (soaked, failed, removed), or holds a state without the leave and
-    has not begun. `judged`: its silence was judged."""
+    """One device that was given leave for one change, at `authorised_ms` and until `not_after_ms`. `heard_ms`: when it last called. `ended`: it said how it
+    ended (soaked, failed, removed), or that it holds a state without the leave and has not begun."""
 
     device: str
     cause: str
+    authorised_ms: int
     not_after_ms: int
+    heard_ms: int = 0
     ended: bool = False
-    judged: bool = False
 
 
-def counts(risk: Risk, now_ms: int) -> bool:
-    """Whether the device is at risk by it now: until it ends, or both has been judged silent and holds a leave that has lapsed, by a clock that may be slow too."""
+def counts(risk: Risk, now_ms: int, silence_s: int) -> bool:
+    """Whether the device is at risk by it now: until it says how it ended, or has both been silent for `silence_s` (0: is waited for without end) and a leave
+    that has lapsed, by a clock that may be slow too."""
     if risk.ended:
         return False
-    return not risk.judged or now_ms <= risk.not_after_ms + SLACK_MS
+    judged = silence_s > 0 and now_ms - max(risk.heard_ms, risk.authorised_ms) >= silence_s * 1000
+    return not judged or now_ms <= risk.not_after_ms + SLACK_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,9 @@ class Account:
 OPEN_ACCOUNT = Account()  # nothing is limited
 
 
-def at_risk(risks: Iterable[Risk], now_ms: int) -> frozenset[str]:
+def at_risk(risks: Iterable[Risk], now_ms: int, silence_s: int) -> frozenset[str]:
     """The devices at risk now; a device counts once, whatever number of changes it has leave for."""
-    return frozenset(risk.device for risk in risks if counts(risk, now_ms))
+    return frozenset(risk.device for risk in risks if counts(risk, now_ms, silence_s))
 
 
 def check(limits: Limits, fleet: int, site_sizes: Mapping[str, int], group_sizes: Mapping[str, int]) -> None:
@@ -139,22 +142,24 @@ def admit(asking: Sequence[Asking], account: Account) -> Admission:
         for device in limits.sets[name]:
             sets_of.setdefault(device, []).append(name)
     admitted: list[str] = []
-    refused: dict[str, str] = {}
+    waiting: list[str] = []
+
+    def why_not(device: str) -> str:
+        place = places.get(device, NOWHERE)
+        return _over(limits, place, len(risky), sites, groups) or _of_a_set(limits, sets_of.get(device, ()), device, risky, account.unwell)
+
     for one in sorted(asking, key=lambda each: (each.since_ms, each.device)):
         device = one.device
-        if device in risky:
-            admitted.append(device)
-            continue
-        place = places.get(device, NOWHERE)
-        why = _over(limits, place, len(risky), sites, groups) or _of_a_set(limits, sets_of.get(device, ()), device, risky, account.unwell)
-        if why:
-            refused[device] = why
-            continue
+        if device not in risky:
+            if why_not(device):
+                waiting.append(device)
+                continue
+            risky.add(device)
+            sites[places.get(device, NOWHERE).site] += 1
+            groups.update(places.get(device, NOWHERE).groups)
         admitted.append(device)
-        risky.add(device)
-        sites[place.site] += 1
-        groups.update(place.groups)
-    return Admission(tuple(admitted), refused)
+    # The sentence is that of the end, so that it stays the same when the same is asked again.
+    return Admission(tuple(admitted), {device: why_not(device) for device in waiting})
 
 
 def _over(limits: Limits, place: Place, fleet: int, sites: Counter[str], groups: Counter[str]) -> str:

@@ -113,10 +113,8 @@ def _devices(fleet: Sequence[DeviceFacts], rule: HaltRule, now_ms: int) -> list[
 
 
 def _waves(plan: WavePlan, waves: Sequence[Filled]) -> list[Clause]:
-    found = []
-    for wave in waves:
-        if not wave.devices:
-            found.append(Clause("empty-wave", RISK, f"wave {wave.number} has nobody as things stand and proves nothing", field=f"waves[{wave.number - 1}]"))
+    proves = "has nobody as things stand and proves nothing"
+    found = [Clause("empty-wave", RISK, f"wave {one.number} {proves}", field=f"waves[{one.number - 1}]") for one in waves if not one.devices]
     first = next((wave for wave in waves if wave.devices), None)
     total = sum(len(wave.devices) for wave in waves)
     if len(plan.waves) == 1 and total > 1:

@@ -28,7 +28,7 @@ from penstock.server.core.model import (
     Rollout,
     Seen,
 )
-from penstock.server.core.verdicts import begun
+from penstock.server.core.verdicts import begun, left_broken
 
 OVER = frozenset((DONE, STOPPED, SUPERSEDED))
 RETURNED = "its site was away until now"  # how the sentence of a member begins that comes back into no wave
@@ -79,13 +79,14 @@ def excuse(rollout: Rollout, member: Member, by: str, reason: str, now_ms: int) 
 
 def retry(rollout: Rollout, members: Sequence[Member], now_ms: int) -> tuple[Member, ...]:
     """Those that failed or were excused get another try: ordered anew, under a new leave. Devices where somebody went back by hand are not among them:
-    what a person at the machine decided is taken back by a new release or by agreement, never by trying again."""
+    what a person at the machine decided is taken back by a new release or by agreement, never by trying again. The instant is later than that of the
+    failure, so that the failure is over and another one of the same device counts."""
     if rollout.state in OVER and rollout.state != DONE:
         raise _cannot("tried again", rollout, "start another rollout")
     if rollout.state == ABORTING:
         raise _cannot("tried again", rollout)
     again = tuple(
-        replace(member, state=ORDERED if member.wave else PENDING, why="to be tried again", changed_ms=now_ms)
+        replace(member, state=ORDERED if member.wave else PENDING, why="to be tried again", changed_ms=max(now_ms, member.changed_ms + 1))
         for member in members
         if member.state in ("failed", EXCUSED)
     )
@@ -128,7 +129,9 @@ def revert(rollout: Rollout, members: Sequence[Member], former: Mapping[str, For
     if rollout.state in (SUPERSEDED, SCHEDULED):
         raise _cannot("taken back", rollout, "abort it: nothing has been changed" if rollout.state == SCHEDULED else "a newer one has taken over")
     touched = [
-        one for one in members if one.wave and (one.state in (SOAKED, REMOVED, CLAIMED, CONFIRMED, SILENT) or _left(one) or begun(one, seen.get(one.device)))
+        one
+        for one in members
+        if one.wave and (one.state in (SOAKED, REMOVED, CLAIMED, CONFIRMED, SILENT) or left_broken(one) or begun(one, seen.get(one.device)))
     ]
     stay: dict[str, str] = {}
     going: list[Member] = []
@@ -148,10 +151,6 @@ def revert(rollout: Rollout, members: Sequence[Member], former: Mapping[str, For
     if not made:
         raise Conflict("nothing-to-revert", "no device has changed that could go back", remedy="abort it" if rollout.state not in OVER else "")
     return Back(made, len(order), stay)
-
-
-def _left(member: Member) -> bool:
-    return member.state == "failed" and member.why.startswith("failed-left")
 
 
 # --- absence ------------------------------------------------------------------------------------------------------------

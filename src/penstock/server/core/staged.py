@@ -32,7 +32,7 @@ from penstock.server.core.model import (
     Rollout,
 )
 from penstock.server.core.rollout import Decision, Standing, verdict
-from penstock.server.core.verdicts import begun, replace_silent, silence
+from penstock.server.core.verdicts import begun, left_broken, replace_silent, silence
 
 STICKY = frozenset((LEFT_OUT, EXCUSED, AWAY))  # no word of the device moves these; a person, or the end of an absence, does
 SAID_NOTHING = "ordered; the device has said nothing about it yet"
@@ -91,7 +91,7 @@ def decide(
             after[at] = replace(after[at], why=held)
     changed = tuple(new for old, new in zip((one.member for one in standings), after, strict=True) if new != old)
     state, why, opens, passed_ms = _whole(step, halt)
-    if leaves.held and any(ended(new.state, aborting=False) for new in changed):
+    if leaves.held and any(ended(new.state, aborting=True) for new in changed):
         step.again.append(now_ms)  # room in the budget: who waits for it is asked again at once
     return Decision(
         changed,
@@ -223,7 +223,7 @@ def _admission(step: _Step, standings: Sequence[Standing], after: Sequence[Membe
     asking, unwell = [], set(account.unwell)
     for standing, member in zip(standings, after, strict=True):
         given = standing.given
-        if member.state in (FAILED, SILENT):
+        if member.state == SILENT or left_broken(member):
             unwell.add(member.device)
         if _wants(step, standing, member):
             lapsed = given is None or given.content != member.content or given.not_after_ms <= step.now_ms

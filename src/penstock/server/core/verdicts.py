@@ -46,7 +46,7 @@ def fine(member: Member, seen: Seen | None) -> Fine:
     if seen is not None and (member.content in (seen.content, seen.target) or (not member.content and not seen.removed)):
         if seen.phase in (FETCHING, WAITING):
             return Fine(seen.phase, seen.why or why)
-        if seen.phase in (APPLYING, REVERTING, "removing", "failed"):
+        if seen.phase in (APPLYING, REVERTING, "removing"):  # "failed" has ended: ordered anew, it waits for its next try
             return Fine(APPLYING, seen.why or why)
         if member.content and seen.phase in (CLAIMED, CONFIRMED):
             return Fine(seen.phase, seen.why or why)
@@ -63,6 +63,11 @@ def replace_silent(member: Member) -> Member:
     if member.state != SILENT:
         return member
     return Member(member.rollout, member.device, member.app, member.wave, member.content, ORDERED, member.why, member.changed_ms, member.values_at)
+
+
+def left_broken(member: Member) -> bool:
+    """Whether it failed and could not go back: it stands for nobody until somebody has looked."""
+    return member.state == FAILED and member.why.startswith(LEFT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def fill(plan: WavePlan, sizes: Sequence[int | None], number: int, waiting: Sequ
         cap = sizes[number - 1]
         able = _able(plan.waves[number - 1], [one for one in present if not one.returned and (plan.joiners == LAST or one.since_ms <= written_ms)])
     else:
-        cap = sizes[-1]
+        cap = None if sizes[-1] is None else max(1, sizes[-1])
         able = [one for one in present if not one.returned] or present
     chosen = _in_order(able, written_ms)[:cap]
     taken = {one.device for one in chosen}
