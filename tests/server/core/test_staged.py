@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.server.core import rolloutacts as acts
-from penstock.server.core.budget import Limits
+from penstock.server.core.budget import Account, Limits
 from penstock.server.core.courses import ABORTING, EVERYBODY, HALTED, PAUSED, SCHEDULED, Course
 from penstock.server.core.halting import EXCUSED, SILENT
 from penstock.server.core.model import (
@@ -272,3 +272,31 @@ def test_what_does_not_run_gives_nothing(state, found, wave, now):
     for course in (EVERYBODY, Course(world(6, THREE).course.plan)):
         decision = decide(rollout, {}, found, now, LEAVE_S, course)
         assert (decision.grant, decision.order, decision.opens, decision.renew) == ({}, (), 0, frozenset())
+
+
+def test_a_lapsed_leave_is_prolonged_only_where_the_budget_lets_it():
+    plan = Course(world(6, THREE).course.plan)
+    rollout = Rollout(RolloutId("rol"), "dep", "shop", 1, RUNNING, "", 3, 1, 0)
+    one = Standing(Member("rol", "d", "shop", 1, NEW, ORDERED, "why", 0), ACTIVE, "", True, None, None, Given("lev", NEW, 0, 10_000), heard_ms=10_000)
+    full = Account(Limits(fleet=1), frozenset(("e",)))
+    found = decide(rollout, {(1, ORDERED): 2}, [one], 10_000, 10, plan, full)
+    assert (found.grant, list(found.held)) == ({}, ["d"])
+    found = decide(rollout, {(1, ORDERED): 2}, [one], 9_000, 10, plan, full)
+    assert found.renew == {"d"}, "it holds leave, and counts already"
+    found = decide(rollout, {(1, ORDERED): 2}, [one], 10_000, 10, plan, replace(full, at_risk=frozenset(("d",))))
+    assert found.renew == {"d"}
+
+
+def test_who_falls_silent_in_this_very_step_stands_for_nobody():
+    fleet = world(2, {"waves": [{"rest": True}], "halt": {"silence_s": 7200, "silent_percent": 0}}, Limits(sets={"pair": frozenset(("d00", "d01"))}))
+    assert sorted(fleet.step().grant) == ["d00"]
+    fleet.call("d00")
+    fleet.begin("d00")
+    fleet.devices["d00"].dark = True
+    fleet.now_ms += 30 * HOUR
+    fleet.call("d01")
+    assert "d00" not in fleet.account().at_risk
+    found = fleet.step()
+    assert fleet.states()["d00"] == SILENT
+    assert not found.grant
+    assert "no other member is known to be well" in fleet.members["d01"].why
