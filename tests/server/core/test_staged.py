@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.server.core import rolloutacts as acts
-from penstock.server.core.budget import Account, Limits
+from penstock.server.core.budget import OPEN_ACCOUNT, Account, Limits
 from penstock.server.core.courses import ABORTING, EVERYBODY, HALTED, PAUSED, SCHEDULED, Course
 from penstock.server.core.halting import EXCUSED, SILENT
 from penstock.server.core.model import (
@@ -36,6 +36,7 @@ from penstock.server.core.model import (
 )
 from penstock.server.core.rollout import Given, Outcome, Standing
 from penstock.server.core.staged import decide
+from penstock.server.core.waves import ALL_AT_ONCE
 from penstock.wire.log import PHASES, VERDICTS
 from tests.server.core import todays
 from tests.server.core.waveworld import HOUR, LEAVE_S, NEW, OLD, START, world
@@ -74,9 +75,9 @@ def test_everybody_at_once_is_decided_exactly_as_before(looked, others, state, w
         key = (one.member.wave, one.member.state)
         counts[key] = counts.get(key, 0) + 1
     before = todays.decide(rollout, counts, looked, now, LEAVE_S)
-    after = decide(rollout, counts, looked, now, LEAVE_S)
-    assert replace(after, opens=0, passed_ms=0) == before
-    assert (after.opens, after.passed_ms, after.held, after.until) == (0, 0, {}, {})
+    for course, account in ((EVERYBODY, OPEN_ACCOUNT), (Course(ALL_AT_ONCE), Account())):
+        after = decide(rollout, counts, looked, now, LEAVE_S, course, account)
+        assert after == before, "and nothing that only waves and budgets say"
 
 
 # --- waves ------------------------------------------------------------------------------------------------------------

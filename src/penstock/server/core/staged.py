@@ -269,7 +269,7 @@ def _whole(step: _Step, halt: halting.Halt | None) -> tuple[str, str, int, int]:
     if not course.staged and not tally.get((0, PENDING)):
         if _open_to(rollout, tally) > step.wave:
             step.again.append(step.now_ms)  # the next wave is due at once
-        return RUNNING, said if halt is None or course is EVERYBODY else f"{said}; {halt.why}", 0, course.passed_ms
+        return RUNNING, said if halt is None or course.plan.halt == halting.NEVER else f"{said}; {halt.why}", 0, course.passed_ms
     following = onward(course, tally, step.wave, step.now_ms)
     if following.again_ms:
         step.again.append(following.again_ms)
