@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -38,7 +39,7 @@ class Whole(RuleBasedStateMachine):
     fleet: World
 
     @initialize(plan=st.sampled_from(PLANS), fleet=st.sampled_from([1, 2, 3, None]), site=st.sampled_from([1, 2, None]))
-    def begin(self, plan: dict, fleet: int | None, site: int | None) -> None:
+    def begin(self, plan: dict[str, Any], fleet: int | None, site: int | None) -> None:
         self.limits = Limits(fleet=fleet, site=site, sets={"a": SET_A, "b": SET_B}, set_limits={"b": 2})
         self.fleet = world(8, plan, self.limits, sites=3)
         self.fleet.step()

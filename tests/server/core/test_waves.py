@@ -126,7 +126,8 @@ def test_growth_never_overfills_a_wave_and_everybody_is_in_one(plan, count, join
             everybody[at] = Candidate(one.device, one.site, one.labels, one.since_ms, away_until_ms=10_000)
         elif at in late:
             everybody[at] = Candidate(one.device, one.site, one.labels, one.since_ms, returned=True)
-    waiting, number, placed = list(everybody), 0, []
+    placed: list[str] = []
+    waiting, number = list(everybody), 0
     while number < len(sizes) or any(one.away_until_ms <= 500 for one in waiting):
         number += 1
         chance.shuffle(waiting)

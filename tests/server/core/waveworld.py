@@ -6,6 +6,7 @@ Owns the truth: what each device really holds and does, beside what the plane ha
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from penstock.server.core import rolloutacts
 from penstock.server.core.budget import ROLLOUT, Account, Limits, Place, Risk, at_risk
@@ -222,7 +223,7 @@ class World:
         return {name: member.state for name, member in sorted(self.members.items())}
 
 
-def world(count: int, plan: dict, limits: Limits | None = None, sites: int = 1) -> World:
+def world(count: int, plan: dict[str, Any], limits: Limits | None = None, sites: int = 1) -> World:
     """Devices d00, d01, ... dealt to sites in turn."""
     devices = {f"d{at:02}": Device(f"d{at:02}", f"s{at % sites}", heard_ms=START) for at in range(count)}
     return World(devices, Course(read(plan)), limits or Limits())
