@@ -221,7 +221,7 @@ def _forks_unnoticed(patch):
 def _failure_is_success(patch):
     patch.setattr(rollout, "_failed", lambda standing: None)
     real = rollout.verdict
-    patch.setattr(rollout, "verdict", lambda standing: (SOAKED, "planted") if standing.outcome is not None else real(standing))
+    patch.setattr(staged, "verdict", lambda standing: (SOAKED, "planted") if standing.outcome is not None else real(standing))
 
 
 def _restart_forgets(patch):
