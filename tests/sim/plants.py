@@ -19,7 +19,7 @@ from penstock.rules import drift as drift_rules
 from penstock.rules.commands import Judgement
 from penstock.rules.gates import Open
 from penstock.server.actions import projections, rollouts, states
-from penstock.server.core import chain, rollout
+from penstock.server.core import chain, rollout, staged
 from penstock.server.core.model import FAILED, ORDERED, SOAKED
 from penstock.server.store import commands as command_store
 from penstock.server.store import rollouts as rollout_store
@@ -144,12 +144,12 @@ def _failures_forgotten(patch):
             standing = dataclasses.replace(standing, member=dataclasses.replace(standing.member, state=ORDERED))
         return real(standing)
 
-    patch.setattr(rollout, "verdict", verdict)
+    patch.setattr(staged, "verdict", verdict)
     patch.setattr(projections, "counts", lambda *_: True)
 
 
 def _renewed_leaves_are_new_ones(patch):
-    real = rollout.decide
+    real = staged.decide
     patch.setattr(rollouts, "decide", lambda *given: dataclasses.replace(real(*given), renew=frozenset()))
 
 
@@ -205,7 +205,7 @@ def _silence_is_success(patch):
         state, why = real(standing)
         return (SOAKED, "planted") if state == "ordered" else (state, why)
 
-    patch.setattr(rollout, "verdict", verdict)
+    patch.setattr(staged, "verdict", verdict)
 
 
 def _forks_unnoticed(patch):
@@ -221,7 +221,7 @@ def _forks_unnoticed(patch):
 def _failure_is_success(patch):
     patch.setattr(rollout, "_failed", lambda standing: None)
     real = rollout.verdict
-    patch.setattr(rollout, "verdict", lambda standing: (SOAKED, "planted") if standing.outcome is not None else real(standing))
+    patch.setattr(staged, "verdict", lambda standing: (SOAKED, "planted") if standing.outcome is not None else real(standing))
 
 
 def _restart_forgets(patch):

@@ -30,7 +30,8 @@ from penstock.server.core.model import (
     RolloutId,
     Seen,
 )
-from penstock.server.core.rollout import Given, Outcome, Standing, decide, verdict
+from penstock.server.core.rollout import Given, Outcome, Standing, verdict
+from penstock.server.core.staged import decide
 from penstock.wire.log import PHASES
 
 NEW, OLD = "sha256:" + "1" * 64, "sha256:" + "2" * 64

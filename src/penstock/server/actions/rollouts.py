@@ -1,4 +1,4 @@
-"""Rollouts in motion: what `core.rollout.decide` says, carried out; and deployments matched with devices again when either changes.
+"""Rollouts in motion: what `core.staged.decide` says, carried out; and deployments matched with devices again when either changes.
 
 Owns the only places where assignments, members and leaves are written. Each call is one transaction's part, idempotent, and bounded: large
 rollouts are worked through in chunks by the reconciler. Never decides.
@@ -40,7 +40,8 @@ from penstock.server.core.model import (
     RolloutId,
 )
 from penstock.server.core.rights import EVERYWHERE
-from penstock.server.core.rollout import Decision, Standing, decide
+from penstock.server.core.rollout import Decision, Standing
+from penstock.server.core.staged import decide
 from penstock.server.store import deployments, devices, groups, observations, receipts, releases, status
 from penstock.server.store import rollouts as store
 from penstock.server.store import states as state_store

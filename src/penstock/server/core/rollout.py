@@ -1,33 +1,26 @@
-"""Rollouts: which waves open, who gets leave, and what each device's own words make of it.
+"""Rollouts: what each device's own words make of it.
 
-Owns `verdict` (one device, from what it logged) and `decide` (one rollout). Silence is never success: a member moves on only by what its
-device reported. Waves are numbers on members; today every rollout is planned as one wave ("all at once"), and `decide` already opens
-them one after the other, each when all of the one before have soaked. Times are unix milliseconds.
+Owns `verdict` (one device, from what it logged) and the values that a step of a rollout takes and gives. Silence is never success: a member moves on only by
+what its device reported. The step itself is `staged.decide`. Times are unix milliseconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 from penstock.server.core.liveness import span
 from penstock.server.core.model import (
-    ACTIVE,
     CLAIMED,
     CONFIRMED,
-    DONE,
     FAILED,
     LEFT_OUT,
     ORDERED,
-    PENDING,
     PINNED,
     REMOVED,
     RETIRED,
-    RUNNING,
     SETTLED,
     SOAKED,
     Member,
-    Rollout,
     Seen,
 )
 from penstock.wire.log import Receipt
@@ -72,7 +65,8 @@ class Given:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """One member with all that is known of it. `adopted`: the device says it holds the document that orders this. `state` and `review`
-    are the device's."""
+    are the device's. `heard_ms`: when it last called. `leave_s`: a leave of its own length (0: as all). `risk_until_ms`: how long the last leave that was
+    given for this may still hold, taken back or not."""
 
     member: Member
     state: str
@@ -82,13 +76,17 @@ class Standing:
     outcome: Outcome | None = None
     given: Given | None = None
     liveness: str = "current"
+    heard_ms: int = 0
+    leave_s: int = 0
+    risk_until_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What to do now. `members`: those that changed. `order`: devices whose assignment is due (their wave opened). `grant`: device to
     content, leave due until `not_after_ms`; for those in `renew` it is the leave they have, prolonged under its own id, since a new one is another try.
-    `revoke`: devices whose leave is to be taken back. `again_ms`: when to look again by itself."""
+    `revoke`: devices whose leave is to be taken back. `again_ms`: when to look again by itself. `opens`: the wave to be filled and
+    opened now (0: none). `passed_ms`: since when all that is open has passed. `until`: leaves with an end of their own. `held`: who waits for the budget, and why."""
 
     members: tuple[Member, ...]
     order: tuple[str, ...]
@@ -100,6 +98,10 @@ class Decision:
     state: str
     why: str
     again_ms: int
+    opens: int = 0
+    passed_ms: int = 0
+    until: dict[str, int] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
 
 
 def verdict(standing: Standing) -> tuple[str, str]:
@@ -160,96 +162,6 @@ def _failed(standing: Standing) -> tuple[str, str] | None:
             return None
         return FAILED, f"{outcome.verdict}: {outcome.why}"
     return None
-
-
-def _settles(state: str) -> bool:
-    return state in SETTLED
-
-
-def decide(rollout: Rollout, counts: Mapping[tuple[int, str], int], standings: Sequence[Standing], now_ms: int, leave_s: int) -> Decision:
-    """One step of one rollout.
-
-    `counts`: how many members there are by (wave, state), all of them; `standings`: those to be looked at now, which may be few. The work is
-    linear in `standings`. Leaves are given for `leave_s` and renewed when half of that is over, while the rollout runs."""
-    tally = dict(counts)
-    changed: list[Member] = []
-    order: list[str] = []
-    grant: dict[str, str] = {}
-    renew: set[str] = set()
-    revoke: list[str] = []
-    not_after_ms = now_ms + leave_s * 1000
-    again_ms = 0
-    wave = _open_to(rollout, tally)
-    for standing in standings:
-        member = standing.member
-        state, why = member.state, member.why
-        if rollout.state == RUNNING and member.wave <= wave:
-            if state == PENDING:
-                state, why = ORDERED, "ordered; the device has said nothing about it yet"
-                order.append(member.device)
-                if standing.state == RETIRED:
-                    state, why = LEFT_OUT, "the device was retired"
-            elif state != LEFT_OUT:
-                state, why = verdict(standing)
-        if (state, why) != (member.state, member.why):
-            moved = state != member.state
-            changed.append(replace(member, state=state, why=why[:1000], changed_ms=now_ms if moved else member.changed_ms))
-            if moved:
-                tally[member.wave, member.state] = tally.get((member.wave, member.state), 0) - 1
-                tally[member.wave, state] = tally.get((member.wave, state), 0) + 1
-        wants = rollout.state == RUNNING and member.wave <= wave and not _settles(state) and standing.state == ACTIVE and not standing.review
-        given = standing.given
-        if not wants:
-            if given is not None:
-                revoke.append(member.device)
-        elif given is None or given.content != member.content:
-            grant[member.device] = member.content
-        elif given.not_after_ms - now_ms < leave_s * 500:
-            grant[member.device] = member.content
-            renew.add(member.device)
-        else:
-            due = given.not_after_ms - leave_s * 500
-            again_ms = due if not again_ms else min(again_ms, due)
-    if grant:
-        due = now_ms + leave_s * 500
-        again_ms = due if not again_ms else min(again_ms, due)
-    state, why = _whole(rollout, tally)
-    if state == RUNNING and _open_to(rollout, tally) > wave:
-        again_ms = now_ms  # the next wave is due at once
-    return Decision(tuple(changed), tuple(order), grant, frozenset(renew), tuple(revoke), not_after_ms, wave, state, why, again_ms)
-
-
-def _open_to(rollout: Rollout, tally: Mapping[tuple[int, str], int]) -> int:
-    """The highest wave that may be open: wave n + 1 opens when everything in wave n has soaked (or is removed, or was left out)."""
-    if rollout.state != RUNNING:
-        return rollout.wave
-    wave = max(1, rollout.wave)
-    good = (SOAKED, REMOVED, LEFT_OUT)
-    while wave < rollout.waves and all(number <= 0 or state in good for (at, state), number in tally.items() if at <= wave):
-        wave += 1
-    return wave
-
-
-def _whole(rollout: Rollout, tally: Mapping[tuple[int, str], int]) -> tuple[str, str]:
-    by_state: dict[str, int] = {}
-    for (_, state), number in tally.items():
-        if number > 0:
-            by_state[state] = by_state.get(state, 0) + number
-    total = sum(by_state.values())
-    good = by_state.get(SOAKED, 0) + by_state.get(REMOVED, 0)
-    bad = by_state.get(FAILED, 0) + by_state.get(PINNED, 0)
-    if rollout.state != RUNNING:
-        return rollout.state, rollout.why
-    words = [f"{good} of {total} done"]
-    if bad:
-        words.append(f"{bad} failed or went back")
-    if by_state.get(LEFT_OUT):
-        words.append(f"{by_state[LEFT_OUT]} left out")
-    open_ones = total - sum(by_state.get(state, 0) for state in SETTLED)
-    if open_ones:
-        words.append(f"{open_ones} under way")
-        return RUNNING, "; ".join(words)
-    return DONE, "; ".join(words)
 
 
 def describe_leave(given: Given, now_ms: int) -> str:
