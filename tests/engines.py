@@ -5,8 +5,8 @@ turn). Each is an `Engine`: a socket, a command line, and start, stop, kill, res
 touches an engine that it did not start, and ends processes by id only.
 
 How it works, and why so
-- Several runs may go on at once on one machine, so each engine takes a *slot*: a number, held by a file lock, that fixes its folder,
-  bridge names and address range (10.<128+slot>.0.0/16). A slot left by a run that died is cleaned before it is used again.
+- Several runs may go on at once on one machine, so each engine takes a *slot* (`slots`): a number that fixes its folder, bridge names and address
+  range (10.<128+slot>.0.0/16).
 - ``dockerd``: own data root, exec root, socket, pid file and bridge. It runs with ``--iptables=false``, because every dockerd rewrites the
   same chains (and sets the host's FORWARD policy), so a second one would cut off the first. What that leaves: containers reach each other on
   a network and find each other by name; ports published on any address of the host work through the userland proxy (docker-proxy), from the
@@ -23,12 +23,9 @@ How it works, and why so
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import http.client
 import json
 import os
-import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -41,134 +38,11 @@ from typing import Any
 import pytest
 
 from tests.needs import SEARCH_PATH, needs, require, which
+from tests.slots import EngineFailed, Slot, mentions, take_slot
 
-BASE = Path("/var/tmp/penstock-engines")
-SLOTS = 60
 ACCELERATORS = Path(__file__).resolve().parent / "accelerators"  # the driver's hook, in dockerd's PATH
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0
-
-
-class EngineFailed(RuntimeError):
-    """An engine did not do what a fixture asked; the message ends with the tail of its log."""
-
-
-@dataclass
-class Slot:
-    """A numbered place for one engine: folder, names and addresses that no other run uses at the same time."""
-
-    number: int
-    path: Path
-    _lock: int
-
-    @property
-    def subnet(self) -> str:
-        return f"10.{128 + self.number}"
-
-    @property
-    def bridge(self) -> str:
-        return f"pnk{self.number}"
-
-    @property
-    def accelerators(self) -> Path:
-        """The folder whose nodes `nvidia0` and so on are the accelerators of this engine. It stands for the device's /dev."""
-        folder = self.path / "accelerators"
-        folder.mkdir(exist_ok=True)
-        return folder
-
-    def forward(self, action: str) -> bool:
-        """Let this slot's containers reach each other ("-I"), or take that back ("-D"), whatever another engine made of the host's FORWARD chain."""
-        network = f"{self.subnet}.0.0/16"
-        rule = ["FORWARD", "-s", network, "-d", network, "-m", "comment", "--comment", f"penstock-tests-{self.number}", "-j", "ACCEPT"]
-        done = subprocess.run([str(which("iptables")), "-w", "10", action, *rule], capture_output=True, check=False)
-        return done.returncode == 0
-
-    def release(self) -> None:
-        _wipe(self)
-        os.close(self._lock)
-
-
-def take_slot() -> Slot:
-    """The lowest free slot, cleaned of whatever a dead run left in it."""
-    BASE.mkdir(parents=True, exist_ok=True)
-    for number in range(SLOTS):
-        lock = os.open(BASE / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(lock)
-            continue
-        slot = Slot(number, BASE / str(number), lock)
-        _wipe(slot)
-        slot.path.mkdir(parents=True)
-        slot.forward("-I")
-        return slot
-    raise EngineFailed(f"all {SLOTS} engine slots under {BASE} are taken")
-
-
-def _mentions(pid: str, needle: bytes) -> bool:
-    with contextlib.suppress(OSError):
-        return needle in Path(f"/proc/{pid}/cmdline").read_bytes()
-    return False
-
-
-def _lives_in(pid: str, slot: Slot) -> bool:
-    """Whether a process sees the slot's private folders: what an engine started there may name nothing of the slot (a name server of CNI)."""
-    with contextlib.suppress(OSError):
-        if Path(f"/proc/{pid}/ns/mnt").readlink() != Path("/proc/self/ns/mnt").readlink():
-            return f"/{BASE.name}/{slot.number}/private/" in Path(f"/proc/{pid}/mountinfo").read_text()
-    return False
-
-
-def _wipe(slot: Slot) -> None:
-    """End every process that names this slot's folder or sees its private ones, unmount, delete links and data."""
-    needle = f"{slot.path}/".encode()
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        for _ in range(30):
-            others = [each.name for each in Path("/proc").iterdir() if each.name.isdigit() and int(each.name) != os.getpid()]
-            pids = [pid for pid in others if _mentions(pid, needle) or _lives_in(pid, slot)]
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), sign)
-            if not pids:
-                break
-            time.sleep(0.1)
-    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    for mount in reversed([m for m in mounts if m.startswith(f"{slot.path}/")]):
-        subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
-    ip = which("ip")
-    if ip is not None and os.geteuid() == 0:
-        # Networks that a test created: their bridges carry an address of this slot's range.
-        shown = subprocess.run([ip, "-o", "-4", "addr"], check=False, capture_output=True, text=True).stdout
-        for line in shown.splitlines():
-            if f" {slot.subnet}." in line:
-                subprocess.run([ip, "link", "del", line.split()[1]], check=False, capture_output=True)
-        subprocess.run([ip, "link", "del", slot.bridge], check=False, capture_output=True)
-        while slot.forward("-D"):
-            pass
-        _forget_ports(slot)
-    if slot.path.exists():
-        subprocess.run(["chattr", "-R", "-i", str(slot.path)], check=False, capture_output=True)
-        shutil.rmtree(slot.path, ignore_errors=True)
-        shutil.rmtree(slot.path, ignore_errors=True)
-
-
-def _forget_ports(slot: Slot) -> None:
-    """Take back what CNI's plugins told the kernel of containers that ended with their engine. A published port left behind catches whoever listens there next."""
-
-    def nat(*words: str) -> str:
-        return subprocess.run([str(which("iptables")), "-w", "10", "-t", "nat", *words], check=False, capture_output=True, text=True).stdout
-
-    rules = [shlex.split(line) for line in nat("-S").splitlines()]
-    told = [rule[1:] for rule in rules if rule[0] == "-A" and any(word.startswith(f"{slot.subnet}.") for word in rule)]
-    chains = {chain for chain, *_ in told if chain.startswith("CNI-")} | {rule[-1] for rule in told if rule[-1].startswith("CNI-")}
-    chains = {chain for chain in chains if not chain.startswith("CNI-HOSTPORT-")}
-    for rule in rules:
-        if rule[0] == "-A" and rule[1] not in chains and (rule[1:] in told or rule[-1] in chains):
-            nat("-D", *rule[1:])
-    for act in ("-F", "-X"):
-        for chain in sorted(chains):
-            nat(act, chain)
 
 
 @dataclass
@@ -492,7 +366,7 @@ def _private_mounts(slot: Slot, paths: tuple[str, ...], usr: Path | None) -> sub
         start_new_session=True,
     )
     deadline = time.monotonic() + START_SECONDS
-    while not _mentions(str(holder.pid), f"cat\0{slot.path}/hold".encode()):
+    while not mentions(str(holder.pid), f"cat\0{slot.path}/hold".encode()):
         if holder.poll() is not None or time.monotonic() > deadline:
             holder.kill()
             said = holder.stderr.read().decode(errors="replace") if holder.stderr else ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.e2e.house import House, eventually
-from tests.engines import Engine, EngineFailed
+from tests.engines import Engine
+from tests.slots import EngineFailed
 
 APP = """\
 name: {app}

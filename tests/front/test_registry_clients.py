@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines import EngineFailed
 from tests.front.served import Served
 from tests.needs import needs, which
 from tests.server.people import SENTENCE, person
+from tests.slots import EngineFailed
 
 UNKNOWN = r"(?i)x509|unknown authority|certificate signed by"
 

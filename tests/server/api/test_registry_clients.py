@@ -14,9 +14,9 @@ from penstock.server.actions.images import find
 from penstock.server.core.images import image_from, wanted
 from penstock.server.core.oci import DOCKER_INDEX
 from penstock.server.effects.blobs import FileContent
-from tests.engines import EngineFailed
 from tests.needs import needs, which
 from tests.server.api.registry_server import PASSWORD, serve
+from tests.slots import EngineFailed
 
 
 @pytest.fixture(scope="module")
