@@ -69,9 +69,8 @@ def run_suite(python: Path, root: Path) -> subprocess.CompletedProcess[str]:
     lent.mkdir()
     for name in OURS:
         found = importlib.util.find_spec(name)
-        assert found is not None and found.origin is not None, name
-        origin = Path(found.origin)
-        (lent / (name if origin.name == "__init__.py" else origin.name)).symlink_to(origin.parent if origin.name == "__init__.py" else origin)
+        assert found is not None, name
+        (lent / name).symlink_to(Path(str(found.origin)).parent)
     boot = BOOT.format(shim=str(python), packages=[f"{root}/usr/lib/python3/dist-packages", str(lent)])
     # Only this repository's settings of pytest are left out: Debian's is older than they ask for.
     options = ["-q", "-c", "/dev/null", "--rootdir", str(ROOT), "--import-mode=importlib", "-p", "no:cacheprovider", "--tb=short", "-k", TOO_LONG]
