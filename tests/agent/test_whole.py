@@ -44,6 +44,8 @@ def server(plane, authority):
 
 @pytest.fixture
 def device(tmp_path, docker):
+    docker.start()
+    docker.reset()
     device = Device(tmp_path, f"unix://{docker.socket}")
     yield device
     device.close()

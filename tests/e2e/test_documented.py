@@ -48,12 +48,12 @@ def typed(page: str) -> list[str]:
     return [line[2:] for block in BLOCK.findall((ROOT / "docs" / page).read_text()) for line in block.splitlines() if line.startswith("$ ")]
 
 
-def test_the_documented_way_is_walkable(house: House, docker: Engine, images: Images, tmp_path: Path) -> None:
+def test_the_documented_way_is_walkable(box: Engine, house: House, images: Images, tmp_path: Path) -> None:
     require("skopeo")
     plane = house.plane
     fingerprint = ""
     asking: subprocess.Popen[str] | None = None
-    agent = house.agent(docker, "press-7", enrol=False, start=False)
+    agent = house.agent(box, "press-7", enrol=False, start=False)
     bin_folder = Path(sys.executable).parent
     host = f"127.0.0.1:{plane.port}"
     environment = {
