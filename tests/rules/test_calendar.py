@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 from penstock.rules import clockquality
 from penstock.rules.calendar import Open, Opening, Shut, admits, narrowed, openings
 from penstock.wire.calendar import Calendar, Freeze, Narrowing, Once, Recurring, Rule, Weekly
 from penstock.wire.dates import WEEKDAYS, clock_text, local_text
+from tests.counting import calls_of
 from tests.zones import DAY_S, utc, zone
 
 MIN = 60_000
@@ -298,22 +297,6 @@ def test_the_centre_lays_freezes_over_a_calendar_and_takes_none_away():
 
 
 # --- how much work it is ----------------------------------------------------------------------------------------------
-
-
-def calls_of(work) -> int:
-    """How many functions are called by `work`."""
-    count = 0
-
-    def counting(_frame, event, _what):
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(counting)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 PIECES = tuple(Weekly(f"w{n}", WEEKDAYS, clock_text(n * 40), clock_text(n * 40 + 30)) for n in range(32))

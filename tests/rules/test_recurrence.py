@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from penstock.rules.recurrence import day_of_count, next_day
 from penstock.wire.calendar import Rule
 from penstock.wire.dates import WEEKDAYS, date_text, day_of
+from tests.counting import calls_of
 
 FREQS: dict[str, Any] = {"daily": rrule.DAILY, "weekly": rrule.WEEKLY, "monthly": rrule.MONTHLY, "yearly": rrule.YEARLY}
 EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - a day on the wall
@@ -105,22 +105,6 @@ EXAMPLES = [  # RFC 5545, 3.8.5.3, as far as they lie in the subset
 def test_examples(rule, first, dates):
     begin = (dt.datetime.fromisoformat(first) - EPOCH).days
     assert [date_text(day) for day in ours(rule, begin, begin, begin + 4000)][:3] == dates[:3]
-
-
-def calls_of(work) -> int:
-    """How many functions are called by `work`."""
-    count = 0
-
-    def counting(_frame, event, _what):
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(counting)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 HARD = [
